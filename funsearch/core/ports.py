@@ -1,0 +1,161 @@
+"""The ports of the core, with their promises. Adapters implement them; fakes live in `funsearch.testing`.
+
+Knows nothing about any adapter.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any, Protocol, Self
+
+from funsearch.core.records import Evaluation, Limits, Prompt, Reset, RunRecord, RunSummary, Sample, Status
+
+
+class Sampler(Protocol):
+    """Completes prompts with a language model.
+
+    `sample` may be called from many threads at once, and blocks until all samples of the prompt are there. How many
+    samples a prompt gets is the sampler's own setting; fewer may come back only when a recorded source runs dry.
+    Failures that pass (a lost connection, a busy server) are retried inside.
+    """
+
+    def sample(self, prompt: Prompt) -> Sequence[Sample]:
+        """Returns the samples of one prompt, with index 0, 1, 2, ...
+
+        Raises:
+            SamplerError: no answer can be had and asking again will not help.
+            SamplerExhausted: a recorded source has no answer left for this prompt.
+        """
+
+    def close(self) -> None:
+        """Frees what the sampler holds. No call may follow."""
+
+
+class CandidateFailure(Exception):
+    """Raised out of a call into a candidate that cannot go on: it crashed, ran out of time, sent nonsense.
+
+    A problem evaluator lets it pass.
+    """
+
+    def __init__(self, status: Status, detail: str = "") -> None:
+        super().__init__(f"{status}: {detail}" if detail else str(status))
+        self.status = status
+        self.detail = detail
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessReport:
+    """What is known of a candidate's process once it is gone."""
+
+    output: str = ""
+    """Standard output and error, decoded with replacement, cut off at the cap."""
+    cpu_seconds: float = 0.0
+
+
+class CandidateProcess(Protocol):
+    """One candidate program, loaded in a confined process of its own. Used by one thread."""
+
+    def begin_input(self) -> None:
+        """Starts the wall clock of `Limits.seconds` anew; called before each input."""
+
+    def call(self, function: str, args: Sequence[Any]) -> Any:
+        """Returns what `function(*args)` returns in the candidate.
+
+        Raises:
+            CandidateFailure: the candidate raised, died, or ran out of a limit. Every later call raises the same.
+            TypeError: an argument is of a type that does not cross the boundary (the evaluator's fault).
+        """
+
+    def close(self) -> ProcessReport:
+        """Ends the process and whatever it started, and reports. Calling it again returns the same report."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *exc: object) -> None: ...
+
+
+class Sandbox(Protocol):
+    """Runs candidate programs apart from the engine, one at a time, each in a fresh child of a warm worker.
+
+    Nothing a candidate does changes a later one. Used by one thread; make one sandbox per evaluator.
+    """
+
+    @property
+    def level(self) -> str:
+        """Returns the level of confinement: L3, L2, L1 or `none`. It never changes."""
+
+    def start(self, source: str, limits: Limits) -> CandidateProcess:
+        """Returns a process that has executed `source` (a whole Python module).
+
+        Raises:
+            CandidateFailure: the source does not compile or fails while it is executed.
+            SandboxError: the worker is gone and could not be started again.
+        """
+
+    def close(self) -> None:
+        """Ends the worker."""
+
+
+Event = Prompt | Sample | Evaluation | Reset
+"""One thing that happened in a run."""
+
+
+class Storage(Protocol):
+    """Keeps runs, append-only. Used by one thread at a time; several processes may read while one writes.
+
+    Evaluations keep the order in which they were appended over the run's whole life: the n-th is program id n, the
+    first being 0. A prompt or a sample is identified by (prompt index) and (prompt index, sample index); appending
+    one twice is an error, never an update.
+    """
+
+    def create_run(self, run: RunRecord) -> None:
+        """Writes a new run.
+
+        Raises:
+            StorageError: the name is taken, or the database cannot be written.
+        """
+
+    def run(self, name: str) -> RunRecord:
+        """Returns the run.
+
+        Raises:
+            StorageError: there is no such run (the message names the nearest).
+        """
+
+    def runs(self) -> list[RunSummary]:
+        """Returns all runs, oldest first."""
+
+    def lease(self, name: str) -> AbstractContextManager[None]:
+        """Returns a context in which this process alone may write to the run. It ends with the process, however that dies.
+
+        Raises:
+            RunBusyError: another process holds it (raised on entering).
+        """
+
+    def append(self, name: str, events: Sequence[Event]) -> None:
+        """Writes the events in one transaction: all of them are there afterwards, or none.
+
+        A sample's prompt must have been appended before it, an evaluation's sample likewise (in the same call is
+        enough).
+
+        Raises:
+            StorageError: nothing was written; the message says why (disk full, unreachable, ...).
+        """
+
+    def set_state(self, name: str, state: str) -> None:
+        """Records how the run stands, in the words of `RunSummary.state`."""
+
+    def prompts(self, name: str) -> Iterator[Prompt]:
+        """Yields the prompts in the order of their index."""
+
+    def samples(self, name: str) -> Iterator[Sample]:
+        """Yields the samples in the order (prompt index, sample index)."""
+
+    def evaluations(self, name: str) -> Iterator[Evaluation]:
+        """Yields the evaluations in the order in which they were appended, without loading all of them at once."""
+
+    def resets(self, name: str) -> Iterator[Reset]:
+        """Yields the resets in order."""
+
+    def close(self) -> None:
+        """Releases the connections."""

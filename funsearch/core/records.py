@@ -1,0 +1,172 @@
+"""The values that travel between components: frozen, passed by value, free of behaviour.
+
+Knows nothing about how any of them is made, stored or sent.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+ALL_ISLANDS = -1
+"""The island of the first program's prompt: what it brings is registered on every island."""
+
+
+class Status(StrEnum):
+    """How the evaluation of one candidate ended."""
+
+    OK = "OK"
+    TIMEOUT = "TIMEOUT"
+    CPU_LIMIT = "CPU_LIMIT"
+    MEMORY = "MEMORY"
+    OUTPUT_LIMIT = "OUTPUT_LIMIT"
+    COMPILE_ERROR = "COMPILE_ERROR"
+    RUNTIME_ERROR = "RUNTIME_ERROR"
+    EARLY_EXIT = "EARLY_EXIT"
+    CRASH = "CRASH"
+    VIOLATION = "VIOLATION"
+    PROTOCOL = "PROTOCOL"
+    INVALID_SOLUTION = "INVALID_SOLUTION"
+    BAD_SCORE = "BAD_SCORE"
+    INFRA = "INFRA"
+    """Our own fault: retried, and never held against the program."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """A best-shot prompt, drawn from one island (FunSearch, Methods, "Prompt building")."""
+
+    index: int
+    """The how-manieth prompt of the run; its draws come from a generator keyed by (run seed, index)."""
+    island: int
+    generation: int
+    """How many times the island had been reset when the prompt was drawn."""
+    text: str
+    version: int
+    """The version the model is asked to write: `f_v{version}`."""
+    parents: tuple[int, ...]
+    """Ids of the programs shown, in the order shown (ascending score)."""
+    after: int
+    """How many evaluations had been registered when the prompt was drawn; what replay goes by."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One completion of a prompt by a model."""
+
+    prompt: Prompt
+    index: int
+    """Position among the samples of the same prompt."""
+    text: str
+    model: str
+    """The model and version that wrote it."""
+    finish_reason: str
+    """`stop` or `length`, as the serving engines say it."""
+    prompt_tokens: int = 0
+    tokens: int = 0
+    """Tokens of the completion."""
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """An evolved function as a model wrote it, under its specification's own name.
+
+    `body` holds the statements below the docstring, indented by four spaces, newline at the end. `preamble` holds
+    the imports, constants and helpers that stood above the function, at column 0, or is empty.
+    """
+
+    body: str
+    preamble: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """The verdict on one sample. `scores` is empty unless `status` is OK (or the problem keeps partial results)."""
+
+    sample: Sample
+    status: Status
+    function: Function | None
+    """None when no function could be read from the completion."""
+    key: str = ""
+    """Digest of the normalised AST; programs with equal keys are duplicates. Empty without a function."""
+    scores: Mapping[str, float] = field(default_factory=dict)
+    """Score per named input, in input order; every value is finite."""
+    error: str = ""
+    output: str = ""
+    """What the candidate printed, cut off at the output cap."""
+    seconds: float = 0.0
+    """Wall-clock time of the evaluation."""
+    sandbox: str = ""
+    """Level of confinement: L3, L2, L1 or `none`."""
+    duplicate_of: int | None = None
+    """Id of the program whose verdict this is; None when the sandbox was asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """An evolved function registered with its scores. Its id is the position of its evaluation in the run."""
+
+    id: int
+    function: Function
+    scores: tuple[float, ...]
+    """The signature: scores in input order."""
+    score: float
+    """The signature reduced to one number (`last` or `mean`, as the problem declares)."""
+    island: int
+    parents: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Reset:
+    """One reset of the weaker half of the islands."""
+
+    index: int
+    after: int
+    """How many evaluations had been registered before it."""
+    islands: tuple[int, ...]
+    """The islands that were emptied."""
+    founders: tuple[int, ...]
+    """Id of the program each emptied island starts from, in the order of `islands`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one candidate may use."""
+
+    seconds: float = 30.0
+    """Wall clock for each input, over the whole process tree (FunSearch, Methods: 30 s)."""
+    memory_mb: int = 2048
+    """Address space beyond what the warm worker itself maps (FunSearch, Methods: 2 GB)."""
+    output_bytes: int = 65536
+    """Standard output and error together; more ends the candidate as OUTPUT_LIMIT."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """What a run was started with: enough to resume and replay it without any other file."""
+
+    name: str
+    problem: str
+    """Name of the problem."""
+    specification: str
+    """Text of the problem file."""
+    evaluator: str
+    """Text of the evaluator file; empty when the specification holds its own `evaluate`."""
+    settings: Mapping[str, Any]
+    """All settings of the run as plain JSON data, the seed and the inputs given by the user among them."""
+    sandbox: str
+    """Level of confinement; fixed for the run."""
+    created: float
+    """Seconds since the epoch."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunSummary:
+    """One line of `funsearch list`."""
+
+    run: str
+    problem: str
+    samples: int
+    best_score: float | None
+    state: str
+    """`running`, `interrupted`, or why it stopped: `samples`, `minutes`, `target`, `exhausted`."""

@@ -1,0 +1,37 @@
+"""The errors a user may meet. Each message says what happened, names the value, and gives the remedy.
+
+Knows nothing about any other part of funsearch. A candidate program that fails is not an error: it is an
+`Evaluation` with a status (see `funsearch.core.records`).
+"""
+
+
+class FunsearchError(Exception):
+    """Raised when funsearch cannot do what was asked. The command line prints it without a traceback."""
+
+
+class ProblemError(FunsearchError):
+    """Raised when a problem file, its evaluator or one of its inputs is not usable."""
+
+
+class ConfigError(FunsearchError):
+    """Raised when a setting is unknown or has a value that cannot work."""
+
+
+class SamplerError(FunsearchError):
+    """Raised when a sampler cannot give any answer and asking again will not help."""
+
+
+class SamplerExhausted(FunsearchError):
+    """Raised when a sampler of recorded answers has none left for a prompt."""
+
+
+class SandboxError(FunsearchError):
+    """Raised when candidates cannot be confined on this machine, or the confined worker cannot start."""
+
+
+class StorageError(FunsearchError):
+    """Raised when the database cannot be opened, read or written."""
+
+
+class RunBusyError(StorageError):
+    """Raised when another process is already writing to the run."""
