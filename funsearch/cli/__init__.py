@@ -1,1 +1,72 @@
-"""TODO"""
+"""The command line: one file per verb, each importing what is heavy only when it is called."""
+
+import importlib
+import os
+import sys
+
+import click
+
+from funsearch._version import __version__
+from funsearch.errors import FunsearchError
+
+VERBS = {
+    "run": "funsearch.cli.run",
+    "resume": "funsearch.cli.resume",
+    "replay": "funsearch.cli.replay",
+    "list": "funsearch.cli.list",
+    "best": "funsearch.cli.best",
+    "show": "funsearch.cli.show",
+    "check": "funsearch.cli.check",
+    "evaluate": "funsearch.cli.evaluate",
+    "problems": "funsearch.cli.problems",
+    "doctor": "funsearch.cli.doctor",
+}
+"""Every verb's module holds a click command called `command`."""
+
+INTERRUPTED = 130
+
+
+class Verbs(click.Group):
+    """Loads a verb's module when it is asked for, so that `funsearch --help` stays quick."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in VERBS:
+            return None
+        command = importlib.import_module(VERBS[cmd_name]).command
+        assert isinstance(command, click.Command)
+        return command
+
+
+@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="funsearch")
+def group() -> None:
+    """Discovers programs with a language model (FunSearch, ReST^EM).
+
+    \b
+    funsearch check cap_set          what the problem is and what the model will see; needs no model
+    funsearch run bin_packing        search, with the small built-in model
+    funsearch best bin_packing-1     what was found
+    """
+
+
+def main() -> None:
+    """Runs the command line; every error is one clear message and exit status 1, an interruption 130."""
+    try:
+        group(standalone_mode=False)
+    except click.exceptions.Exit as leave:
+        sys.exit(leave.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("Interrupted.", err=True)
+        sys.exit(INTERRUPTED)
+    except FunsearchError as error:
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(1)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)

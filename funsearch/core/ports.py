@@ -8,7 +8,17 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol, Self
 
-from funsearch.core.records import Evaluation, Limits, Prompt, Reset, RunRecord, RunSummary, Sample, Status
+from funsearch.core.records import (
+    Evaluation,
+    Limits,
+    Prompt,
+    Reset,
+    RunCounts,
+    RunRecord,
+    RunSummary,
+    Sample,
+    Status,
+)
 
 
 class Sampler(Protocol):
@@ -19,8 +29,8 @@ class Sampler(Protocol):
     Failures that pass (a lost connection, a busy server) are retried inside.
     """
 
-    def sample(self, prompt: Prompt) -> Sequence[Sample]:
-        """Returns the samples of one prompt, with index 0, 1, 2, ...
+    def sample(self, prompt: Prompt, at_most: int | None = None) -> Sequence[Sample]:
+        """Returns the samples of one prompt, with index 0, 1, 2, ...; no more than `at_most` of them.
 
         Raises:
             SamplerError: no answer can be had and asking again will not help.
@@ -126,7 +136,7 @@ class Storage(Protocol):
         """Returns all runs, oldest first."""
 
     def lease(self, name: str) -> AbstractContextManager[None]:
-        """Returns a context in which this process alone may write to the run. It ends with the process, however that dies.
+        """Returns a context in which this process alone may write to the run. It ends with the process, whatever ends it.
 
         Raises:
             RunBusyError: another process holds it (raised on entering).
@@ -156,6 +166,25 @@ class Storage(Protocol):
 
     def resets(self, name: str) -> Iterator[Reset]:
         """Yields the resets in order."""
+
+    def unanswered(self, name: str) -> Iterator[Prompt]:
+        """Yields the prompts without any sample, in the order of their index."""
+
+    def unevaluated(self, name: str) -> Iterator[Sample]:
+        """Yields the samples without an evaluation, in the order (prompt index, sample index)."""
+
+    def program(self, name: str, id: int) -> Evaluation:
+        """Returns the evaluation that is program `id`.
+
+        Raises:
+            StorageError: there is no such program.
+        """
+
+    def best(self, name: str, top: int) -> list[tuple[int, Evaluation]]:
+        """Returns up to `top` scored programs with their ids, distinct by key: best first, of equals the oldest."""
+
+    def counts(self, name: str) -> RunCounts:
+        """Returns the run in numbers."""
 
     def close(self) -> None:
         """Releases the connections."""

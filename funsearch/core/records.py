@@ -100,6 +100,8 @@ class Evaluation:
     """Level of confinement: L3, L2, L1 or `none`."""
     duplicate_of: int | None = None
     """Id of the program whose verdict this is; None when the sandbox was asked."""
+    score: float | None = None
+    """The scores reduced to one number, as the problem declares; None unless `status` is OK."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,3 +172,20 @@ class RunSummary:
     best_score: float | None
     state: str
     """`running`, `interrupted`, or why it stopped: `samples`, `minutes`, `target`, `exhausted`."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunCounts:
+    """What storage can say of a run in numbers, over its whole life. The first program is not a sample."""
+
+    samples: int
+    evaluated: int
+    """Samples that the sandbox was asked about."""
+    valid: int
+    """Of those, how many got a score."""
+    duplicates: int
+    """Samples whose program had been evaluated before."""
+    tokens: int
+    """Tokens of all completions."""
+    best_score: float | None
+    """The best score of any program, the first one included."""

@@ -1,0 +1,45 @@
+# make setup | demo | test | check | bench: each sets up what it needs in .venv first.
+PYTHON ?= python3
+BIN := .venv/bin
+EXTRAS ?= cpu,dev
+DEMO := demo-$(shell date +%Y%m%d-%H%M%S)
+MINUTES ?= 7
+SEED ?= 0
+
+.PHONY: setup demo test check bench clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make demo    set up, then improve a bin-packing heuristic with a real model on the CPU"
+	@echo "make test    set up, then run all tests"
+	@echo "make setup   .venv with everything the CPU needs"
+	@echo "make check   ruff, mypy, import layers"
+	@echo "make bench   the benchmarks that need no model"
+
+setup: .venv/.ready
+
+.venv/.ready: pyproject.toml tools/setup.sh
+	PYTHON="$(PYTHON)" EXTRAS="$(EXTRAS)" bash tools/setup.sh
+	@touch $@
+
+demo: setup
+	$(BIN)/funsearch run bin_packing --name $(DEMO) --minutes $(MINUTES) --seed $(SEED)
+	$(BIN)/funsearch best $(DEMO) --heldout --baselines
+
+test: setup
+	$(BIN)/python -m pytest -n 2 -m "not model and not gpu and not docker"
+	$(BIN)/python -m pytest -m model
+
+check: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest tests/test_layers.py
+
+bench: setup
+	$(BIN)/python -m benchmarks.database
+	$(BIN)/python -m benchmarks.sandbox
+	$(BIN)/python -m benchmarks.engine
+
+clean:
+	rm -rf .venv build *.egg-info

@@ -1,0 +1,72 @@
+"""`funsearch check`: tries a problem out without a model."""
+
+import time
+from pathlib import Path
+
+import click
+
+from funsearch.cli import options
+
+
+@click.command(name="check")
+@click.argument("problem")
+@options.evaluator_option
+@options.input_option
+@options.sandbox_option
+@options.unsafe_option
+@options.json_option
+@options.verbosity
+def command(
+    problem: str,
+    evaluator: Path | None,
+    inputs: tuple[str, ...],
+    sandbox: str | None,
+    unsafe: bool | None,
+    as_json: bool,
+) -> None:
+    """Parses PROBLEM, runs its first program in the sandbox, and prints the scores and the first prompt.
+
+    Needs no model. Exits with 1 when the first program gets no score.
+    """
+    from funsearch.core.evaluator import Evaluator
+    from funsearch.core.records import Status
+    from funsearch.errors import ProblemError
+    from funsearch.loading import load_problem
+    from funsearch.sandbox import open_sandbox
+
+    loaded = load_problem(problem, evaluator, inputs)
+    specification = loaded.specification
+    prompt = specification.prompt([specification.first])
+    box = open_sandbox(sandbox or "auto", unsafe=bool(unsafe))
+    started = time.perf_counter()
+    verdict = Evaluator(specification, loaded.evaluator, box, inputs=loaded.inputs).score(specification.first)
+    seconds = time.perf_counter() - started
+    box.close()
+    if as_json:
+        options.print_json(
+            {
+                "problem": loaded.name,
+                "function": specification.name,
+                "inputs": list(loaded.inputs),
+                "status": verdict.status.value,
+                "score": verdict.score,
+                "scores": dict(verdict.scores),
+                "prompt": prompt,
+                "error": verdict.error,
+                "seconds": seconds,
+                "sandbox": box.level,
+            }
+        )
+    else:
+        click.echo(f"{loaded.name}: {specification.title}")
+        click.echo(f"evolves {specification.name}({', '.join(specification.parameters)}); inputs {', '.join(loaded.inputs)}")
+        click.echo(f"first program: {verdict.status} in {seconds:.2f} s, sandbox {box.level}")
+        for name, score in verdict.scores.items():
+            click.echo(f"  {name}: {score:g}")
+        click.echo("\nThe first prompt:\n")
+        click.echo(prompt)
+    if verdict.status is not Status.OK:
+        raise ProblemError(
+            f"The first program of {loaded.name} gets no score: {verdict.status}: {verdict.error.strip()}. "
+            f"Mend {specification.name} or the evaluator; the function must run on every input as it stands."
+        )

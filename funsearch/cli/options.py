@@ -1,0 +1,71 @@
+"""Options that several verbs share, and the two ways of answering: for a person or as JSON."""
+
+import json
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+from rich.console import Console
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+db_option = click.option(
+    "--db",
+    metavar="URL",
+    envvar="FUNSEARCH_DB",
+    default="sqlite:///funsearch.db",
+    show_default=True,
+    help="Where runs are kept: sqlite:///FILE or postgresql://... ($FUNSEARCH_DB).",
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, and nothing else, on standard output.")
+input_option = click.option(
+    "--input",
+    "inputs",
+    metavar="NAME=VALUE",
+    multiple=True,
+    help="Replaces the problem's inputs: a Python literal, or @FILE. May be given several times.",
+)
+evaluator_option = click.option(
+    "--evaluator",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The evaluator's file, when it is not beside the problem in ../evaluators/.",
+)
+sandbox_option = click.option(
+    "--sandbox",
+    type=click.Choice(["auto", "L1", "L2", "L3"]),
+    help="Level of confinement to insist on. [default: the best this machine can do]",
+)
+unsafe_option = click.option(
+    "--unsafe-no-sandbox",
+    "unsafe",
+    is_flag=True,
+    default=None,
+    help="Run candidates without confinement if there is none to be had. Every score made so is marked.",
+)
+
+
+def verbosity(command: F) -> F:
+    """Adds -v and -q."""
+
+    def set_level(_ctx: click.Context, param: click.Parameter, value: int) -> None:
+        if value:
+            level = logging.ERROR if param.name == "quiet" else (logging.INFO if value == 1 else logging.DEBUG)
+            logging.getLogger("funsearch").setLevel(level)
+
+    logging.basicConfig(format="%(message)s")
+    for name, text in (("-q", "Say less."), ("-v", "Say more; -vv for everything.")):
+        long = "--quiet" if name == "-q" else "--verbose"
+        command = click.option(name, long, count=True, expose_value=False, callback=set_level, help=text)(command)
+    return command
+
+
+def print_json(value: Any) -> None:
+    """Prints one JSON value on a line of its own."""
+    click.echo(json.dumps(value, allow_nan=False))
+
+
+def console(stderr: bool = False) -> Console:
+    """Returns a console that does not interpret what models wrote."""
+    return Console(stderr=stderr, markup=False, highlight=False, emoji=False)

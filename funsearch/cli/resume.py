@@ -1,0 +1,45 @@
+"""`funsearch resume`: goes on with a run."""
+
+import click
+
+from funsearch.cli import options
+from funsearch.cli.budget import budget_options
+
+
+@click.command(name="resume")
+@click.argument("run")
+@budget_options
+@click.option("--ray", "address", metavar="ADDRESS", help="Join a Ray cluster instead of starting Ray here.")
+@options.db_option
+@options.json_option
+@options.verbosity
+def command(
+    run: str,
+    samples: int | None,
+    minutes: float | None,
+    target: float | None,
+    address: str | None,
+    db: str,
+    as_json: bool,
+) -> None:
+    """Goes on with RUN where it stands, after Ctrl-C, a crash or a used-up budget, with the settings it had.
+
+    Nothing finished is asked for or evaluated again. --samples counts over the run's whole life.
+
+    \b
+    funsearch resume bin_packing-1 --samples 5000
+    """
+    from funsearch.cli.searching import go
+    from funsearch.loading import ProblemSource, load
+    from funsearch.runtime.search import Budget
+    from funsearch.runtime.settings import Settings
+    from funsearch.storage import open_storage
+
+    storage = open_storage(db, create=False)
+    record = storage.run(run)
+    with storage.lease(run):
+        pass
+    storage.close()
+    settings, inputs = Settings.restored(record.settings)
+    problem = load(ProblemSource(record.problem, record.specification, record.evaluator, inputs))
+    go(record, problem, settings, Budget(samples, minutes, target), db, address, as_json)

@@ -1,0 +1,102 @@
+"""What `run` and `resume` have in common: the start, the live view, the end."""
+
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+
+import click
+from sqlalchemy.engine import make_url
+
+from funsearch.cli.options import console, print_json
+from funsearch.cli.view import LiveView
+from funsearch.core.records import RunRecord
+from funsearch.loading import Problem
+from funsearch.runtime.driver import Launch, launch, start_ray
+from funsearch.runtime.make import split_spec
+from funsearch.runtime.progress import Progress
+from funsearch.runtime.search import Budget
+from funsearch.runtime.settings import Settings
+
+
+def go(
+    run: RunRecord, problem: Problem, settings: Settings, budget: Budget, db: str, address: str | None, as_json: bool
+) -> None:
+    """Runs the search on Ray with a live view on standard error; prints the result and exits with its status."""
+    _prepare_model(settings)
+    signal.signal(signal.SIGTERM, _interrupt)
+    screen = console(stderr=True)
+    screen.print(f"Run {run.name}: {run.problem}, sandbox {run.sandbox}, samplers {', '.join(settings.samplers)}")
+    if run.sandbox == "none":
+        screen.print("WARNING: candidates run without confinement; every score is marked `none`.", style="bold red")
+    start_ray(address)
+    with LiveView(screen, budget) as view:
+        progress = launch(Launch(run, problem.source, settings, _absolute(db), address is not None), budget, view.show)
+    if as_json:
+        print_json(summary(progress))
+    else:
+        _say(progress, db)
+    sys.exit(130 if progress.state == "interrupted" else 0)
+
+
+def summary(progress: Progress) -> dict[str, object]:
+    """Returns the object that `--json` prints at the end of a search."""
+    return {
+        "run": progress.run,
+        "problem": progress.problem,
+        "samples": progress.samples,
+        "evaluated": progress.evaluated,
+        "valid": progress.valid,
+        "duplicates": progress.duplicates,
+        "registered": progress.registered,
+        "best_score": progress.best_score,
+        "best_program": progress.best_program,
+        "seconds": round(progress.seconds, 3),
+        "stopped": progress.state,
+        "sandbox": progress.sandbox,
+    }
+
+
+def _say(progress: Progress, db: str) -> None:
+    where = "" if db == "sqlite:///funsearch.db" else f" --db {db}"
+    why = {
+        "samples": "the samples asked for are there",
+        "minutes": "the time is up",
+        "target": "the target is reached",
+        "exhausted": "the sampler has no more answers",
+        "interrupted": "interrupted; everything finished is saved",
+    }
+    click.echo(f"Stopped: {why.get(progress.state, progress.state)}.")
+    if progress.best_program is not None and progress.first_score is not None:
+        gain = (progress.best_score or 0.0) - progress.first_score
+        click.echo(f"Best score {progress.best_score:g}, {gain:+g} against the first program.")
+    click.echo(f"  funsearch best {progress.run}{where}      the best programs")
+    click.echo(f"  funsearch resume {progress.run}{where}    goes on")
+
+
+def _prepare_model(settings: Settings) -> None:
+    """Makes the built-in model's folder, with a progress bar, before Ray is started."""
+    embedded = any(split_spec(spec) == ("vllm", "") for spec in settings.samplers) and not settings.vllm.model
+    if not embedded:
+        return
+    from rich.progress import Progress as Bar
+
+    from funsearch.samplers.embedded import embedded_model
+
+    with Bar(console=console(stderr=True), transient=True) as bar:
+        task = bar.add_task("Preparing the built-in model (once)", total=1.0)
+        embedded_model(lambda what, share: bar.update(task, description=what, completed=share))
+
+
+def _absolute(db: str) -> str:
+    """Returns the URL with an SQLite file's full path: the driver may have another working folder."""
+    if "://" not in db:
+        db = f"sqlite:///{db}"
+    url = make_url(db)
+    if url.get_backend_name() == "sqlite" and url.database:
+        url = url.set(database=str(Path(url.database).absolute()))
+    return url.render_as_string(hide_password=False)
+
+
+def _interrupt(_signal: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt

@@ -1,0 +1,82 @@
+"""Makes samplers from what the user wrote: `vllm[:MODEL]`, `openai:MODEL`, `scripted:FILE`, and mixtures of them.
+
+Each adapter is imported only when it is asked for.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+
+from funsearch.core.ports import Sampler
+from funsearch.errors import ConfigError
+from funsearch.runtime.settings import Settings
+
+KINDS = ("vllm", "openai", "scripted")
+
+
+def split_spec(spec: str) -> tuple[str, str]:
+    """Returns kind and argument of a sampler as the user wrote it.
+
+    Raises:
+        ConfigError: the kind is unknown, or its argument is missing.
+    """
+    kind, _, argument = spec.partition(":")
+    if kind not in KINDS:
+        raise ConfigError(f"Unknown sampler {spec}: write vllm, vllm:MODEL, openai:MODEL or scripted:FILE.")
+    if not argument and kind != "vllm":
+        what = {"openai": "a model, as in openai:qwen2.5-coder", "scripted": "a file, as in scripted:answers.jsonl"}
+        raise ConfigError(f"The sampler {spec} needs {what[kind]}.")
+    return kind, argument
+
+
+def check_samplers(settings: Settings) -> None:
+    """Refuses what can be seen to be wrong before anything is started.
+
+    Raises:
+        ConfigError: a sampler is misspelt, a file or a model folder does not exist, or weights do not fit.
+    """
+    for spec in settings.samplers:
+        kind, argument = split_spec(spec)
+        if kind == "scripted" and not Path(argument).is_file():
+            raise ConfigError(f"There is no file {argument} for the sampler {spec}.")
+        if kind == "vllm" and argument.startswith((".", "/", "~")) and not Path(argument).expanduser().is_dir():
+            raise ConfigError(f"There is no model folder {argument} for the sampler {spec}.")
+    if settings.weights and len(settings.weights) != len(settings.samplers):
+        raise ConfigError(f"weights = {list(settings.weights)}: give one for each of {list(settings.samplers)}.")
+
+
+def make_sampler(settings: Settings) -> Sampler:
+    """Returns the sampler of the settings, a mixture when there are several.
+
+    Raises:
+        ConfigError: a sampler is misspelt.
+        SamplerError: it cannot be started.
+    """
+    samplers = [_make_one(spec, settings) for spec in settings.samplers]
+    if len(samplers) == 1:
+        return samplers[0]
+    from funsearch.samplers.mixture import MixtureSampler
+
+    weights = settings.weights or (1.0,) * len(samplers)
+    return MixtureSampler(list(zip(samplers, weights, strict=True)), settings.seed)
+
+
+def _make_one(spec: str, settings: Settings) -> Sampler:
+    kind, argument = split_spec(spec)
+    if kind == "scripted":
+        from funsearch.samplers.scripted import ScriptedSampler
+
+        return ScriptedSampler.from_file(Path(argument), settings.samples_per_prompt)
+    if kind == "openai":
+        from funsearch.samplers.openai import OpenAISampler
+
+        return OpenAISampler(
+            replace(settings.openai, model=argument, samples_per_prompt=settings.samples_per_prompt)
+        )
+    from funsearch.samplers.vllm import VllmSampler
+
+    model = argument or settings.vllm.model
+    if not model:
+        from funsearch.samplers.embedded import embedded_model
+
+        model = str(embedded_model())
+    return VllmSampler(replace(settings.vllm, model=model, samples_per_prompt=settings.samples_per_prompt))

@@ -1,0 +1,74 @@
+"""What a run can say of itself while it goes on and when it ends.
+
+Knows nothing about how it is shown.
+"""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from funsearch.core.records import Evaluation, Status
+
+
+@dataclass(frozen=True, slots=True)
+class IslandView:
+    """One island in numbers."""
+
+    programs: int
+    clusters: int
+    generation: int
+    best_score: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """A run at one moment. Counts are over the run's whole life; `seconds` and rates over the present session."""
+
+    run: str
+    problem: str
+    state: str
+    samples: int
+    evaluated: int
+    """Samples that the sandbox was asked about."""
+    valid: int
+    """Of those, how many got a score."""
+    duplicates: int
+    """Samples whose program had been evaluated before."""
+    registered: int
+    """Programs that entered an island."""
+    tokens: int
+    best_score: float | None
+    best_program: int | None
+    seconds: float
+    session_samples: int
+    session_tokens: int
+    asking: int
+    evaluating: int
+    islands: tuple[IslandView, ...]
+    statuses: dict[str, int]
+    sandbox: str
+    first_score: float | None = None
+
+
+@dataclass(slots=True)
+class Counts:
+    """The running counts of a run, kept by its ledger."""
+
+    samples: int = 0
+    evaluated: int = 0
+    valid: int = 0
+    duplicates: int = 0
+    registered: int = 0
+    tokens: int = 0
+    statuses: Counter[str] = field(default_factory=Counter)
+
+    def judge(self, evaluation: Evaluation, inserted: bool) -> None:
+        """Counts one evaluation. The first program counts as registered only: no model wrote it."""
+        self.registered += inserted
+        if evaluation.sample.prompt.index < 0:
+            return
+        self.statuses[evaluation.status.value] += 1
+        if evaluation.duplicate_of is not None:
+            self.duplicates += 1
+        elif evaluation.function is not None:
+            self.evaluated += 1
+            self.valid += evaluation.status is Status.OK

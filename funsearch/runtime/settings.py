@@ -1,0 +1,167 @@
+"""All settings of a run in one frozen model: from defaults, a TOML file and `--set KEY=VALUE`, in that order.
+
+Defaults live in the classes themselves. An unknown key is refused with its path and the nearest valid name.
+"""
+
+import ast
+import difflib
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields, is_dataclass
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from funsearch.core.database import DatabaseConfig
+from funsearch.errors import ConfigError
+from funsearch.loading import InputText
+from funsearch.samplers.options import OpenAIOptions, VllmOptions
+
+
+class SandboxSettings(BaseModel):
+    """How candidates are confined."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    level: Literal["auto", "L1", "L2", "L3"] = "auto"
+    unsafe: bool = False
+    """Permits running without confinement; every score made so is marked."""
+
+
+class LimitSettings(BaseModel):
+    """What one candidate may use; None leaves it to the problem."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    seconds: float | None = Field(default=None, gt=0)
+    memory_mb: int | None = Field(default=None, gt=0)
+    output_bytes: int | None = Field(default=None, gt=0)
+
+
+class Settings(BaseModel):
+    """What a run is started with."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    seed: int = Field(default=0, ge=0)
+    samplers: tuple[str, ...] = ("vllm",)
+    """`vllm[:MODEL]`, `openai:MODEL` or `scripted:FILE`; several make a mixture."""
+    weights: tuple[float, ...] = ()
+    """Share of each sampler in a mixture; equal when empty."""
+    samples_per_prompt: int = Field(default=4, gt=0)
+    """FunSearch, Methods: 4."""
+    prompts_in_flight: int | None = Field(default=None, gt=0)
+    """Prompts with the model at once; by default enough that its queue never runs empty."""
+    evaluators: int = Field(default=1, gt=0)
+    reset_minutes: float | None = Field(default=None, gt=0)
+    """Resets the weaker islands by the clock, as the reference does, instead of by `database.reset_period`."""
+    database: DatabaseConfig = DatabaseConfig()
+    vllm: VllmOptions = VllmOptions()
+    openai: OpenAIOptions = OpenAIOptions()
+    sandbox: SandboxSettings = SandboxSettings()
+    limits: LimitSettings = LimitSettings()
+
+    def with_seed(self, seed: int) -> Self:
+        """Returns the same settings with another seed."""
+        return self.model_copy(update={"seed": seed})
+
+    def in_flight(self) -> int:
+        """Returns how many prompts to keep with the model: half as many again as vLLM runs at once."""
+        if self.prompts_in_flight is not None:
+            return self.prompts_in_flight
+        return -(-3 * self.vllm.max_num_seqs // (2 * self.samples_per_prompt)) + 1
+
+    def stored(self, inputs: Sequence[InputText]) -> dict[str, Any]:
+        """Returns the settings and the user's inputs as plain JSON data, for `RunRecord.settings`."""
+        return {**self.model_dump(mode="json"), "inputs": [asdict(text) for text in inputs]}
+
+    @classmethod
+    def restored(cls, stored: Mapping[str, Any]) -> tuple[Self, tuple[InputText, ...]]:
+        """Returns what `stored` was made from.
+
+        Raises:
+            ConfigError: the data has keys or values this version does not know.
+        """
+        data = dict(stored)
+        inputs = tuple(InputText(**text) for text in data.pop("inputs"))
+        return cls.checked(data), inputs
+
+    @classmethod
+    def checked(cls, data: Mapping[str, Any]) -> Self:
+        """Returns validated settings.
+
+        Raises:
+            ConfigError: a key is unknown or a value has the wrong form; the message names its path.
+        """
+        _refuse_unknown(cls, data)
+        try:
+            return cls.model_validate(data)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            path = ".".join(str(part) for part in first["loc"])
+            raise ConfigError(f"{path} = {first['input']!r}: {first['msg']}.") from None
+
+    @classmethod
+    def load(cls, config: Path | None = None, assignments: Sequence[str] = (), **options: Any) -> Self:
+        """Returns the settings of a TOML file, then `KEY=VALUE` assignments, then the options that are not None.
+
+        Raises:
+            ConfigError: the file cannot be read, or a key or value is wrong.
+        """
+        data = _read_toml(config) if config else {}
+        for assignment in assignments:
+            _assign(data, *_split(assignment))
+        for path, value in options.items():
+            if value is not None:
+                _assign(data, path.split("__"), value)
+        return cls.checked(data)
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"Cannot read the settings file {path}: {error}.") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path} is not TOML: {error}.") from None
+
+
+def _split(assignment: str) -> tuple[list[str], Any]:
+    path, equals, value = assignment.partition("=")
+    if not equals or not path.strip():
+        raise ConfigError(f"--set {assignment}: write KEY=VALUE, as in --set database.islands=4.")
+    try:
+        parsed = ast.literal_eval(value)
+    except (ValueError, SyntaxError):
+        parsed = {"true": True, "false": False, "none": None}.get(value.lower(), value)
+    return path.strip().split("."), parsed
+
+
+def _assign(data: dict[str, Any], path: Sequence[str], value: Any) -> None:
+    for part in path[:-1]:
+        section = data.setdefault(part, {})
+        if not isinstance(section, dict):
+            raise ConfigError(f"{'.'.join(path)}: {part} is a value, not a section.")
+        data = section
+    data[path[-1]] = value
+
+
+def _refuse_unknown(model: type, data: Mapping[str, Any], prefix: str = "") -> None:
+    known = _field_types(model)
+    for key, value in data.items():
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=1)
+            hint = f"did you mean {prefix}{near[0]}?" if near else f"known are {', '.join(sorted(known))}."
+            raise ConfigError(f"Unknown setting {prefix}{key}: {hint}")
+        section = known[key]
+        if isinstance(section, type) and (is_dataclass(section) or issubclass(section, BaseModel)):
+            if not isinstance(value, Mapping):
+                raise ConfigError(f"{prefix}{key} = {value!r}: {key} is a section; set {prefix}{key}.NAME.")
+            _refuse_unknown(section, value, f"{prefix}{key}.")
+
+
+def _field_types(model: type) -> dict[str, Any]:
+    if issubclass(model, BaseModel):
+        return {name: field.annotation for name, field in model.model_fields.items()}
+    return {field.name: field.type for field in fields(model)}
