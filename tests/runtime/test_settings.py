@@ -25,7 +25,7 @@ def test_options_that_were_not_given_leave_the_file_alone(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("assignment", "says"),
     [
-        ("database.islands=4", "database.islands"),
+        ("database.islnds=4", "database.islands"),
         ("sede=1", "seed"),
         ("nonsense_altogether=1", "known are"),
         ("database=4", "section"),

@@ -1,0 +1,281 @@
+"""Takes a problem file apart: which functions it marks, the evolved one's header, and the fixed rest.
+
+Knows nothing about what is spliced in where the evolved function stood.
+"""
+
+import __future__
+
+import ast
+import io
+import textwrap
+import tokenize
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from funsearch.core.source import bound_names, end, start
+from funsearch.errors import ProblemError
+
+_PACKAGE = "funsearch"
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """How the evolved function begins, as source text."""
+
+    decorators: str
+    """Decorators other than funsearch's, each on lines of its own; mostly empty."""
+    signature: str
+    """What follows the name: `(el: tuple[int, ...], n: int) -> float:`."""
+    docstring: str
+    """The docstring's lines, indented by four spaces, or empty."""
+    keywords: frozenset[str]
+    """Names of the parameters that are not positional."""
+
+
+@dataclass(frozen=True, slots=True)
+class Skeleton:
+    """The fixed part of a problem file, free of funsearch's decorators and imports."""
+
+    above: str
+    """What stands above the evolved function, and is no entry function."""
+    below: str
+    trusted: str
+    """The file without the evolved function, but with the entry function."""
+    preface: str
+    """What stands above the first function; empty or with a newline at its end."""
+    names: frozenset[str]
+    """The functions, classes and constants it defines."""
+    imports: frozenset[str]
+    """Its import statements, in the words of `ast.unparse`."""
+    flags: int
+    """Its `__future__` features, as `compile` takes them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """The names under which a file knows funsearch and its two decorators."""
+
+    package: frozenset[str]
+    evolve: frozenset[str]
+    run: frozenset[str]
+
+    @classmethod
+    def read(cls, nodes: Iterable[ast.AST]) -> "Marks":
+        """Returns the names that the imports of a file give."""
+        package, marks = {_PACKAGE}, {"evolve": set[str](), "run": set[str]()}
+        for node in nodes:
+            if isinstance(node, ast.Import):
+                package |= {alias.asname for alias in node.names if alias.name == _PACKAGE and alias.asname}
+            elif isinstance(node, ast.ImportFrom) and node.module == _PACKAGE:
+                for alias in node.names:
+                    if alias.name in marks:
+                        marks[alias.name].add(alias.asname or alias.name)
+        return cls(frozenset(package), frozenset(marks["evolve"]), frozenset(marks["run"]))
+
+    def is_evolve(self, decorator: ast.expr) -> bool:
+        """Returns whether a decorator is `@funsearch.evolve`."""
+        return self._is(decorator, "evolve", self.evolve)
+
+    def is_run(self, decorator: ast.expr) -> bool:
+        """Returns whether a decorator is `@funsearch.run`."""
+        return self._is(decorator, "run", self.run)
+
+    def _is(self, decorator: ast.expr, mark: str, names: frozenset[str]) -> bool:
+        if isinstance(decorator, ast.Call):
+            decorator = decorator.func
+        if isinstance(decorator, ast.Attribute) and isinstance(decorator.value, ast.Name):
+            return decorator.attr == mark and decorator.value.id in self.package
+        return isinstance(decorator, ast.Name) and decorator.id in names
+
+
+def marked_functions(
+    tree: ast.Module, nodes: Sequence[ast.AST], marks: Marks, filename: str
+) -> tuple[ast.FunctionDef, ast.FunctionDef | None]:
+    """Returns the function to evolve, and the entry function if there is one.
+
+    Raises:
+        ProblemError: there is not exactly one of the former, more than one of the latter, or a mark is elsewhere.
+    """
+    found: dict[str, list[ast.FunctionDef]] = {"evolve": [], "run": []}
+    for node in sorted((node for node in nodes if isinstance(node, _DECORATED)), key=lambda node: node.lineno):
+        for decorator in node.decorator_list:
+            mark = "evolve" if marks.is_evolve(decorator) else "run" if marks.is_run(decorator) else ""
+            if not mark:
+                continue
+            if not isinstance(node, ast.FunctionDef) or node not in tree.body:
+                raise ProblemError(
+                    f"{filename}:{node.lineno}: @funsearch.{mark} is on {node.name}, which is {_kind(node)}: "
+                    "decorate a plain function at the top level of the file."
+                )
+            found[mark].append(node)
+    if not found["evolve"]:
+        raise ProblemError(
+            f"No @funsearch.evolve in {filename}: decorate the function to evolve. See `funsearch init`."
+        )
+    for mark, functions in found.items():
+        if len(functions) > 1:
+            names = " and ".join(f"{node.name} (line {node.lineno})" for node in functions)
+            raise ProblemError(f"{filename}: @funsearch.{mark} is on {names}: mark one function only.")
+    evolved, entry = found["evolve"][0], next(iter(found["run"]), None)
+    if evolved is entry:
+        raise ProblemError(
+            f"{filename}:{evolved.lineno}: {evolved.name} has both @funsearch.evolve and @funsearch.run: "
+            "score it from another function."
+        )
+    return evolved, entry
+
+
+_DECORATED = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+
+
+def _kind(node: ast.AST) -> str:
+    if isinstance(node, ast.ClassDef):
+        return "a class"
+    return "an async function" if isinstance(node, ast.AsyncFunctionDef) else "a method or a nested function"
+
+
+def read_header(lines: Sequence[str], evolved: ast.FunctionDef, marks: Marks) -> Header:
+    """Returns the header of the evolved function."""
+    others = [decorator for decorator in evolved.decorator_list if not marks.is_evolve(decorator)]
+    decorators = [line for node in others for line in lines[node.lineno - 1 : node.end_lineno]]
+    arguments = evolved.args
+    variadic = [argument for argument in (arguments.vararg, arguments.kwarg) if argument]
+    return Header(
+        decorators="".join(f"{line}\n" for line in decorators),
+        signature=_signature(lines[evolved.lineno - 1 : end(evolved)], evolved.name),
+        docstring=_docstring(lines, evolved),
+        keywords=frozenset(argument.arg for argument in (*arguments.kwonlyargs, *variadic)),
+    )
+
+
+def _signature(lines: Sequence[str], name: str) -> str:
+    """Returns what stands between a function's name and the colon of its header, the colon included."""
+    brackets = 0
+    begin = (0, 0)
+    for token in tokenize.generate_tokens(io.StringIO("\n".join(lines) + "\n").readline):
+        if token.type == tokenize.NAME and token.string == name and begin == (0, 0):
+            begin = token.end
+        elif token.type == tokenize.OP:
+            brackets += (token.string in "([{") - (token.string in ")]}")
+            if token.string == ":" and not brackets:
+                break
+    text = [*lines[begin[0] - 1 : token.end[0] - 1], lines[token.end[0] - 1][: token.end[1]]]
+    text[0] = text[0][begin[1] :]
+    return "\n".join(text)
+
+
+def _docstring(lines: Sequence[str], evolved: ast.FunctionDef) -> str:
+    """Returns the source text of a function's docstring, brought to four spaces."""
+    if ast.get_docstring(evolved, clean=False) is None:
+        return ""
+    text = ast.get_source_segment("\n".join(lines), evolved.body[0]) or ""
+    first, _, rest = text.partition("\n")
+    return textwrap.indent(f"{first}\n{textwrap.dedent(rest)}".rstrip(), "    ") + "\n"
+
+
+def read_skeleton(
+    tree: ast.Module,
+    nodes: Sequence[ast.AST],
+    lines: Sequence[str],
+    marks: Marks,
+    evolved: ast.FunctionDef,
+    entry: ast.FunctionDef | None,
+) -> Skeleton:
+    """Returns the fixed part of the file."""
+    edits = _Edits(lines)
+    for node in nodes:
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            edits.drop_import(node, alone=_alone(node, tree))
+    for function in filter(None, (evolved, entry)):
+        for decorator in function.decorator_list:
+            if marks.is_evolve(decorator) or marks.is_run(decorator):
+                edits.drop(decorator.lineno, decorator.end_lineno or decorator.lineno)
+    functions = [node for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    preface = edits.text(1, start(functions[0]) - 1).strip("\n")
+    trusted = edits.copy()
+    trusted.drop(start(evolved), end(evolved))
+    if entry is not None:
+        edits.drop(start(entry), end(entry))
+    fixed = [node for node in tree.body if node is not evolved]
+    return Skeleton(
+        above=edits.text(1, start(evolved) - 1),
+        below=edits.text(end(evolved) + 1, len(lines)),
+        trusted=trusted.text(1, len(lines)),
+        preface=f"{preface}\n" if preface else "",
+        names=frozenset(_defined(fixed)),
+        imports=frozenset(ast.unparse(node) for node in fixed if isinstance(node, ast.Import | ast.ImportFrom)),
+        flags=_future_flags(fixed),
+    )
+
+
+def _alone(node: ast.stmt, tree: ast.Module) -> bool:
+    """Returns whether a statement is at the top level and shares its lines with no other."""
+    sharing = [other for other in tree.body if start(other) <= end(node) and start(node) <= end(other)]
+    return sharing == [node]
+
+
+def _defined(statements: Iterable[ast.stmt]) -> set[str]:
+    """Returns the functions, classes and variables that statements of a module define; imports do not count."""
+    names: set[str] = set()
+    for node in statements:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            names.add(node.name)
+        elif not isinstance(node, ast.Import | ast.ImportFrom):
+            names |= bound_names([inner for inner in ast.walk(node) if not isinstance(inner, ast.alias)])
+    return names
+
+
+def _future_flags(statements: Iterable[ast.stmt]) -> int:
+    flags = 0
+    for node in statements:
+        if isinstance(node, ast.ImportFrom) and node.module == "__future__":
+            for alias in node.names:
+                flags |= getattr(__future__, alias.name).compiler_flag
+    return flags
+
+
+class _Edits:
+    """Lines of a file to leave out or to replace, by their number."""
+
+    def __init__(self, lines: Sequence[str], changed: dict[int, str | None] | None = None) -> None:
+        self._lines = lines
+        self._changed = dict(changed or {})
+
+    def copy(self) -> "_Edits":
+        return _Edits(self._lines, self._changed)
+
+    def drop(self, first: int, last: int) -> None:
+        """Leaves out the lines from `first` to `last`."""
+        self._changed.update(dict.fromkeys(range(first, last + 1)))
+
+    def drop_import(self, node: ast.Import | ast.ImportFrom, alone: bool) -> None:
+        """Leaves out what an import takes from funsearch; `alone` says that nothing else is in its lines."""
+        if isinstance(node, ast.ImportFrom):
+            others = [] if not node.level and _ours(node.module or "") else node.names
+        else:
+            others = [alias for alias in node.names if not _ours(alias.name)]
+        if len(others) == len(node.names):
+            return
+        replacement = ast.unparse(ast.Import(others)) if others else "pass"
+        self.drop(node.lineno, end(node))
+        if others or not alone:
+            first, last = self._lines[node.lineno - 1].encode(), self._lines[end(node) - 1].encode()
+            head, tail = first[: node.col_offset].decode(), last[node.end_col_offset :].decode()
+            self._changed[node.lineno] = head + replacement + tail
+
+    def text(self, first: int, last: int) -> str:
+        """Returns the lines from `first` to `last` as edited; a gap takes the blank lines below it along."""
+        result: list[str] = []
+        gap = False
+        for number in range(first, last + 1):
+            line = self._changed.get(number, self._lines[number - 1])
+            if line is None:
+                gap = True
+            elif line.strip() or not gap or (result and result[-1].strip()):
+                result.append(line)
+                gap = gap and not line.strip()
+        return "".join(f"{line}\n" for line in result)
+
+
+def _ours(module: str) -> bool:
+    return module.partition(".")[0] == _PACKAGE
