@@ -11,7 +11,20 @@ PACKAGE = Path(__file__).parent.parent / "funsearch"
 FLOORS = {"errors": 0, "_version": 0, "core": 1, "loading": 2, "samplers": 3, "sandbox": 3, "storage": 3, "testing": 3}
 FLOORS |= {"runtime": 4, "cli": 5}
 ADAPTERS = {"samplers", "sandbox", "storage"}
-OUTSIDE_CORE = {"ray", "vllm", "torch", "sqlalchemy", "alembic", "openai", "pydantic", "click", "rich", "os", "subprocess", "time"}
+OUTSIDE_CORE = {
+    "ray",
+    "vllm",
+    "torch",
+    "sqlalchemy",
+    "alembic",
+    "openai",
+    "pydantic",
+    "click",
+    "rich",
+    "os",
+    "subprocess",
+    "time",
+}
 HEAVY = ("ray", "vllm", "torch", "sqlalchemy", "transformers", "openai", "pydantic")
 
 

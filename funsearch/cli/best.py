@@ -13,7 +13,9 @@ from funsearch.cli import options
 @click.argument("run")
 @click.option("--top", metavar="K", type=click.IntRange(min=1), default=1, show_default=True, help="How many programs.")
 @click.option("--heldout", is_flag=True, help="Score them on the inputs that the search never saw, too.")
-@click.option("--baselines", is_flag=True, help="Add the problem's baselines and the first program, scored here and now.")
+@click.option(
+    "--baselines", is_flag=True, help="Add the problem's baselines and the first program, scored here and now."
+)
 @options.db_option
 @options.json_option
 @options.verbosity
@@ -34,9 +36,7 @@ def command(run: str, top: int, heldout: bool, baselines: bool, db: str, as_json
     problem, entries, level = score_entries(record, entries, heldout=heldout, baselines=baselines)
     if as_json:
         held = {entry.name: entry.heldout for entry in entries}
-        options.print_json(
-            [_json(id, e, problem, held[f"program {id}"]) for id, e in found]
-        )
+        options.print_json([_json(id, e, problem, held[f"program {id}"]) for id, e in found])
         return
     screen = options.console()
     if not found:
@@ -45,7 +45,9 @@ def command(run: str, top: int, heldout: bool, baselines: bool, db: str, as_json
     inputs, heldout_names = list(problem.inputs), list(problem.heldout) if heldout else []
     table = Table("program", *inputs, *(f"{name} (held out)" for name in heldout_names), box=None)
     for entry in entries:
-        cells = [entry.scores.get(name) for name in inputs] + [(entry.heldout or {}).get(name) for name in heldout_names]
+        cells = [entry.scores.get(name) for name in inputs] + [
+            (entry.heldout or {}).get(name) for name in heldout_names
+        ]
         table.add_row(entry.name, *("-" if value is None else f"{value:.4f}" for value in cells))
     screen.print(table)
     for id, evaluation in found:

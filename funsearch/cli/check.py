@@ -59,7 +59,9 @@ def command(
         )
     else:
         click.echo(f"{loaded.name}: {specification.title}")
-        click.echo(f"evolves {specification.name}({', '.join(specification.parameters)}); inputs {', '.join(loaded.inputs)}")
+        click.echo(
+            f"evolves {specification.name}({', '.join(specification.parameters)}); inputs {', '.join(loaded.inputs)}"
+        )
         click.echo(f"first program: {verdict.status} in {seconds:.2f} s, sandbox {box.level}")
         for name, score in verdict.scores.items():
             click.echo(f"  {name}: {score:g}")

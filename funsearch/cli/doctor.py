@@ -54,7 +54,9 @@ def _sandbox() -> list[Finding]:
         return [Finding("sandbox", False, "candidates cannot be confined", str(error)), *levels]
     through = self_test(sandbox)
     sandbox.close()
-    what = f"level {sandbox.level}; self-test: " + (f"got through: {', '.join(through)}" if through else "all attacks held")
+    what = f"level {sandbox.level}; self-test: " + (
+        f"got through: {', '.join(through)}" if through else "all attacks held"
+    )
     return [Finding("sandbox", not through, what), *levels]
 
 
@@ -85,7 +87,9 @@ def _model() -> Finding:
 
 def _package(package: str, part: str, remedy: str) -> Finding:
     version = _version(package)
-    return Finding(part, version is not None, f"{package} {version}" if version else "not installed", "" if version else remedy)
+    return Finding(
+        part, version is not None, f"{package} {version}" if version else "not installed", "" if version else remedy
+    )
 
 
 def _trainer() -> Finding:

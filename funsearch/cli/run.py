@@ -32,7 +32,9 @@ from funsearch.cli.budget import budget_options
 @options.sandbox_option
 @options.unsafe_option
 @click.option("--config", type=click.Path(path_type=Path, dir_okay=False), help="Settings in TOML.")
-@click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="One setting, e.g. vllm.temperature=0.8.")
+@click.option(
+    "--set", "assignments", multiple=True, metavar="KEY=VALUE", help="One setting, e.g. vllm.temperature=0.8."
+)
 @options.db_option
 @options.json_option
 @options.verbosity

@@ -31,7 +31,9 @@ class LiveView:
             self._live.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self._live:
             self._live.stop()
 
@@ -98,6 +100,8 @@ def _panel(progress: Progress | None, budget: Budget) -> RenderableType:
         style = "bold green" if island.best_score is not None and island.best_score == progress.best_score else ""
         cells = (str(number), str(island.programs), str(island.clusters), str(island.generation), best)
         table.add_row(*cells, style=style)
-    verdicts = ", ".join(f"{status} {count}" for status, count in sorted(progress.statuses.items(), key=lambda p: -p[1]))
+    verdicts = ", ".join(
+        f"{status} {count}" for status, count in sorted(progress.statuses.items(), key=lambda p: -p[1])
+    )
     work = f"with the model {progress.asking} prompts, with the evaluators {progress.evaluating} programs"
     return Group(head, table, Text(f"verdicts: {verdicts or '-'}"), Text(work))

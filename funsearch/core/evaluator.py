@@ -1,12 +1,11 @@
 """The evaluator (FunSearch, Methods, "Evaluation"): runs a function on every input and keeps the scores.
 
-Knows nothing about how a candidate is confined, nor about duplicates and islands. Time is an argument.
+Knows nothing about how a candidate is confined, nor about duplicates, islands and clocks.
 """
 
 import math
 import numbers
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -52,14 +51,12 @@ class Evaluator:
         *,
         inputs: Mapping[str, Any] | None = None,
         limits: Limits | None = None,
-        clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.specification = specification
         self._problem = problem
         self._sandbox = sandbox
         self._inputs = dict(problem.inputs if inputs is None else inputs)
         self._limits = limits or problem.limits
-        self._clock = clock
 
     def evaluate(self, sample: Sample) -> Evaluation:
         """Returns the verdict on a completion, read and scored."""
@@ -89,11 +86,10 @@ class Evaluator:
         Raises:
             SandboxError: candidates cannot be run at all.
         """
-        started = self._clock()
         source = self.specification.program(function)
         scores: dict[str, float] = {}
         failure: CandidateFailure | None = None
-        output = ""
+        output, seconds = "", 0.0
         left = list(self._inputs)
         while left and (failure is None or self._problem.partial == "keep"):
             try:
@@ -103,7 +99,9 @@ class Evaluator:
                 break
             with process:
                 stopped = self._score_inputs(process, left, scores)
-                output += process.close().output
+                report = process.close()
+            output += report.output
+            seconds += report.seconds
             failure = stopped or failure
         status = failure.status if failure else Status.OK
         kept = {name: scores[name] for name in self._inputs if name in scores}
@@ -111,7 +109,7 @@ class Evaluator:
             kept = {}
         score = reduce_scores(kept, tuple(self._inputs), self._problem.reduction) if status is Status.OK else None
         error = failure.detail if failure else ""
-        return Verdict(status, kept, score, error, output[: self._limits.output_bytes], self._clock() - started)
+        return Verdict(status, kept, score, error, output[: self._limits.output_bytes], seconds)
 
     def close(self) -> None:
         """Ends the sandbox."""

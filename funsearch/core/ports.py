@@ -59,6 +59,8 @@ class ProcessReport:
 
     output: str = ""
     """Standard output and error, decoded with replacement, cut off at the cap."""
+    seconds: float = 0.0
+    """Wall clock from start to end, measured on the trusted side."""
     cpu_seconds: float = 0.0
 
 
@@ -136,7 +138,7 @@ class Storage(Protocol):
         """Returns all runs, oldest first."""
 
     def lease(self, name: str) -> AbstractContextManager[None]:
-        """Returns a context in which this process alone may write to the run. It ends with the process, whatever ends it.
+        """Returns a context in which this process alone may write to the run; it ends with the process at the latest.
 
         Raises:
             RunBusyError: another process holds it (raised on entering).

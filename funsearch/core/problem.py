@@ -47,6 +47,8 @@ class ProblemEvaluator(ABC):
     """What the search scores programs on, by name. The order is the order of the signature."""
     heldout: ClassVar[Mapping[str, Any]] = {}
     """What the search never sees; the best programs are reported on it."""
+    baselines: ClassVar[Mapping[str, str]] = {}
+    """Known functions to compare with, by name: source of the evolved function as `funsearch evaluate` takes it."""
     reduction: ClassVar[Literal["last", "mean"]] = "last"
     """How per-input scores become one score: the last input's (as in the reference code), or their mean."""
     partial: ClassVar[Literal["reject", "keep"]] = "reject"

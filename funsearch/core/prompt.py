@@ -6,6 +6,7 @@ Knows nothing about which programs are shown, or how a model reads them.
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from funsearch.core.naming import versioned
 from funsearch.core.records import Function
 
 if TYPE_CHECKING:
@@ -21,11 +22,6 @@ def best_shot_prompt(specification: "Specification", functions: Sequence[Functio
     for version, function in enumerate((*functions, Function(body=""))):
         parts.append(specification.function_source(function, *_heading(specification.name, version)))
     return "\n\n".join(parts)
-
-
-def versioned(name: str, version: int) -> str:
-    """Returns the name under which a prompt shows a program."""
-    return f"{name}_v{version}"
 
 
 def _heading(name: str, version: int) -> tuple[str, str | None]:

@@ -110,12 +110,14 @@ class Program:
 
     id: int
     function: Function
-    scores: tuple[float, ...]
-    """The signature: scores in input order."""
+    scores: tuple[float | None, ...]
+    """The signature: scores in input order; None for an input without one, where the problem keeps partial results."""
     score: float
     """The signature reduced to one number (`last` or `mean`, as the problem declares)."""
     island: int
     parents: tuple[int, ...]
+    key: str = ""
+    """Digest of the normalised AST, as in `Evaluation`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -191,7 +191,6 @@ def read_skeleton(
             if marks.is_evolve(decorator) or marks.is_run(decorator):
                 edits.drop(decorator.lineno, decorator.end_lineno or decorator.lineno)
     functions = [node for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
-    preface = edits.text(1, start(functions[0]) - 1).strip("\n")
     trusted = edits.copy()
     trusted.drop(start(evolved), end(evolved))
     if entry is not None:
@@ -199,13 +198,19 @@ def read_skeleton(
     fixed = [node for node in tree.body if node is not evolved]
     return Skeleton(
         above=edits.text(1, start(evolved) - 1),
-        below=edits.text(end(evolved) + 1, len(lines)),
-        trusted=trusted.text(1, len(lines)),
-        preface=f"{preface}\n" if preface else "",
+        below=_closed(edits.text(end(evolved) + 1, len(lines))),
+        trusted=_closed(trusted.text(1, len(lines))),
+        preface=_closed(edits.text(1, start(functions[0]) - 1)),
         names=frozenset(_defined(fixed)),
         imports=frozenset(ast.unparse(node) for node in fixed if isinstance(node, ast.Import | ast.ImportFrom)),
         flags=_future_flags(fixed),
     )
+
+
+def _closed(text: str) -> str:
+    """Returns text with one newline at its end, if there is more to it than newlines."""
+    text = text.rstrip("\n")
+    return f"{text}\n" if text else ""
 
 
 def _alone(node: ast.stmt, tree: ast.Module) -> bool:
@@ -264,16 +269,18 @@ class _Edits:
             self._changed[node.lineno] = head + replacement + tail
 
     def text(self, first: int, last: int) -> str:
-        """Returns the lines from `first` to `last` as edited; a gap takes the blank lines below it along."""
+        """Returns the lines from `first` to `last` as edited; of the blank lines around a gap the longer run stays."""
         result: list[str] = []
-        gap = False
+        spare = 0
         for number in range(first, last + 1):
             line = self._changed.get(number, self._lines[number - 1])
             if line is None:
-                gap = True
-            elif line.strip() or not gap or (result and result[-1].strip()):
+                spare = next((n for n, above in enumerate(reversed(result)) if above.strip()), last)
+            elif line.strip() or not spare:
                 result.append(line)
-                gap = gap and not line.strip()
+                spare = 0
+            else:
+                spare -= 1
         return "".join(f"{line}\n" for line in result)
 
 

@@ -18,7 +18,8 @@ MAX_DEPTH = 100
 """Nesting of the syntax tree; CPython's own limits lie above a thousand and move with the stack of the caller."""
 MAX_CLEANUP = 100_000
 """Compiled size of `finally` blocks, in nodes; see `_check_cleanup`."""
-_ATTEMPTS = 40
+_ATTEMPTS = 20
+"""How often a block is cut back; a broken-off answer takes two or three, and each costs a pass over the text."""
 _INDENT = "    "
 _IGNORABLE = re.compile(r"\s*(?:#.*)?")
 _UNSTORABLE = re.compile("[\ud800-\udfff]")
@@ -123,6 +124,9 @@ def parse_block(lines: Sequence[str]) -> Block | None:
     """Returns the longest prefix of `lines` that is Python, or None when there is no statement at its start.
 
     Indented lines are a block, which ends where the indentation does. Line 1 of the result is a made-up one.
+
+    Raises:
+        Unparsable: it is broken in so many places that looking for the prefix would take too long.
     """
     first = next((line for line in lines if not _IGNORABLE.fullmatch(line)), "")
     if not first:
@@ -141,7 +145,7 @@ def parse_block(lines: Sequence[str]) -> Block | None:
             if indented and isinstance(body[0], ast.FunctionDef):
                 body = body[0].body
             return Block(kept, body)
-    return None
+    raise Unparsable("cannot be cut back to valid code")
 
 
 def _cut(lines: Sequence[str], error: Unparsable) -> int:
@@ -149,9 +153,14 @@ def _cut(lines: Sequence[str], error: Unparsable) -> int:
     keep = 0 if error.line is None else min(error.line, len(lines)) - 1
     if "'except' or 'finally'" in error.reason:
         keep = _open_try(lines, keep)
-    while keep and _IGNORABLE.fullmatch(lines[keep - 1]):
+    while keep and (_IGNORABLE.fullmatch(lines[keep - 1]) or _decorates(lines[keep - 1 : keep + 1])):
         keep -= 1
     return keep
+
+
+def _decorates(lines: Sequence[str]) -> bool:
+    """Returns whether a line is a decorator that is of no use without the next one, itself of no use."""
+    return len(lines) == 2 and all(line.lstrip().startswith("@") for line in lines)
 
 
 def _open_try(lines: Sequence[str], end: int) -> int:

@@ -50,7 +50,7 @@ class Specification:
 
     @property
     def preface(self) -> str:
-        """What stands above the first function of the file, as a prompt shows it; empty or with a newline at its end."""
+        """What stands above the first function, as a prompt shows it; empty or with a newline at its end."""
         return self.skeleton.preface
 
     def program(self, function: Function) -> str:

@@ -64,9 +64,7 @@ class SearchActor:
         problem = load(launch.source)
         limits = merged_limits(problem.evaluator.limits, launch.settings)
         storage = open_storage(launch.database)
-        workers = RayWorkers(
-            launch.source, launch.settings, limits, launch.run.sandbox, on_cluster=launch.on_cluster
-        )
+        workers = RayWorkers(launch.source, launch.settings, limits, launch.run.sandbox, on_cluster=launch.on_cluster)
         with Search(
             problem, storage=storage, settings=launch.settings, workers=workers, run=launch.run
         ) as self._search:
@@ -112,11 +110,7 @@ def launch(launch: Launch, budget: Budget, watch: Callable[[Progress | None], No
     Raises:
         FunsearchError: the search could not go on. What was finished is saved.
     """
-    driver = (
-        ray.remote(SearchActor)
-        .options(num_cpus=0, max_concurrency=4, scheduling_strategy=_here())
-        .remote(launch)
-    )
+    driver = ray.remote(SearchActor).options(num_cpus=0, max_concurrency=4, scheduling_strategy=_here()).remote(launch)
     running = driver.run.remote(budget)
     try:
         return _watch(driver, running, launch.run.name, watch)

@@ -69,9 +69,7 @@ def _make_one(spec: str, settings: Settings) -> Sampler:
     if kind == "openai":
         from funsearch.samplers.openai import OpenAISampler
 
-        return OpenAISampler(
-            replace(settings.openai, model=argument, samples_per_prompt=settings.samples_per_prompt)
-        )
+        return OpenAISampler(replace(settings.openai, model=argument, samples_per_prompt=settings.samples_per_prompt))
     from funsearch.samplers.vllm import VllmSampler
 
     model = argument or settings.vllm.model

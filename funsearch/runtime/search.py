@@ -109,7 +109,9 @@ class Search:
             if sampler is None:
                 raise ProblemError("A search needs a sampler: pass sampler=..., or use `funsearch run`.")
             sandbox = sandbox or open_sandbox()
-            workers = LocalWorkers(sampler, Evaluator(problem.specification, problem.evaluator, sandbox, inputs=problem.inputs))
+            workers = LocalWorkers(
+                sampler, Evaluator(problem.specification, problem.evaluator, sandbox, inputs=problem.inputs)
+            )
         self._workers = workers
         level = run.sandbox if run else (sandbox.level if sandbox else self.settings.sandbox.level)
         run = run or new_run(problem, self.settings, self._storage, level, name, time.time())
@@ -187,7 +189,9 @@ class Search:
         best = self.database.best
         if best is None:
             raise ProblemError(f"The run {self.name} has no program with a score yet: let it run first.")
-        scores = dict(zip(self.problem.inputs, best.scores, strict=False))
+        scores = {
+            name: score for name, score in zip(self.problem.inputs, best.scores, strict=True) if score is not None
+        }
         return Best(best.id, best.score, scores, self.problem.specification.function_source(best.function))
 
     def close(self) -> None:

@@ -43,7 +43,9 @@ def test_random_kills_lose_nothing_and_repeat_nothing(problem_file: Path, tmp_pa
         finished = process.wait() == 0
         process.stdout.close()
         said = [line.split() for line in log.read_text().splitlines()] if log.exists() else []
-        assert not answered & {int(what) for verb, what in said if verb == "asked"}, "an answered prompt was asked again"
+        assert not answered & {int(what) for verb, what in said if verb == "asked"}, (
+            "an answered prompt was asked again"
+        )
         assert not evaluated & {what for verb, what in said if verb == "evaluated"}, "an evaluation was repeated"
         storage = open_storage(url)
         samples = {(s.prompt.index, s.index): s.text for s in storage.samples("run") if s.prompt.index >= 0}

@@ -130,9 +130,7 @@ def test_sampler_that_fails_ends_the_search_and_loses_nothing(problem: Problem) 
             return list(super().sample(prompt, at_most))
 
     storage = MemoryStorage()
-    search = Search(
-        problem, sampler=Failing(answers(100), 4), sandbox=InProcessSandbox(), storage=storage, name="run"
-    )
+    search = Search(problem, sampler=Failing(answers(100), 4), sandbox=InProcessSandbox(), storage=storage, name="run")
     with search, pytest.raises(SamplerError, match="gone"):
         search.run()
     assert storage.runs()[0].state == "failed"

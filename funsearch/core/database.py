@@ -1,0 +1,211 @@
+"""The programs database: islands, the prompts drawn from them, and their resets (FunSearch, Methods).
+
+Knows nothing about models, sandboxes or storage. What it does is a function of its seed and of what was registered in
+which order; drawing a prompt changes nothing but the number of the next one.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from funsearch.core.evaluator import reduce_scores
+from funsearch.core.island import Island
+from funsearch.core.records import ALL_ISLANDS, Evaluation, Function, Program, Prompt, Reset, Status
+from funsearch.core.selection import RankedSelection, ReferenceSelection, Selection
+
+PROMPT_DRAWS, RESET_DRAWS = 0, 1
+"""Keys that keep the draws for prompts and for resets apart."""
+
+
+class PromptBuilder(Protocol):
+    """Makes the text of a prompt; a `Specification` is one."""
+
+    def prompt(self, functions: Sequence[Function]) -> str:
+        """Returns the text that shows `functions`, the worst first."""
+
+
+@dataclass(frozen=True)
+class DatabaseConfig:
+    """How programs are kept and chosen."""
+
+    selection: Literal["ranked", "reference"] = "ranked"
+    islands: int = 10
+    """FunSearch, Methods: 10."""
+    functions_per_prompt: int = 2
+    """FunSearch, Methods: k = 2."""
+    cluster_temperature: float = 0.1
+    """T0 of the reference code."""
+    temperature_period: int = 30_000
+    """N of the reference code: programs on an island after which the temperature starts again."""
+    length_temperature: float = 1.0
+    reset_period: int | None = 10_000
+    """Evaluations between two resets of the weaker half of the islands; None for no counted resets. The paper resets
+    every four hours, which cannot be replayed; `reset_minutes` does that."""
+
+    def __post_init__(self) -> None:
+        counts = ("islands", "functions_per_prompt", "temperature_period", "reset_period")
+        for name in counts:
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name} = {value}: must be at least 1")
+        for name in ("cluster_temperature", "length_temperature"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise ValueError(f"{name} = {getattr(self, name)}: must be a positive number")
+        if self.selection not in ("ranked", "reference"):
+            raise ValueError(f"selection = {self.selection!r}: must be 'ranked' or 'reference'")
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """What registering an evaluation did."""
+
+    id: int
+    program: Program | None
+    """None when it was not inserted: no score, a stale prompt, or known on its island."""
+    islands: tuple[int, ...] = ()
+    improved: bool = False
+    """Whether it is the run's new best."""
+    reset: Reset | None = None
+    """The reset that this registration was the occasion for."""
+
+
+class ProgramsDatabase:
+    """Islands of programs."""
+
+    def __init__(
+        self,
+        prompts: PromptBuilder,
+        input_names: Sequence[str],
+        config: DatabaseConfig | None = None,
+        *,
+        seed: int = 0,
+        reduction: Literal["last", "mean"] = "last",
+        partial: Literal["reject", "keep"] = "reject",
+    ) -> None:
+        if seed < 0:
+            raise ValueError(f"seed = {seed}: must not be negative")
+        self.config = config or DatabaseConfig()
+        self.best: Program | None = None
+        self.registered = 0
+        """Evaluations registered so far: the id of the next one."""
+        self.next_prompt = 0
+        self.resets = 0
+        self._prompts = prompts
+        self._names = tuple(input_names)
+        self._seed = seed
+        self._reduction = reduction
+        self._partial = partial
+        self._selection: Selection = RankedSelection() if self.config.selection == "ranked" else ReferenceSelection()
+        self.islands = [Island(self._selection.index(), 0) for _ in range(self.config.islands)]
+        self._programs: dict[int, Program] = {}
+        self._ids: dict[str, int] = {}
+
+    def program(self, id: int) -> Program:
+        """Returns an inserted program.
+
+        Raises:
+            KeyError: the evaluation of that number was not inserted, or there is none.
+        """
+        return self._programs[id]
+
+    def key_id(self, key: str) -> int | None:
+        """Returns the id of the first evaluation with that key, whatever its verdict; our own faults don't count."""
+        return self._ids.get(key)
+
+    def get_prompt(self, index: int | None = None) -> Prompt:
+        """Returns the prompt of that number, by default the next one of the run, from the islands as they stand.
+
+        Raises:
+            LookupError: nothing has been registered yet.
+        """
+        if index is None:
+            index = self.next_prompt
+            self.next_prompt += 1
+        config = self.config
+        rng = self._selection.generator(self._seed, PROMPT_DRAWS, index)
+        number = self._selection.island(rng, len(self.islands))
+        island = self.islands[number]
+        if not island.programs:
+            raise LookupError("no program has been registered yet: register the first program before drawing prompts")
+        programs = island.draw(
+            rng,
+            config.functions_per_prompt,
+            config.cluster_temperature,
+            config.temperature_period,
+            config.length_temperature,
+        )
+        text = self._prompts.prompt([program.function for program in programs])
+        parents = tuple(program.id for program in programs)
+        return Prompt(index, number, island.generation, text, len(programs), parents, self.registered)
+
+    def register(self, evaluation: Evaluation) -> Registration:
+        """Counts an evaluation and inserts its program where it belongs; the n-th call is program id n, from 0."""
+        id = self.registered
+        self.registered += 1
+        if evaluation.key and evaluation.status is not Status.INFRA:
+            self._ids.setdefault(evaluation.key, id)
+        program = self._program(id, evaluation)
+        islands = self._insert(program, evaluation) if program is not None else ()
+        improved = bool(islands) and program is not None and (self.best is None or program.score > self.best.score)
+        if program is not None and islands:
+            self._programs[id] = program
+            self.best = program if improved else self.best
+        period = self.config.reset_period
+        due = period is not None and self.registered % period == 0 and len(self.islands) > 1
+        reset = self.reset_islands() if due and self.best is not None else None
+        return Registration(id, program if islands else None, islands, improved, reset)
+
+    def reset_islands(self) -> Reset:
+        """Empties the weaker half of the islands and gives each the best program of a surviving one as its founder.
+
+        Raises:
+            LookupError: there is no program to found an island with.
+        """
+        if self.best is None:
+            raise LookupError("no program has been registered yet: there is nothing to found islands with")
+        rng = self._selection.generator(self._seed, RESET_DRAWS, self.resets)
+        bests = [island.best.score if island.best else -math.inf for island in self.islands]
+        order = self._selection.weakest_first(rng, bests)
+        half = len(order) // 2
+        emptied, kept = order[:half], order[half:]
+        founders = []
+        for number in emptied:
+            self.islands[number] = Island(self._selection.index(), self.islands[number].generation + 1)
+            founder = self.islands[kept[self._selection.island(rng, len(kept))]].best
+            assert founder is not None, "a surviving island has a program, as every island has from the start"
+            self.islands[number].register(founder)
+            founders.append(founder.id)
+        reset = Reset(self.resets, self.registered, tuple(emptied), tuple(founders))
+        self.resets += 1
+        return reset
+
+    def _program(self, id: int, evaluation: Evaluation) -> Program | None:
+        """Returns the program that an evaluation makes, or None when it has no usable score."""
+        scores, function = evaluation.scores, evaluation.function
+        whole = evaluation.status is Status.OK and all(name in scores for name in self._names)
+        if function is None or not (whole or (self._partial == "keep" and scores)):
+            return None
+        if not all(math.isfinite(score) for score in scores.values()):
+            return None
+        score = reduce_scores(scores, self._names, self._reduction)
+        if score is None:
+            return None
+        signature = tuple(scores.get(name) for name in self._names)
+        prompt = evaluation.sample.prompt
+        return Program(id, function, signature, score, prompt.island, prompt.parents, evaluation.key)
+
+    def _insert(self, program: Program, evaluation: Evaluation) -> tuple[int, ...]:
+        """Inserts a program on its prompt's island, unless it is known there or the island was reset since."""
+        prompt = evaluation.sample.prompt
+        everywhere = prompt.island == ALL_ISLANDS
+        numbers = range(len(self.islands)) if everywhere else (prompt.island,)
+        islands = tuple(
+            number
+            for number in numbers
+            if (everywhere or self.islands[number].generation == prompt.generation)
+            and not (program.key and self.islands[number].holds(program.key))
+        )
+        for number in islands:
+            self.islands[number].register(program)
+        return islands
