@@ -1,14 +1,20 @@
 """Online bin packing: items come one by one, and a candidate says which bin it would rather put each into.
 
 The simulation runs here; a candidate is asked for each item on its own and never sees the items to come. It is shown
-the room left in the open bins that can hold the item, in the order of their opening, and an unopened bin last.
+the room left in the open bins that can hold the item, in the order of their opening, and an unopened bin last. The
+item goes where the priority is highest, to the first of equals.
 
 A score is minus the excess over the L1 bound ceil(sum of items / capacity), in percent, as a ratio of means over the
 instances of an input (FunSearch, Table 2).
 """
 
+# ruff: noqa: RUF012 (the base class declares them ClassVar)
+
 import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -23,22 +29,24 @@ class Instance:
     capacity: float
     items: tuple[float, ...]
 
+    @cached_property
     def bound(self) -> int:
-        """Returns the L1 bound: no packing has fewer bins."""
-        return int(np.ceil(sum(self.items) / self.capacity))
+        """The L1 bound: no packing has fewer bins."""
+        return math.ceil(math.fsum(self.items) / self.capacity)
 
 
 def or_like(instances: int, items: int, seed: int) -> list[Instance]:
     """Returns instances by the recipe of the OR-Library's sets: integers uniform in [20, 100], capacity 150."""
     rng = np.random.default_rng(seed)
-    return [Instance(150, tuple(rng.integers(20, 101, items).tolist())) for _ in range(instances)]
+    draws = [rng.integers(20, 101, items) for _ in range(instances)]
+    return [Instance(150.0, tuple(draw.astype(float).tolist())) for draw in draws]
 
 
 def weibull_like(instances: int, items: int, seed: int) -> list[Instance]:
     """Returns instances of 45 x Weibull(3), clipped to [1, 100] and rounded, capacity 100 (FunSearch, Methods)."""
     rng = np.random.default_rng(seed)
     draws = [np.rint(np.clip(45 * rng.weibull(3, items), 1, 100)) for _ in range(instances)]
-    return [Instance(100, tuple(int(item) for item in draw)) for draw in draws]
+    return [Instance(100.0, tuple(draw.tolist())) for draw in draws]
 
 
 class BinPacking(funsearch.ProblemEvaluator):
@@ -56,16 +64,22 @@ class BinPacking(funsearch.ProblemEvaluator):
         "best fit": "def priority(item, bins):\n    return item - bins\n",
     }
 
-    def evaluate(self, candidate: funsearch.Candidate, value: Any) -> float:
+    def evaluate(self, candidate: funsearch.Candidate, value: Sequence[Instance]) -> float:
         """Returns minus the excess over the bound, in percent, over the instances of `value`."""
-        instances = as_instances(value)
-        bins = sum(bins_needed(candidate, instance) for instance in instances)
-        bound = sum(instance.bound() for instance in instances)
+        bins = sum(bins_needed(candidate, instance) for instance in value)
+        bound = sum(instance.bound for instance in value)
         return -100.0 * (bins - bound) / bound
 
     def read_input(self, text: str) -> Any:
-        """Returns instances from JSON or from the OR-Library's layout."""
-        return read_json(text) if text.lstrip()[:1] in ("{", "[") else read_or_library(text)
+        """Returns what JSON or the OR-Library's layout says."""
+        return json.loads(text) if text.lstrip()[:1] in ("{", "[") else read_or_library(text)
+
+    def check_input(self, value: Any) -> list[Instance]:
+        """Returns the instances of {"capacity": ..., "items": [...]}, or of a list of those."""
+        values = value if isinstance(value, list | tuple) else [value]
+        if not values:
+            raise ValueError("there are no instances in it")
+        return [one if isinstance(one, Instance) else read_instance(one) for one in values]
 
 
 def bins_needed(candidate: funsearch.Candidate, instance: Instance) -> int:
@@ -74,81 +88,96 @@ def bins_needed(candidate: funsearch.Candidate, instance: Instance) -> int:
     Raises:
         InvalidSolution: it does not return one number for each bin.
     """
-    room = np.full(len(instance.items) + 1, float(instance.capacity))
+    room = np.full(len(instance.items) + 1, instance.capacity)
     opened = 0
     for item in instance.items:
         fitting = np.flatnonzero(room[: opened + 1] >= item)
-        bins = room[fitting]
-        chosen = fitting[best(candidate.priority(item, bins), len(bins))]
+        chosen = fitting[preferred(candidate.priority(item, room[fitting]), len(fitting))]
         room[chosen] -= item
         opened += int(chosen == opened)
     return opened
 
 
-def best(priorities: Any, count: int) -> int:
-    """Returns the index of the highest priority, the first of equals.
+def preferred(priorities: Any, count: int) -> int:
+    """Returns the index of the highest priority, the first of equals. Infinite ones count.
 
     Raises:
         InvalidSolution: these are not `count` real numbers.
     """
     try:
-        values = np.asarray(priorities, dtype=float)
-    except (TypeError, ValueError):
-        raise funsearch.InvalidSolution(f"priorities that are no numbers: {priorities!r:.80}") from None
+        values = np.asarray(priorities)
+    except ValueError:  # lists of lists of different lengths
+        raise funsearch.InvalidSolution(f"priorities of no shape for {count} bins") from None
     if values.shape != (count,):
         raise funsearch.InvalidSolution(f"priorities of shape {values.shape} for {count} bins")
+    if values.dtype.kind not in "biuf":
+        raise funsearch.InvalidSolution(f"priorities that are no real numbers: {priorities!r:.80}")
     index = int(values.argmax())
-    if np.isnan(values[index]):  # argmax stops at the first NaN
+    if values[index] != values[index]:  # argmax stops at the first NaN
         raise funsearch.InvalidSolution("a priority is NaN")
     return index
 
 
-def as_instances(value: Any) -> list[Instance]:
-    """Returns instances from what an input holds: instances, or dicts with `capacity` and `items`."""
-    values = value if isinstance(value, list | tuple) else [value]
-    if not values:
-        raise ValueError("no instances")
-    return [one if isinstance(one, Instance) else instance(one["capacity"], one["items"]) for one in values]
-
-
-def instance(capacity: Any, items: Any) -> Instance:
-    """Returns a checked instance.
+def read_instance(value: Any) -> Instance:
+    """Returns the instance that a mapping with `capacity` and `items` describes.
 
     Raises:
-        ValueError: an item does not fit into an empty bin, or something is no positive number.
+        ValueError: it is none, or an item does not fit into an empty bin.
     """
-    made = Instance(float(capacity), tuple(float(item) for item in items))
-    if not made.items or not made.capacity > 0:
-        raise ValueError(f"an instance needs items and a positive capacity, not {capacity!r}")
-    wrong = [item for item in made.items if not 0 < item <= made.capacity]
-    if wrong:
-        raise ValueError(f"an item of size {wrong[0]:g} does not fit into a bin of {made.capacity:g}")
-    return made
+    if not isinstance(value, Mapping) or not {"capacity", "items"} <= value.keys():
+        raise ValueError(f'an instance is {{"capacity": ..., "items": [...]}}, not {value!r:.80}')
+    capacity, items = value["capacity"], value["items"]
+    if not is_size(capacity):
+        raise ValueError(f"the capacity {capacity!r:.80} is no positive number")
+    if not isinstance(items, list | tuple) or not items:
+        raise ValueError(f"the items {items!r:.80} are no list of positive numbers")
+    for item in items:
+        if not is_size(item):
+            raise ValueError(f"the item {item!r:.80} is no positive number")
+        if item > capacity:
+            raise ValueError(f"an item of size {item:g} does not fit into a bin of {capacity:g}")
+    return Instance(float(capacity), tuple(float(item) for item in items))
 
 
-def read_json(text: str) -> list[Instance]:
-    """Returns the instances of {"capacity": ..., "items": [...]} or of a list of those."""
-    return as_instances(json.loads(text))
+def is_size(value: Any) -> bool:
+    """Returns whether a value is a positive finite number."""
+    return type(value) in (int, float) and 0 < value < math.inf
 
 
-def read_or_library(text: str) -> list[Instance]:
+def read_or_library(text: str) -> list[dict[str, Any]]:
     """Returns the instances of a file of the OR-Library: count; for each a name, `capacity items best`, the items.
 
     Raises:
         ValueError: the text is not of that layout.
     """
-    words = text.split()
+    words = iter(text.split())
     try:
-        count, at, instances = int(words[0]), 1, []
-        for _ in range(count):
-            name, capacity, items = words[at], float(words[at + 1]), int(words[at + 2])
-            sizes = words[at + 4 : at + 4 + items]
-            if len(sizes) != items:
-                raise ValueError(f"{name} announces {items} items and has {len(sizes)}")
-            instances.append(instance(capacity, sizes))
-            at += 4 + items
-    except IndexError:
-        raise ValueError("it ends before the last instance; is it in the OR-Library's layout?") from None
-    if at != len(words):
-        raise ValueError(f"{len(words) - at} words follow the last instance")
+        instances = []
+        for _ in range(_count(words, "the number of instances")):
+            name = next(words)
+            capacity = _number(words, f"the capacity of {name}")
+            count = _count(words, f"the number of items of {name}")
+            _number(words, f"the best known number of bins of {name}")
+            items = [_number(words, f"an item of {name}") for _ in range(count)]
+            instances.append({"capacity": capacity, "items": items})
+    except StopIteration:
+        raise ValueError("it ends before its last instance does; is it JSON or in the OR-Library's layout?") from None
+    left = sum(1 for _ in words)
+    if left:
+        raise ValueError(f"{left} words follow its last instance")
     return instances
+
+
+def _number(words: Iterator[str], what: str) -> float:
+    word = next(words)
+    try:
+        return float(word)
+    except ValueError:
+        raise ValueError(f"{word!r:.40} is not {what}; it is neither JSON nor in the OR-Library's layout") from None
+
+
+def _count(words: Iterator[str], what: str) -> int:
+    word = next(words)
+    if not word.isdecimal():
+        raise ValueError(f"{word!r:.40} is not {what}; it is neither JSON nor in the OR-Library's layout")
+    return int(word)

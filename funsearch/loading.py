@@ -9,22 +9,25 @@ import difflib
 import importlib.metadata
 import importlib.resources
 import importlib.util
+import inspect
 import linecache
 import sys
 import types
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import funsearch
 from funsearch.core.problem import Candidate, ProblemEvaluator
+from funsearch.core.records import Limits
 from funsearch.core.specification import Specification
 from funsearch.errors import ProblemError
 
 ENTRY_POINTS = "funsearch.problems"
-"""Group of the entry points by which a package declares problems: NAME = "module", the specification's module.
+"""Group of the entry points by which a package declares problems: NAME = "package.problems.name", a module.
 
-The evaluator is the module of the same name in a sibling package or module called `evaluators`."""
+Its evaluator is found as that of any other problem file, so in `package/evaluators/name.py`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,7 @@ class Problem:
     specification: Specification
     evaluator: ProblemEvaluator
     inputs: dict[str, Any]
+    """The user's inputs, or else the problem's own."""
     heldout: dict[str, Any]
 
 
@@ -67,6 +71,7 @@ class ProblemInfo:
     name: str
     title: str
     origin: str
+    """The distribution that brings it."""
     path: str
 
 
@@ -74,55 +79,74 @@ class ReferenceEvaluator(ProblemEvaluator):
     """Runs the `evaluate` of a one-file problem on the trusted side; only the evolved function is called across.
 
     The format is that of the FunSearch reference code: `@funsearch.run` on `evaluate`, `@funsearch.evolve` on the
-    function. The file may set INPUTS and HELDOUT.
+    function. The file may set INPUTS and HELDOUT, dicts of inputs by name.
     """
 
     def __init__(self, specification: Specification, filename: str) -> None:
-        module = _execute(specification.trusted(), filename)
-        self._globals = module.__dict__
+        assert specification.entry is not None
+        if specification.entry_parameters < 1:
+            raise ProblemError(f"{filename}: {specification.entry} takes no input: give it a parameter for one.")
         self._specification = specification
-        self._inputs = self._named("INPUTS", filename)
-        self._heldout = self._named("HELDOUT", filename)
+        self._entry = specification.entry
+        self._filename = filename
+        module = vars(self._module())
+        self._inputs, self._heldout = module.get("INPUTS", {}), module.get("HELDOUT", {})
 
     @property
     def inputs(self) -> Mapping[str, Any]:  # type: ignore[override]
-        return self._inputs
+        return self._inputs  # type: ignore[no-any-return]
 
     @property
     def heldout(self) -> Mapping[str, Any]:  # type: ignore[override]
-        return self._heldout
+        return self._heldout  # type: ignore[no-any-return]
 
     def evaluate(self, candidate: Candidate, value: Any) -> float:
-        """Returns what the file's `evaluate` returns; a tuple is spread when it takes several parameters."""
-        entry = self._specification.entry
-        assert entry is not None
-        self._globals[self._specification.name] = getattr(candidate, self._specification.name)
-        spread = self._specification.entry_parameters > 1 and isinstance(value, tuple)
-        score: float = self._globals[entry](*value) if spread else self._globals[entry](value)
+        """Returns what the file's `evaluate` returns; a sequence is spread when it requires several arguments.
+
+        The file is executed anew each time, so that nothing it remembers of one candidate can reach another.
+        """
+        module = self._module()
+        setattr(module, self._specification.name, getattr(candidate, self._specification.name))
+        spread = self._specification.entry_parameters > 1 and isinstance(value, tuple | list)
+        score: float = getattr(module, self._entry)(*(value if spread else (value,)))
         return score
 
-    def _named(self, name: str, filename: str) -> Mapping[str, Any]:
-        value = self._globals.get(name, {})
-        if not isinstance(value, Mapping):
-            raise ProblemError(f"{name} in {filename} is {value!r:.80}: make it a dict of named inputs.")
+    def check_input(self, value: Any) -> Any:
+        """Returns the value; refuses one that cannot be the arguments of `evaluate`."""
+        required = self._specification.entry_parameters
+        if required > 1 and not (isinstance(value, tuple | list) and len(value) >= required):
+            raise ValueError(f"{self._entry} takes {required} arguments: give a tuple of them, not {value!r:.80}")
         return value
+
+    def _module(self) -> types.ModuleType:
+        return _execute(self._specification.trusted(), self._filename)
 
 
 def find_problem(name: str, evaluator: Path | None = None, inputs: Sequence[str] = ()) -> ProblemSource:
-    """Returns the texts of a problem, given by name or by the path of its specification.
+    """Returns the texts of a problem.
+
+    Args:
+        name: a name that `list_problems` knows, or the path of a specification.
+        evaluator: the evaluator's file, if it is neither `../evaluators/NAME.py` nor `NAME_evaluator.py` beside it.
+        inputs: `NAME=VALUE` each, with a Python literal or @FILE for the value; they replace the problem's own.
 
     Raises:
-        ProblemError: there is no such problem or file, or an input is not NAME=VALUE.
+        ProblemError: there is no such problem or file, or an input is not of that form.
     """
     texts = tuple(_input_text(text) for text in inputs)
+    twice = {text.name for text in texts if sum(other.name == text.name for other in texts) > 1}
+    if twice:
+        raise ProblemError(f"--input {min(twice)} is given twice: an input needs a name of its own.")
     if name.endswith(".py") or "/" in name or "\\" in name:
-        return _from_file(Path(name), evaluator, texts)
-    known = {info.name: info for info in list_problems()}
-    if name not in known:
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = f"did you mean {near[0]}?" if near else "see `funsearch problems`, or give the path of a .py file."
-        raise ProblemError(f"There is no problem called {name}: {hint}")
-    return _from_file(Path(known[name].path), evaluator, texts)
+        return _from_file(Path(name).stem, Path(name), evaluator, texts)
+    known = list_problems()
+    found = [info for info in known if info.name == name]
+    if len(found) == 1:
+        return _from_file(name, Path(found[0].path), evaluator, texts)
+    if found:
+        places = " and ".join(f"{info.path} (from {info.origin})" for info in found)
+        raise ProblemError(f"Several problems are called {name}: give the path of one, {places}.")
+    raise ProblemError(f"There is no problem called {name}: {_remedy(name, [info.name for info in known])}")
 
 
 def load(source: ProblemSource) -> Problem:
@@ -138,14 +162,16 @@ def load(source: ProblemSource) -> Problem:
         evaluator = ReferenceEvaluator(specification, f"{source.name}.py")
     else:
         raise ProblemError(
-            f"{source.name} has no evaluator: put it in ../evaluators/{source.name}.py beside the problem's folder, "
-            "name it with --evaluator, or decorate an `evaluate` in the same file with @funsearch.run."
+            f"{source.name} has no evaluator: put it into ../evaluators/{source.name}.py as seen from the problem "
+            f"file, or into {source.name}_evaluator.py beside it, or name it with --evaluator; or decorate an "
+            "`evaluate` in the problem file with @funsearch.run."
         )
-    own = {text.name: _value(text, evaluator) for text in source.inputs}
-    chosen = own or dict(evaluator.inputs)
-    if not chosen:
-        raise ProblemError(f"{source.name} has no inputs: give some with --input NAME=VALUE, or set `inputs`.")
-    return Problem(source.name, source, specification, evaluator, chosen, dict(evaluator.heldout))
+    _check_declarations(evaluator, source.name)
+    inputs = {text.name: _value(text, evaluator) for text in source.inputs} or dict(evaluator.inputs)
+    if not inputs:
+        where = "`inputs` in its evaluator" if source.evaluator else f"INPUTS = {{...}} in {source.name}.py"
+        raise ProblemError(f"{source.name} has no inputs: give some with --input NAME=VALUE, or set {where}.")
+    return Problem(source.name, source, specification, evaluator, inputs, dict(evaluator.heldout))
 
 
 def load_problem(name: str, evaluator: Path | None = None, inputs: Sequence[str] = ()) -> Problem:
@@ -154,25 +180,45 @@ def load_problem(name: str, evaluator: Path | None = None, inputs: Sequence[str]
 
 
 def list_problems() -> list[ProblemInfo]:
-    """Returns the problems that are shipped and installed, by name."""
-    found = {}
+    """Returns the problems that are shipped and installed, the shipped ones first."""
+    return shipped() + _installed()
+
+
+def shipped() -> list[ProblemInfo]:
+    """Returns the problems that come with funsearch."""
     folder = Path(str(importlib.resources.files("funsearch.problems")))
-    for path in sorted(folder.glob("[!_]*.py")):
-        found[path.stem] = ProblemInfo(path.stem, _title(path), "funsearch", str(path))
+    paths = sorted(folder.glob("[!_]*.py"))
+    return [ProblemInfo(path.stem, _title(path), "funsearch", str(path)) for path in paths]
+
+
+def _installed() -> list[ProblemInfo]:
+    found = []
     for point in importlib.metadata.entry_points(group=ENTRY_POINTS):
-        spec = importlib.util.find_spec(point.value)
-        if spec is not None and spec.origin:
-            origin = point.dist.name if point.dist else point.value
-            found[point.name] = ProblemInfo(point.name, _title(Path(spec.origin)), origin, spec.origin)
-    return list(found.values())
+        try:
+            module = importlib.util.find_spec(point.module)
+        # Finding a module executes the packages above it; one that is broken must not hide the other problems.
+        except Exception:
+            module = None
+        path = Path(module.origin if module and module.origin else f"{point.module.replace('.', '/')}.py")
+        origin = point.dist.name if point.dist else point.module
+        found.append(ProblemInfo(point.name, _title(path), origin, str(path)))
+    return sorted(found, key=lambda info: (info.name, info.origin))
+
+
+def _remedy(name: str, known: Sequence[str]) -> str:
+    for path in (Path(f"{name}.py"), Path("problems") / f"{name}.py"):
+        if path.is_file():
+            return f"to use the file, give its path, {path}."
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"did you mean {near[0]}?" if near else "see `funsearch problems`, or give the path of a .py file."
 
 
 def _title(path: Path) -> str:
     try:
         doc = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
-    except (OSError, SyntaxError, UnicodeDecodeError):
+    except (OSError, ValueError, SyntaxError):
         return "(cannot be read)"
-    return (doc or "").split("\n", 1)[0]
+    return (doc or "").partition("\n")[0]
 
 
 def _read(path: Path, what: str) -> str:
@@ -180,63 +226,82 @@ def _read(path: Path, what: str) -> str:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise ProblemError(f"There is no {what} {path}.") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ProblemError(f"Cannot read the {what} {path}: {error}.") from None
+    except OSError as error:
+        raise ProblemError(f"Cannot read the {what} {path}: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise ProblemError(f"Cannot read the {what} {path}: it is not UTF-8 text ({error.reason}).") from error
 
 
-def _from_file(path: Path, evaluator: Path | None, inputs: tuple[InputText, ...]) -> ProblemSource:
+def _from_file(name: str, path: Path, evaluator: Path | None, inputs: tuple[InputText, ...]) -> ProblemSource:
     if path.suffix != ".py":
         raise ProblemError(f"{path} is no problem: give a name from `funsearch problems` or the path of a .py file.")
-    specification = _read(path, "problem file")
-    beside = [path.parent.parent / "evaluators" / path.name, path.with_name(f"{path.stem}_evaluator.py")]
+    text = _read(path, "problem file")
+    specification = Specification.parse(text, str(path))
     if evaluator is None:
-        evaluator = next((file for file in beside if file.is_file() and file != path), None)
-    text = _read(evaluator, "evaluator") if evaluator else ""
-    return ProblemSource(path.stem, specification, text, inputs)
+        evaluator = _evaluator_beside(path)
+        if evaluator and specification.entry:
+            raise ProblemError(
+                f"{path} marks {specification.entry} with @funsearch.run, and {evaluator} is there as well: "
+                "remove one of the two, or decide for the file with --evaluator."
+            )
+    return ProblemSource(name, text, _read(evaluator, "evaluator") if evaluator else "", inputs)
+
+
+def _evaluator_beside(path: Path) -> Path | None:
+    folder = path.absolute().parent  # A bare file name has no parent's parent of its own.
+    places = [folder.parent / "evaluators" / path.name, folder / f"{path.stem}_evaluator.py"]
+    return next((place for place in places if place.is_file() and place != path.absolute()), None)
 
 
 def _input_text(given: str) -> InputText:
-    name, equals, text = given.partition("=")
-    if not equals or not name.strip() or not text.strip():
-        raise ProblemError(f"--input {given}: write NAME=VALUE, as in --input n=8 or --input OR1=@binpack1.txt.")
+    name, equals, text = (part.strip() for part in given.partition("="))
+    if not equals or not name or not text:
+        raise ProblemError(f"--input {given:.200}: write NAME=VALUE, as in --input n=8 or --input OR1=@binpack1.txt.")
     if text.startswith("@"):
-        return InputText(name.strip(), _read(Path(text[1:]), f"file of the input {name.strip()},"), True)
-    return InputText(name.strip(), text, False)
+        return InputText(name, _read(Path(text[1:]), f"file of the input {name},"), True)
+    return InputText(name, text, False)
 
 
 def _value(given: InputText, evaluator: ProblemEvaluator) -> Any:
-    if given.from_file:
-        try:
-            return evaluator.read_input(given.text)
-        except (ValueError, KeyError, TypeError, IndexError) as error:
-            raise ProblemError(f"The file of the input {given.name} cannot be read: {error}.") from None
+    shown = f"--input {given.name}=@..." if given.from_file else f"--input {given.name}={given.text:.80}"
     try:
-        return ast.literal_eval(given.text)
+        value = evaluator.read_input(given.text) if given.from_file else _literal(given.text)
+        return evaluator.check_input(value)
+    except ValueError as error:
+        raise ProblemError(f"{shown}: {error}.") from error
+    # A problem's own reading meets whatever stands in the file.
+    except Exception as error:
+        raise ProblemError(f"{shown} cannot be read: {type(error).__name__}: {error}.") from error
+
+
+def _literal(text: str) -> Any:
+    try:
+        return ast.literal_eval(text)
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
-        raise ProblemError(
-            f"--input {given.name}={given.text}: {given.text} is no Python literal; quote a string, "
-            "or hand over a file as @FILE."
-        ) from None
+        raise ValueError("not a Python literal; quote a string, or hand over a file as @FILE") from None
 
 
 def _execute(text: str, filename: str) -> types.ModuleType:
-    """Returns a module made by executing trusted text, with tracebacks that show its lines."""
+    """Returns a module made by executing trusted text, with tracebacks that show its lines.
+
+    It has no `__file__`: a text may come from the database, or from another machine.
+    """
     module = types.ModuleType(f"funsearch_problem_{filename.removesuffix('.py').replace('/', '_')}")
-    module.__file__ = filename
+    vars(module)["funsearch"] = funsearch  # The trusted part of a one-file problem has lost its own import of it.
     sys.modules[module.__name__] = module  # dataclasses and typing look their module up there
     linecache.cache[filename] = (len(text), None, text.splitlines(keepends=True), filename)
     try:
-        exec(compile(text, filename, "exec"), module.__dict__)
-    # A file of the user's may raise anything at all.
-    except Exception as error:
+        exec(compile(text, filename, "exec", dont_inherit=True), vars(module))
+    except SyntaxError as error:
+        raise ProblemError(f"{filename}:{error.lineno}: {error.msg}.") from error
+    # A file of the user's may raise anything at all, and leave by any door.
+    except (Exception, SystemExit) as error:
         raise ProblemError(f"{filename}:{_line(error, filename)} raised {type(error).__name__}: {error}.") from error
     return module
 
 
 def _line(error: BaseException, filename: str) -> int:
-    if isinstance(error, SyntaxError):
-        return error.lineno or 0
-    line, trace = 0, error.__traceback__
+    line, trace = 1, error.__traceback__
     while trace is not None:
         if trace.tb_frame.f_code.co_filename == filename:
             line = trace.tb_lineno
@@ -245,20 +310,40 @@ def _line(error: BaseException, filename: str) -> int:
 
 
 def _evaluator(source: ProblemSource) -> ProblemEvaluator:
+    """Returns an instance of the one evaluator class in a text; classes it imports or only derives from don't count."""
     filename = f"evaluators/{source.name}.py"
     module = _execute(source.evaluator, filename)
-    classes: list[Callable[[], ProblemEvaluator]] = [
+    own = dict.fromkeys(
         value
         for value in vars(module).values()
-        if isinstance(value, type)
-        and issubclass(value, ProblemEvaluator)
-        and value is not ProblemEvaluator
-        and value.__module__ == module.__name__
-    ]
+        if isinstance(value, type) and issubclass(value, ProblemEvaluator) and value.__module__ == module.__name__
+    )
+    classes = [value for value in own if not inspect.isabstract(value)]
+    if own and not classes:
+        names = " and ".join(value.__name__ for value in own)
+        raise ProblemError(f"{filename}: {names} is no evaluator yet: define `evaluate(self, candidate, value)`.")
     if len(classes) != 1:
-        count = "no class" if not classes else f"{len(classes)} classes"
-        raise ProblemError(f"{filename} has {count} derived from funsearch.ProblemEvaluator: it needs exactly one.")
+        count = " and ".join(value.__name__ for value in classes) or "no class"
+        raise ProblemError(
+            f"{filename} has {count} derived from funsearch.ProblemEvaluator: it needs exactly one. "
+            "See `funsearch init`."
+        )
     try:
         return classes[0]()
-    except TypeError as error:
-        raise ProblemError(f"{filename}: {error}. Define `evaluate(self, candidate, value)`.") from None
+    # The constructor is the user's as well.
+    except Exception as error:
+        raise ProblemError(f"{filename}: {classes[0].__name__}() raised {type(error).__name__}: {error}.") from error
+
+
+def _check_declarations(evaluator: ProblemEvaluator, name: str) -> None:
+    """Refuses class attributes of an evaluator that are of no use."""
+    for attribute in ("inputs", "heldout", "baselines"):
+        value = getattr(evaluator, attribute)
+        if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
+            raise ProblemError(f"`{attribute}` of {name} is {value!r:.80}: make it a dict with names for keys.")
+    for attribute, words in {"reduction": ("last", "mean"), "partial": ("reject", "keep")}.items():
+        value = getattr(evaluator, attribute)
+        if value not in words:
+            raise ProblemError(f"`{attribute}` of {name} is {value!r}: make it {' or '.join(map(repr, words))}.")
+    if not isinstance(evaluator.limits, Limits):
+        raise ProblemError(f"`limits` of {name} is {evaluator.limits!r:.80}: make it funsearch.Limits(...).")

@@ -17,8 +17,8 @@ def solve(n: int) -> list[tuple[int, ...]]:
     chosen: list[int] = []
     for index in np.argsort(-priorities, kind="stable").tolist():
         if not blocked[index]:
+            # The third point on the line through a and b is -(a + b).
             blocked[(-points[chosen] - points[index]) % 3 @ weights] = True
-            blocked[index] = True
             chosen.append(index)
     return [vectors[index] for index in chosen]
 

@@ -82,8 +82,9 @@ def _bodied(block: Block | None) -> Block | None:
     return Block(block.lines, statements) if block is not None and any(map(acts, statements)) else None
 
 
-_INERT = (ast.Pass, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom, ast.Global)
-_ACTIVE = (ast.Call, ast.Await, ast.Yield, ast.YieldFrom, ast.NamedExpr)
+_DEFINITIONS = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+_INERT = _DEFINITIONS | ast.Pass | ast.Import | ast.ImportFrom | ast.Global | ast.Nonlocal
+_ACTIVE = ast.Call | ast.Await | ast.Yield | ast.YieldFrom | ast.NamedExpr
 
 
 def acts(node: ast.stmt) -> bool:
@@ -100,6 +101,6 @@ def returns(statements: Iterable[ast.stmt]) -> bool:
         node = stack.pop()
         if isinstance(node, ast.Return):
             return True
-        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.expr):
+        if not isinstance(node, _DEFINITIONS | ast.expr):
             stack += ast.iter_child_nodes(node)
     return False

@@ -5,8 +5,10 @@ Knows nothing about how a candidate is confined, nor about duplicates, islands a
 
 import math
 import numbers
-from collections.abc import Mapping
+import statistics
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import TracebackType
 from typing import Any, Literal
 
 from funsearch.core.code import UnreadableCompletion, key, read_completion
@@ -14,6 +16,7 @@ from funsearch.core.ports import CandidateFailure, CandidateProcess, Sandbox
 from funsearch.core.problem import Candidate, InvalidSolution, ProblemEvaluator
 from funsearch.core.records import Evaluation, Function, Limits, Sample, Status
 from funsearch.core.specification import Specification
+from funsearch.errors import ProblemError, SandboxError
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,19 +28,10 @@ class Verdict:
     score: float | None = None
     """The scores reduced to one number; None unless `status` is OK."""
     error: str = ""
+    """What went wrong first, and on which input if there are several."""
     output: str = ""
     seconds: float = 0.0
-
-
-def reduce_scores(
-    scores: Mapping[str, float], names: tuple[str, ...], reduction: Literal["last", "mean"]
-) -> float | None:
-    """Returns one score for a program: that of the last input, or the mean; None when the inputs for it are missing."""
-    if reduction == "last":
-        return scores.get(names[-1])
-    if any(name not in scores for name in names):
-        return None
-    return math.fsum(scores.values()) / len(names)
+    """Wall-clock time of the candidate's processes."""
 
 
 class Evaluator:
@@ -52,14 +46,25 @@ class Evaluator:
         inputs: Mapping[str, Any] | None = None,
         limits: Limits | None = None,
     ) -> None:
+        """Takes the problem's own inputs and limits where none are given.
+
+        Raises:
+            ProblemError: there is no input to score anything on.
+        """
         self.specification = specification
         self._problem = problem
         self._sandbox = sandbox
         self._inputs = dict(problem.inputs if inputs is None else inputs)
         self._limits = limits or problem.limits
+        if not self._inputs:
+            raise ProblemError(f"{type(problem).__name__} has no inputs: set `inputs` in it, or give some.")
 
     def evaluate(self, sample: Sample) -> Evaluation:
-        """Returns the verdict on a completion, read and scored."""
+        """Returns the verdict on a completion, read and scored.
+
+        Raises:
+            SandboxError: candidates cannot be run at all.
+        """
         try:
             function = read_completion(self.specification, sample.text, sample.prompt.version)
         except UnreadableCompletion as unreadable:
@@ -81,7 +86,7 @@ class Evaluator:
     def score(self, function: Function) -> Verdict:
         """Returns the verdict on a function. One process serves all inputs, in their order.
 
-        The first failure ends it (`partial = "reject"`), or the other inputs are tried as well (`"keep"`).
+        The first failure ends it (`partial = "reject"`), or a fresh process goes on with the next input (`"keep"`).
 
         Raises:
             SandboxError: candidates cannot be run at all.
@@ -95,21 +100,20 @@ class Evaluator:
             try:
                 process = self._sandbox.start(source, self._limits)
             except CandidateFailure as error:
-                failure = error
+                failure = failure or error
                 break
             with process:
                 stopped = self._score_inputs(process, left, scores)
                 report = process.close()
             output += report.output
             seconds += report.seconds
-            failure = stopped or failure
-        status = failure.status if failure else Status.OK
-        kept = {name: scores[name] for name in self._inputs if name in scores}
-        if failure and self._problem.partial == "reject":
-            kept = {}
-        score = reduce_scores(kept, tuple(self._inputs), self._problem.reduction) if status is Status.OK else None
-        error = failure.detail if failure else ""
-        return Verdict(status, kept, score, error, output[: self._limits.output_bytes], seconds)
+            failure = failure or stopped
+        output = output[: self._limits.output_bytes]
+        if failure is None:
+            score = reduce_scores(scores, list(self._inputs), self._problem.reduction)
+            return Verdict(Status.OK, scores, score, "", output, seconds)
+        kept = scores if self._problem.partial == "keep" else {}
+        return Verdict(failure.status, kept, None, failure.detail, output, seconds)
 
     def close(self) -> None:
         """Ends the sandbox."""
@@ -119,20 +123,54 @@ class Evaluator:
         self, process: CandidateProcess, left: list[str], scores: dict[str, float]
     ) -> CandidateFailure | None:
         """Scores inputs until one fails; takes what was tried out of `left`."""
-        candidate = Candidate(process)
         while left:
             name = left.pop(0)
             process.begin_input()
             try:
-                scores[name] = finite_score(self._problem.evaluate(candidate, self._inputs[name]))
+                scores[name] = self._score_input(Candidate(process), self._inputs[name])
             except CandidateFailure as error:
-                return error
-            except InvalidSolution as error:
-                return CandidateFailure(Status.INVALID_SOLUTION, str(error))
-            # The problem's own code met something it was not written for; a candidate may have provoked it.
-            except Exception as error:
-                return CandidateFailure(Status.RUNTIME_ERROR, f"the evaluator raised {type(error).__name__}: {error}")
+                return error if len(self._inputs) == 1 else CandidateFailure(error.status, f"{name}: {error.detail}")
         return None
+
+    def _score_input(self, candidate: Candidate, value: Any) -> float:
+        """Returns the score on one input.
+
+        Raises:
+            CandidateFailure: there is none, for whatever reason but a broken sandbox.
+        """
+        try:
+            return finite_score(self._problem.evaluate(candidate, value))
+        except (CandidateFailure, SandboxError):
+            raise
+        except InvalidSolution as error:
+            raise CandidateFailure(Status.INVALID_SOLUTION, str(error)) from error
+        # The problem's own code met something it was not written for; a candidate may have provoked it.
+        except Exception as error:
+            detail = f"the evaluator raised {type(error).__name__}: {error}{self._where(error.__traceback__)}"
+            raise CandidateFailure(Status.RUNTIME_ERROR, detail) from error
+
+    def _where(self, trace: TracebackType | None) -> str:
+        """Returns the deepest line of the evaluator's own file in a traceback, in words, or nothing."""
+        file, line = type(self._problem).evaluate.__code__.co_filename, 0
+        while trace is not None:
+            if trace.tb_frame.f_code.co_filename == file:
+                line = trace.tb_lineno
+            trace = trace.tb_next
+        return f" (line {line} of the evaluator)" if line else ""
+
+
+def reduce_scores(
+    scores: Mapping[str, float], names: Sequence[str], reduction: Literal["last", "mean"]
+) -> float | None:
+    """Returns one score for a program: that of the last of the inputs `names`, or the mean over all of them.
+
+    None when an input that it depends on has no score.
+    """
+    if reduction == "last":
+        return scores.get(names[-1])
+    if any(name not in scores for name in names):
+        return None
+    return float(statistics.mean(scores[name] for name in names))  # Exact: neither order nor size of the sum matters.
 
 
 def finite_score(value: Any) -> float:
@@ -146,7 +184,7 @@ def finite_score(value: Any) -> float:
     try:
         score = float(value)
     except OverflowError:
-        score = math.inf
+        raise CandidateFailure(Status.BAD_SCORE, "too large for a float") from None
     if not math.isfinite(score):
         raise CandidateFailure(Status.BAD_SCORE, f"not finite: {value!r:.100}")
     return score

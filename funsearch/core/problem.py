@@ -70,3 +70,14 @@ class ProblemEvaluator(ABC):
             ValueError: the text is not of a form this problem reads.
         """
         return json.loads(text)
+
+    def check_input(self, value: Any) -> Any:
+        """Returns a value that the user gave with `--input`, checked and in the form that `evaluate` takes.
+
+        Literals come here, and what `read_input` returned; the class's own inputs do not. Any value passes unless a
+        problem is stricter.
+
+        Raises:
+            ValueError: the value is no input of this problem; says what one is.
+        """
+        return value

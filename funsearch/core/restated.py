@@ -15,7 +15,7 @@ from funsearch.core.source import (
     Block,
     Unparsable,
     block_text,
-    bound_names,
+    defined_names,
     end,
     parse_block,
     reindent,
@@ -135,8 +135,10 @@ def _opening(specification: Specification, arguments: ast.arguments) -> str:
 
 def is_definition(node: ast.stmt) -> bool:
     """Returns whether a statement of an answer may be something that the function needs."""
-    kinds = (ast.Import, ast.ImportFrom, ast.Assign, ast.AnnAssign, ast.AugAssign)
-    return isinstance(node, (*kinds, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))
+    if isinstance(node, ast.AnnAssign):
+        return node.value is not None  # `Note: this` is prose.
+    kinds = ast.Import | ast.ImportFrom | ast.Assign | ast.AugAssign
+    return isinstance(node, kinds | ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
 
 
 def is_needed(node: ast.stmt) -> bool:
@@ -156,7 +158,7 @@ def _restates(specification: Specification, node: ast.stmt, naming: Naming) -> b
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
         return node.name in skeleton.names or naming.rank(node.name) > 0
     if isinstance(node, ast.Assign | ast.AnnAssign | ast.AugAssign):
-        return bool(bound_names(list(ast.walk(node))) & skeleton.names)
+        return bool(defined_names([node]) & skeleton.names)
     return False
 
 

@@ -12,7 +12,7 @@ import tokenize
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from funsearch.core.source import bound_names, end, start
+from funsearch.core.source import defined_names, end, start
 from funsearch.errors import ProblemError
 
 _PACKAGE = "funsearch"
@@ -201,7 +201,7 @@ def read_skeleton(
         below=_closed(edits.text(end(evolved) + 1, len(lines))),
         trusted=_closed(trusted.text(1, len(lines))),
         preface=_closed(edits.text(1, start(functions[0]) - 1)),
-        names=frozenset(_defined(fixed)),
+        names=frozenset(defined_names(fixed)),
         imports=frozenset(ast.unparse(node) for node in fixed if isinstance(node, ast.Import | ast.ImportFrom)),
         flags=_future_flags(fixed),
     )
@@ -217,17 +217,6 @@ def _alone(node: ast.stmt, tree: ast.Module) -> bool:
     """Returns whether a statement is at the top level and shares its lines with no other."""
     sharing = [other for other in tree.body if start(other) <= end(node) and start(node) <= end(other)]
     return sharing == [node]
-
-
-def _defined(statements: Iterable[ast.stmt]) -> set[str]:
-    """Returns the functions, classes and variables that statements of a module define; imports do not count."""
-    names: set[str] = set()
-    for node in statements:
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            names.add(node.name)
-        elif not isinstance(node, ast.Import | ast.ImportFrom):
-            names |= bound_names([inner for inner in ast.walk(node) if not isinstance(inner, ast.alias)])
-    return names
 
 
 def _future_flags(statements: Iterable[ast.stmt]) -> int:

@@ -9,6 +9,7 @@ import re
 import threading
 import tokenize
 import warnings
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -105,10 +106,11 @@ def _check_cleanup(nodes: Sequence[ast.AST]) -> None:
     tries = [node for node in nodes if isinstance(node, ast.Try | ast.TryStar) and node.finalbody]
     if not tries:
         return
+    around = Counter(id(inner) for node in tries for inner in ast.walk(node))
+    depth = max(around[id(node)] for node in tries)
     exits = 1 + sum(isinstance(node, ast.Return | ast.Break | ast.Continue) for node in nodes)
     cleanup = sum(1 for node in tries for statement in node.finalbody for _ in ast.walk(statement))
-    # A tree that holds k of them nests them at most k deep.
-    if cleanup * exits << min(len(tries), 32) > MAX_CLEANUP:
+    if cleanup * exits << depth > MAX_CLEANUP:
         raise Unparsable("too many finally blocks")
 
 
@@ -300,7 +302,7 @@ def _tokens(text: str) -> Iterator[tokenize.TokenInfo]:
         raise Unparsable(str(error)) from error
 
 
-@lru_cache(maxsize=4096)  # The best programs are shown again and again.
+@lru_cache(maxsize=1024)  # The best programs are shown again and again.
 def rename(text: str, old: str, new: str) -> str:
     """Returns statements of one level in which the function `old` is called `new`.
 
@@ -342,3 +344,20 @@ def bound_names(nodes: Sequence[ast.AST]) -> set[str]:
         elif isinstance(node, ast.MatchMapping) and node.rest:
             names.add(node.rest)
     return names
+
+
+def defined_names(statements: Sequence[ast.stmt]) -> set[str]:
+    """Returns the functions, classes and variables that statements define in their own scope; imports do not count."""
+    names: set[str] = set()
+    stack: list[ast.AST] = list(statements)
+    while stack:
+        node = stack.pop()
+        if isinstance(node, ast.Import | ast.ImportFrom | _INNER_SCOPES):
+            continue
+        names |= bound_names([node])
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            stack += ast.iter_child_nodes(node)
+    return names
+
+
+_INNER_SCOPES = ast.Lambda | ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp

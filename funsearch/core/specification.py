@@ -103,8 +103,8 @@ def _parse(text: str, filename: str) -> Specification:
         header=read_header(lines, evolved, marks),
         skeleton=read_skeleton(tree, nodes, lines, marks, evolved, entry),
     )
+    check_compiles(tree)  # First, because its line numbers are those of the file.
     check_compiles(parse(specification.program(specification.first)))
-    check_compiles(tree)  # With the entry function, and with the line numbers of the file.
     return specification
 
 

@@ -1,1 +1,1 @@
-"""TODO"""
+"""Samplers: one outside library each. Import the module you need; this package itself loads nothing."""

@@ -1,1 +1,6 @@
-"""TODO"""
+"""Fakes of the ports, for unit tests of what is built on them."""
+
+from funsearch.testing.sandbox import InProcessSandbox
+from funsearch.testing.storage import MemoryStorage
+
+__all__ = ["InProcessSandbox", "MemoryStorage"]

@@ -1,46 +1,61 @@
-"""A sandbox that confines nothing, for unit tests of what stands around it."""
+"""A sandbox that confines nothing, for unit tests of what stands around one.
+
+It keeps the promises of the port that a well-meaning candidate can notice: values cross as copies of plain data, a
+failure lasts, what is printed is reported. It has no limits, so a candidate that never ends never ends.
+"""
 
 import io
-from collections.abc import Sequence
-from contextlib import redirect_stdout
+from collections.abc import Callable, Sequence
+from contextlib import redirect_stderr, redirect_stdout
 from typing import Any, Self
+
+import numpy as np
 
 from funsearch.core.ports import CandidateFailure, ProcessReport
 from funsearch.core.records import Limits, Status
 
 
 class InProcessCandidate:
-    """A candidate in this very process; what it raises becomes a failure, what it never ends never ends."""
+    """A candidate in this very process."""
 
-    def __init__(self, source: str) -> None:
+    def __init__(self, source: str, limits: Limits) -> None:
+        self._limits = limits
         self._output = io.StringIO()
         self._namespace: dict[str, Any] = {"__name__": "candidate"}
         self._failure: CandidateFailure | None = None
         try:
-            code = compile(source, "<candidate>", "exec")
+            code = compile(source, "<candidate>", "exec", dont_inherit=True)
         except (SyntaxError, ValueError) as error:
-            raise CandidateFailure(Status.COMPILE_ERROR, str(error)) from None
+            raise CandidateFailure(Status.COMPILE_ERROR, str(error)) from error
         self._guarded(lambda: exec(code, self._namespace))
 
     def begin_input(self) -> None:
         """Does nothing: there is no clock here."""
 
     def call(self, function: str, args: Sequence[Any]) -> Any:
-        return self._guarded(lambda: self._namespace[function](*args))
+        sent = [copy_plain(argument) for argument in args]
+        result = self._guarded(lambda: self._namespace[function](*sent))
+        try:
+            return copy_plain(result)
+        except TypeError as error:
+            self._failure = CandidateFailure(Status.PROTOCOL, str(error))
+            raise self._failure from None
 
     def close(self) -> ProcessReport:
-        return ProcessReport(self._output.getvalue())
+        return ProcessReport(self._output.getvalue()[: self._limits.output_bytes])
 
-    def _guarded(self, work: Any) -> Any:
+    def _guarded(self, work: Callable[[], Any]) -> Any:
         if self._failure:
             raise self._failure
         try:
-            with redirect_stdout(self._output):
+            with redirect_stdout(self._output), redirect_stderr(self._output):
                 return work()
+        except SystemExit as error:
+            self._failure = CandidateFailure(Status.EARLY_EXIT, f"it exited with {error.code}")
         # Whatever a candidate raises is its own failure.
         except Exception as error:
             self._failure = CandidateFailure(Status.RUNTIME_ERROR, f"{type(error).__name__}: {error}")
-            raise self._failure from None
+        raise self._failure from None
 
     def __enter__(self) -> Self:
         return self
@@ -55,7 +70,26 @@ class InProcessSandbox:
     level = "none"
 
     def start(self, source: str, limits: Limits) -> InProcessCandidate:
-        return InProcessCandidate(source)
+        return InProcessCandidate(source, limits)
 
     def close(self) -> None:
         """Does nothing."""
+
+
+def copy_plain(value: Any) -> Any:
+    """Returns a copy of plain data, as the boundary makes one.
+
+    Raises:
+        TypeError: there is something in it that does not cross.
+    """
+    if value is None or type(value) in (bool, int, float, str):
+        return value
+    if type(value) in (list, tuple):
+        return type(value)(copy_plain(item) for item in value)
+    if type(value) is dict:
+        return {copy_plain(name): copy_plain(item) for name, item in value.items()}
+    if isinstance(value, np.generic) and value.dtype.kind in "biuf":
+        return value.item()
+    if type(value) is np.ndarray and value.dtype.kind in "biuf":
+        return value.copy()
+    raise TypeError(f"{type(value).__name__} does not cross the boundary")

@@ -1,0 +1,71 @@
+"""Turns what a database library raises into one line that says what to do.
+
+Knows nothing about what was being read or written.
+"""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, SQLAlchemyError
+
+from funsearch.errors import StorageError
+
+_SQLITE = {
+    sqlite3.SQLITE_FULL: "the disk is full, nothing of this step was written: free some space, then `funsearch resume`",
+    sqlite3.SQLITE_BUSY: "another process keeps it locked: wait for it, or stop it",
+    sqlite3.SQLITE_LOCKED: "another process keeps it locked: wait for it, or stop it",
+    sqlite3.SQLITE_READONLY: "it may not be written: give yourself write permission on the file and its folder",
+    sqlite3.SQLITE_CANTOPEN: "it cannot be opened: give yourself permission to read and write the file and its folder",
+    sqlite3.SQLITE_PERM: "it cannot be opened: give yourself permission to read and write the file and its folder",
+    sqlite3.SQLITE_NOTADB: "it is not a database: name another file with --db",
+    sqlite3.SQLITE_CORRUPT: "it is damaged: use a copy, or save what is left with `sqlite3 FILE .recover`",
+    sqlite3.SQLITE_IOERR: "the disk cannot read or write it: see whether it is full or broken, then `funsearch resume`",
+}
+_POSTGRES = {
+    "53100": "the server's disk is full, nothing of this step was written: free some space, then `funsearch resume`",
+    "53300": "the server takes no more connections: end some, or raise its max_connections",
+    "42501": "the user may not do this: grant it the rights to create and use tables, or name another user in --db",
+    "28P01": "the server refuses the password: correct the URL given with --db",
+    "28000": "the server refuses the user: correct the URL given with --db",
+    "3D000": "the server has no such database: create it with `createdb`, or correct the URL given with --db",
+    "57014": "the server cancelled the statement: raise its statement_timeout",
+}
+_TWO_WRITERS = "is another process writing to the run?"
+_UNREACHABLE = "is the server running, and is the URL given with --db right?"
+
+
+@contextmanager
+def storage_errors(label: str) -> Iterator[None]:
+    """Lets no error of the database library pass as what it is.
+
+    Raises:
+        StorageError: something in the context failed; says what and what to do.
+    """
+    try:
+        yield
+    except SQLAlchemyError as error:
+        raise StorageError(f"Cannot use the database {label}: {_explain(error)}") from error
+
+
+def cause(error: SQLAlchemyError) -> str:
+    """Returns in one line what the database itself said."""
+    said = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+    return " ".join(str(said).split())
+
+
+def _explain(error: SQLAlchemyError) -> str:
+    said = cause(error)
+    original = getattr(error, "orig", None)
+    if isinstance(original, sqlite3.Error):
+        code = getattr(original, "sqlite_errorcode", None)
+        known = _SQLITE.get(code & 0xFF) if code is not None else None
+        if known:
+            return f"{known} ({said})"
+    if isinstance(error, IntegrityError):
+        return f"nothing was written, as part of it was there before or refers to what is not ({said}); {_TWO_WRITERS}"
+    known = _POSTGRES.get(getattr(original, "sqlstate", None) or "")
+    if known:
+        return f"{known} ({said})"
+    lost = isinstance(error, OperationalError) and getattr(original, "sqlstate", "") is None
+    return f"{said}: {_UNREACHABLE}" if lost else said

@@ -1,0 +1,194 @@
+"""Records to rows and rows to records, within a transaction that somebody else opened.
+
+Knows nothing about runs' names, nor about opening and closing anything.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, func, insert, select, text
+
+from funsearch.core.ports import Event
+from funsearch.core.records import Evaluation, Function, Prompt, Reset, Sample, Status
+from funsearch.storage.columns import ExactText
+from funsearch.storage.tables import evaluations, models, prompts, resets, samples
+
+Condition = ColumnElement[bool]
+Values = dict[str, Any]
+
+_PROMPT = (
+    prompts.c.prompt,
+    prompts.c.island,
+    prompts.c.generation,
+    prompts.c.text,
+    prompts.c.version,
+    prompts.c.parents,
+    prompts.c.after_evaluations,
+)
+_SAMPLE = (
+    samples.c.prompt,
+    samples.c.sample,
+    samples.c.text,
+    models.c.name,
+    samples.c.finish_reason,
+    samples.c.prompt_tokens,
+    samples.c.tokens,
+)
+_EVALUATION = (
+    evaluations.c.program,
+    evaluations.c.status,
+    evaluations.c.body,
+    evaluations.c.preamble,
+    evaluations.c.key,
+    evaluations.c.scores,
+    evaluations.c.error,
+    evaluations.c.output,
+    evaluations.c.seconds,
+    evaluations.c.sandbox,
+    evaluations.c.duplicate_of,
+    evaluations.c.score,
+)
+_RESET = (resets.c.reset, resets.c.after_evaluations, resets.c.islands, resets.c.founders)
+# One that another run's writer has just added is not an error.
+_ADD_MODEL = text("INSERT INTO models (name) VALUES (:name) ON CONFLICT DO NOTHING").bindparams(
+    bindparam("name", type_=ExactText)
+)
+
+of_sample = and_(
+    evaluations.c.run == samples.c.run,
+    evaluations.c.prompt == samples.c.prompt,
+    evaluations.c.sample == samples.c.sample,
+)
+"""Joins a sample and its evaluation."""
+
+
+def add_models(connection: Connection, names: Iterable[str]) -> dict[str, int]:
+    """Returns the ids of the models, adding those that are new."""
+    wanted = sorted(set(names))
+    if not wanted:
+        return {}
+    connection.execute(_ADD_MODEL, [{"name": name} for name in wanted])
+    known = connection.execute(select(models.c.name, models.c.id).where(models.c.name.in_(wanted)))
+    return {row.name: row.id for row in known}
+
+
+def add_events(connection: Connection, run: int, events: Sequence[Event], model_ids: Mapping[str, int]) -> None:
+    """Adds the events; what is referred to goes first, whatever their order."""
+    rows: dict[type[Event], list[Values]] = {Prompt: [], Sample: [], Evaluation: [], Reset: []}
+    program = connection.scalar(select(func.max(evaluations.c.program)).where(evaluations.c.run == run))
+    program = -1 if program is None else program
+    for event in events:
+        match event:
+            case Prompt():
+                row = _prompt_values(event)
+            case Sample():
+                row = _sample_values(event, model_ids[event.model])
+            case Evaluation():
+                program += 1
+                row = _evaluation_values(event, program)
+            case Reset():
+                row = _reset_values(event)
+        row["run"] = run
+        rows[type(event)].append(row)
+    for kind, table in ((Prompt, prompts), (Sample, samples), (Evaluation, evaluations), (Reset, resets)):
+        if rows[kind]:
+            connection.execute(insert(table), rows[kind])
+
+
+def read_prompts(connection: Connection, run: int, *where: Condition, limit: int | None = None) -> list[Prompt]:
+    """Returns the prompts that meet the conditions, in the order of their index."""
+    query = select(*_PROMPT).where(prompts.c.run == run, *where).order_by(prompts.c.prompt).limit(limit)
+    return [
+        Prompt(index, island, generation, text, version, tuple(parents), after)
+        for index, island, generation, text, version, parents, after in connection.execute(query)
+    ]
+
+
+def read_samples(connection: Connection, run: int, *where: Condition, limit: int | None = None) -> list[Sample]:
+    """Returns the samples that meet the conditions, in the order (prompt index, sample index)."""
+    query = select(*_SAMPLE).join_from(samples, models).where(samples.c.run == run, *where)
+    rows = connection.execute(query.order_by(samples.c.prompt, samples.c.sample).limit(limit)).all()
+    prompt_of = _prompts_by_index(connection, run, {row[0] for row in rows})
+    return [Sample(prompt_of[row[0]], *row[1:]) for row in rows]
+
+
+def read_evaluations(connection: Connection, run: int, *where: Condition) -> dict[int, Evaluation]:
+    """Returns the evaluations that meet the conditions by program id, in its order."""
+    joined = evaluations.join(samples, of_sample).join(models)
+    query = select(*_EVALUATION, *_SAMPLE).select_from(joined).where(evaluations.c.run == run, *where)
+    rows = connection.execute(query.order_by(evaluations.c.program)).all()
+    width = len(_EVALUATION)
+    prompt_of = _prompts_by_index(connection, run, {row[width] for row in rows})
+    return {row[0]: _evaluation(row[1:width], Sample(prompt_of[row[width]], *row[width + 1 :])) for row in rows}
+
+
+def read_resets(connection: Connection, run: int) -> list[Reset]:
+    """Returns the resets in order."""
+    query = select(*_RESET).where(resets.c.run == run).order_by(resets.c.reset)
+    return [
+        Reset(index, after, tuple(islands), tuple(founders))
+        for index, after, islands, founders in connection.execute(query)
+    ]
+
+
+def _prompts_by_index(connection: Connection, run: int, indices: set[int]) -> dict[int, Prompt]:
+    return {prompt.index: prompt for prompt in read_prompts(connection, run, prompts.c.prompt.in_(indices))}
+
+
+def _evaluation(row: Sequence[Any], sample: Sample) -> Evaluation:
+    status, body, preamble, *rest = row
+    function = None if body is None else Function(body, preamble)
+    return Evaluation(sample, Status(status), function, *rest)
+
+
+def _prompt_values(prompt: Prompt) -> Values:
+    return {
+        "prompt": prompt.index,
+        "island": prompt.island,
+        "generation": prompt.generation,
+        "text": prompt.text,
+        "version": prompt.version,
+        "parents": prompt.parents,
+        "after_evaluations": prompt.after,
+    }
+
+
+def _sample_values(sample: Sample, model: int) -> Values:
+    return {
+        "prompt": sample.prompt.index,
+        "sample": sample.index,
+        "text": sample.text,
+        "model": model,
+        "finish_reason": sample.finish_reason,
+        "prompt_tokens": sample.prompt_tokens,
+        "tokens": sample.tokens,
+    }
+
+
+def _evaluation_values(evaluation: Evaluation, program: int) -> Values:
+    function = evaluation.function
+    return {
+        "program": program,
+        "prompt": evaluation.sample.prompt.index,
+        "sample": evaluation.sample.index,
+        "status": evaluation.status.value,
+        "body": None if function is None else function.body,
+        "preamble": None if function is None else function.preamble,
+        "key": evaluation.key,
+        "scores": dict(evaluation.scores),
+        "error": evaluation.error,
+        "output": evaluation.output,
+        "seconds": evaluation.seconds,
+        "sandbox": evaluation.sandbox,
+        "duplicate_of": evaluation.duplicate_of,
+        "score": evaluation.score,
+    }
+
+
+def _reset_values(reset: Reset) -> Values:
+    return {
+        "reset": reset.index,
+        "after_evaluations": reset.after,
+        "islands": reset.islands,
+        "founders": reset.founders,
+    }

@@ -1,0 +1,285 @@
+"""The evaluator: what becomes of a function that runs, fails, cheats, or meets a problem that is wrong itself."""
+
+# ruff: noqa: RUF012 (the base class declares them ClassVar)
+
+import sys
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import funsearch
+from funsearch.core.code import key
+from funsearch.core.evaluator import Evaluator, finite_score, reduce_scores
+from funsearch.core.ports import CandidateFailure, ProcessReport
+from funsearch.core.records import Function, Limits, Prompt, Sample, Status
+from funsearch.core.specification import Specification
+from funsearch.errors import ProblemError, SandboxError
+from funsearch.testing import InProcessSandbox
+from funsearch.testing.sandbox import InProcessCandidate
+
+SPECIFICATION = Specification.parse('''"""Guesses."""
+import funsearch
+
+@funsearch.evolve
+def guess(x: float) -> float:
+    """Returns a guess."""
+    return 0.0
+''')
+
+
+class Closeness(funsearch.ProblemEvaluator):
+    inputs = {"two": 2.0, "five": 5.0, "nine": 9.0}
+
+    def evaluate(self, candidate: funsearch.Candidate, value: Any) -> float:
+        answer = candidate.guess(value)
+        if isinstance(answer, str):
+            raise funsearch.InvalidSolution(f"a text: {answer!r}")
+        return -abs(answer - value)
+
+
+class Keeping(Closeness):
+    partial = "keep"
+
+
+class Answer(funsearch.ProblemEvaluator):
+    """Takes the candidate's answer for the score."""
+
+    inputs = {"one": 1}
+
+    def evaluate(self, candidate: funsearch.Candidate, value: Any) -> Any:
+        return candidate.guess(value)
+
+
+class CountingSandbox(InProcessSandbox):
+    """Counts what it is asked for, and gives every process a second."""
+
+    level = "counted"
+
+    def __init__(self) -> None:
+        self.started = self.inputs = self.closed = 0
+
+    def start(self, source: str, limits: Limits) -> "CountedCandidate":
+        self.started += 1
+        return CountedCandidate(source, limits, self)
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+class CountedCandidate(InProcessCandidate):
+    def __init__(self, source: str, limits: Limits, counts: CountingSandbox) -> None:
+        super().__init__(source, limits)
+        self._counts = counts
+
+    def begin_input(self) -> None:
+        self._counts.inputs += 1
+
+    def close(self) -> ProcessReport:
+        return ProcessReport(super().close().output, seconds=1.0)
+
+
+def body(text: str) -> Function:
+    return Function(f"    {text}\n")
+
+
+def sample(text: str) -> Sample:
+    return Sample(Prompt(3, 1, 0, "", 2, (), 0), 0, text, "model", "stop")
+
+
+def test_one_process_serves_all_inputs_in_order() -> None:
+    sandbox = CountingSandbox()
+    verdict = Evaluator(SPECIFICATION, Closeness(), sandbox).score(body("print(x); return x + 1"))
+    assert verdict.status is Status.OK
+    assert list(verdict.scores.items()) == [("two", -1.0), ("five", -1.0), ("nine", -1.0)]
+    assert verdict.output == "2.0\n5.0\n9.0\n"
+    assert (sandbox.started, sandbox.inputs, verdict.seconds) == (1, 3, 1.0)
+
+
+def test_score_is_that_of_the_last_input_or_the_mean() -> None:
+    class Mean(Closeness):
+        reduction = "mean"
+
+    function = body("return 1.0")
+    assert Evaluator(SPECIFICATION, Closeness(), InProcessSandbox()).score(function).score == -8.0
+    assert Evaluator(SPECIFICATION, Mean(), InProcessSandbox()).score(function).score == pytest.approx(-13 / 3)
+
+
+def test_first_failure_rejects_the_program() -> None:
+    sandbox = CountingSandbox()
+    verdict = Evaluator(SPECIFICATION, Closeness(), sandbox).score(body("return 1 / (x - 5)"))
+    assert verdict.status is Status.RUNTIME_ERROR
+    assert (verdict.scores, verdict.score) == ({}, None)
+    assert verdict.error.startswith("five: ZeroDivisionError")
+    assert sandbox.inputs == 2
+
+
+def test_keeping_goes_on_in_a_fresh_process() -> None:
+    sandbox = CountingSandbox()
+    source = "global calls; calls = globals().get('calls', 0) + 1; print(calls); return 1 / (x - 5)"
+    verdict = Evaluator(SPECIFICATION, Keeping(), sandbox).score(body(source))
+    assert verdict.status is Status.RUNTIME_ERROR
+    assert list(verdict.scores) == ["two", "nine"]
+    assert verdict.score is None
+    assert verdict.output == "1\n2\n1\n"
+    assert (sandbox.started, sandbox.inputs, verdict.seconds) == (2, 3, 2.0)
+
+
+def test_keeping_reports_the_first_of_several_failures() -> None:
+    verdict = Evaluator(SPECIFICATION, Keeping(), InProcessSandbox()).score(
+        body("return 'text' if x < 3 else 1 / (x - 5)")
+    )
+    assert (verdict.status, list(verdict.scores)) == (Status.INVALID_SOLUTION, ["nine"])
+    assert verdict.error == "two: a text: 'text'"
+
+
+def test_source_that_fails_when_executed_is_started_once() -> None:
+    sandbox = CountingSandbox()
+    verdict = Evaluator(SPECIFICATION, Keeping(), sandbox).score(Function("    return x\n", "table = [1][2]\n"))
+    assert verdict.status is Status.RUNTIME_ERROR
+    assert "IndexError" in verdict.error
+    assert sandbox.started == 1
+
+
+def test_failure_on_the_only_input_does_not_name_it() -> None:
+    verdict = Evaluator(SPECIFICATION, Closeness(), InProcessSandbox(), inputs={"x": 1.0}).score(body("return 'a'"))
+    assert (verdict.status, verdict.error) == (Status.INVALID_SOLUTION, "a text: 'a'")
+
+
+@pytest.mark.parametrize(
+    ("answer", "named"),
+    [
+        ("float('nan')", "nan"),
+        ("float('-inf')", "-inf"),
+        ("True", "True"),
+        ("None", "None"),
+        ("'9'", "'9'"),
+        ("[1.0]", "[1.0]"),
+        ("10 ** 5000", "too large"),
+    ],
+)
+def test_anything_but_a_finite_real_number_is_a_bad_score(answer: str, named: str) -> None:
+    verdict = Evaluator(SPECIFICATION, Answer(), InProcessSandbox()).score(body(f"return {answer}"))
+    assert (verdict.status, verdict.score, verdict.scores) == (Status.BAD_SCORE, None, {})
+    assert named in verdict.error
+
+
+@pytest.mark.parametrize("value", [3, 3.0, np.float32(3), np.float64(3), np.int8(3), np.uint64(3), Fraction(3)])
+def test_numbers_of_numpy_are_scores(value: Any) -> None:
+    score = finite_score(value)
+    assert score == 3.0
+    assert type(score) is float
+
+
+@pytest.mark.parametrize("value", [np.bool_(True), np.array(3.0), np.float32("inf"), 3 + 0j, Answer])
+def test_other_objects_are_no_scores(value: Any) -> None:
+    with pytest.raises(CandidateFailure, match="BAD_SCORE"):
+        finite_score(value)
+
+
+def test_exception_of_the_evaluator_is_a_verdict_with_its_line() -> None:
+    verdict = Evaluator(SPECIFICATION, Closeness(), InProcessSandbox()).score(body("return [x]"))
+    line = Closeness.evaluate.__code__.co_firstlineno + 4
+    assert verdict.status is Status.RUNTIME_ERROR
+    assert verdict.error.startswith("two: the evaluator raised TypeError: unsupported operand")
+    assert verdict.error.endswith(f"(line {line} of the evaluator)")
+
+
+def test_evaluator_that_swallows_a_failure_is_told_again() -> None:
+    class Stubborn(Answer):
+        def evaluate(self, candidate: funsearch.Candidate, value: Any) -> Any:
+            for _ in range(3):
+                try:
+                    return candidate.guess(value)
+                except CandidateFailure:
+                    continue
+            return candidate.guess(value)
+
+    source = body("global n; n = globals().get('n', 0) + 1; return 1 / (n - 1)")
+    verdict = Evaluator(SPECIFICATION, Stubborn(), InProcessSandbox()).score(source)
+    assert verdict.status is Status.RUNTIME_ERROR
+
+
+def test_broken_sandbox_is_nobodys_verdict() -> None:
+    class Gone(InProcessSandbox):
+        def start(self, source: str, limits: Limits) -> Any:
+            raise SandboxError("the worker is gone")
+
+    class GoneLater(InProcessCandidate):
+        def call(self, function: str, args: Sequence[Any]) -> Any:
+            raise SandboxError("the worker is gone")
+
+    class Going(InProcessSandbox):
+        def start(self, source: str, limits: Limits) -> Any:
+            return GoneLater(source, limits)
+
+    for sandbox in (Gone(), Going()):
+        with pytest.raises(SandboxError, match="worker is gone"):
+            Evaluator(SPECIFICATION, Closeness(), sandbox).score(SPECIFICATION.first)
+
+
+def test_given_inputs_and_limits_replace_the_problems() -> None:
+    seen: list[Limits] = []
+
+    class Watching(InProcessSandbox):
+        def start(self, source: str, limits: Limits) -> InProcessCandidate:
+            seen.append(limits)
+            return super().start(source, limits)
+
+    limits = Limits(seconds=1.0, output_bytes=3)
+    evaluator = Evaluator(SPECIFICATION, Closeness(), Watching(), inputs={"one": 1.0}, limits=limits)
+    verdict = evaluator.score(body("print('abcdef'); return x"))
+    assert (verdict.scores, verdict.output, seen) == ({"one": 0.0}, "abc", [limits])
+
+
+def test_without_inputs_nothing_can_be_scored() -> None:
+    with pytest.raises(ProblemError, match="Closeness has no inputs"):
+        Evaluator(SPECIFICATION, Closeness(), InProcessSandbox(), inputs={})
+
+
+def test_evaluation_carries_the_function_its_key_and_the_sandbox_level() -> None:
+    answer = sample("    return x - 1\n")
+    evaluation = Evaluator(SPECIFICATION, Closeness(), CountingSandbox()).evaluate(answer)
+    assert evaluation.sample is answer
+    assert evaluation.function == body("return x - 1")
+    assert evaluation.key == key(body("return x - 1"))
+    assert (evaluation.status, evaluation.score) == (Status.OK, -1.0)
+    assert (evaluation.sandbox, evaluation.seconds) == ("counted", 1.0)
+
+
+def test_unreadable_completion_never_reaches_the_sandbox() -> None:
+    sandbox = CountingSandbox()
+    evaluation = Evaluator(SPECIFICATION, Closeness(), sandbox).evaluate(sample("I would rather not."))
+    assert (evaluation.status, evaluation.function, evaluation.key) == (Status.COMPILE_ERROR, None, "")
+    assert evaluation.error
+    assert sandbox.started == 0
+
+
+def test_call_of_an_earlier_version_is_refused() -> None:
+    evaluation = Evaluator(SPECIFICATION, Closeness(), CountingSandbox()).evaluate(sample("    return guess_v1(x)\n"))
+    assert evaluation.status is Status.COMPILE_ERROR
+    assert "guess_v1" in evaluation.error
+
+
+def test_closing_ends_the_sandbox() -> None:
+    sandbox = CountingSandbox()
+    Evaluator(SPECIFICATION, Closeness(), sandbox).close()
+    assert sandbox.closed == 1
+
+
+def test_reduction_needs_the_inputs_it_is_made_of() -> None:
+    assert reduce_scores({"a": 1.0}, ["a", "b"], "last") is None
+    assert reduce_scores({"b": 1.0}, ["a", "b"], "last") == 1.0
+    assert reduce_scores({"b": 1.0}, ["a", "b"], "mean") is None
+
+
+@given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=8))
+def test_mean_is_finite_and_within_the_scores(values: list[float]) -> None:
+    names = [str(index) for index in range(len(values))]
+    mean = reduce_scores(dict(zip(names, values, strict=True)), names, "mean")
+    assert mean is not None
+    assert -sys.float_info.max <= min(values) <= mean <= max(values)

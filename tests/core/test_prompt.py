@@ -1,0 +1,65 @@
+"""Best-shot prompts, against texts that a reviewer reads."""
+
+from pathlib import Path
+
+import pytest
+
+from funsearch.core.records import Function
+from funsearch.core.specification import Specification
+
+GOLDEN = Path(__file__).parent / "golden"
+
+COUNTING = Function(body="    zeros = el.count(0)\n    return zeros / n\n")
+RECURSIVE = Function(
+    body='    priority_of_rest = priority(el[1:], n) if el else 0.0\n    """priority"""\n'
+    "    return WEIGHTS[el[0]] + priority_of_rest if el else 0.0\n",
+    preamble="import math\n\nWEIGHTS = [1.0, math.pi, math.e]\n",
+)
+
+
+def parse(name: str) -> Specification:
+    return Specification.parse((GOLDEN / f"{name}.py.txt").read_text())
+
+
+@pytest.mark.parametrize(
+    ("golden", "name", "functions"),
+    [
+        ("cap_set.first", "cap_set", None),
+        ("cap_set.two", "cap_set", [COUNTING, RECURSIVE]),
+        ("bin_packing.first", "bin_packing", None),
+        ("reference_format.first", "reference_format", None),
+    ],
+)
+def test_prompts_match_the_golden_files(golden: str, name: str, functions: list[Function] | None) -> None:
+    specification = parse(name)
+    assert specification.prompt(functions or [specification.first]) == (GOLDEN / f"{golden}.prompt.txt").read_text()
+
+
+def test_a_base_model_goes_on_where_the_prompt_ends() -> None:
+    prompt = parse("cap_set").prompt([COUNTING, COUNTING, COUNTING])
+    assert prompt.endswith(
+        "def priority_v3(el: tuple[int, ...], n: int) -> float:\n"
+        '    """Improved version of `priority_v2`."""\n'
+    )  # fmt: skip
+    namespace: dict[str, object] = {}
+    exec(prompt + "    return 1.0\n", namespace)
+    assert {"priority_v0", "priority_v1", "priority_v2", "priority_v3"} <= namespace.keys()
+
+
+def test_a_variable_with_the_name_of_the_function_stays() -> None:
+    function = Function(body="    priority = sum(el)\n    return priority / n\n")
+    assert function.body in parse("cap_set").prompt([function])
+
+
+def test_without_programs_the_first_version_is_asked_for() -> None:
+    assert parse("cap_set").prompt([]).endswith(
+        "def priority_v0(el: tuple[int, ...], n: int) -> float:\n"
+        '    """Returns the priority with which to add `el` to the cap set."""\n'
+    )  # fmt: skip
+
+
+def test_a_file_without_anything_above_its_function_has_no_preface() -> None:
+    specification = Specification.parse("@funsearch.evolve\ndef f(x):\n  return x\n")
+    assert specification.prompt([specification.first]) == (
+        'def f_v0(x):\n    return x\n\n\ndef f_v1(x):\n    """Improved version of `f_v0`."""\n'
+    )

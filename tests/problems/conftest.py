@@ -1,0 +1,33 @@
+"""The sandbox that the tests of problems run candidates in, and where the published data are."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from funsearch.core.ports import Sandbox
+from funsearch.errors import SandboxError
+from funsearch.testing import InProcessSandbox
+
+
+@pytest.fixture(scope="session")
+def sandbox() -> Iterator[Sandbox]:
+    """A real one where this machine permits it."""
+    from funsearch.sandbox import open_sandbox
+
+    try:
+        opened: Sandbox = open_sandbox()
+    except SandboxError:
+        opened = InProcessSandbox()
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    """The folder of the published bin-packing instances."""
+    folder = Path(os.environ.get("FUNSEARCH_DATA", Path(__file__).parents[3] / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"no published instances in {folder}: set FUNSEARCH_DATA to the folder that holds or_library/")
+    return folder

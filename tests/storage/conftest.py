@@ -1,0 +1,113 @@
+"""The storages under test, each as something that can be opened again, and the records that the tests write."""
+
+import os
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import create_engine, make_url, text
+
+from funsearch.core.ports import Storage
+from funsearch.core.records import Evaluation, Function, Prompt, RunRecord, Sample, Status
+from funsearch.storage import open_storage
+from funsearch.testing import MemoryStorage
+
+POSTGRES = os.environ.get("FUNSEARCH_TEST_POSTGRES")
+needs_postgres = pytest.mark.skipif(
+    POSTGRES is None, reason="no PostgreSQL: set FUNSEARCH_TEST_POSTGRES to the URL of a database to test on"
+)
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path) -> str:
+    """The URL of a database file that does not exist yet."""
+    return f"sqlite:///{tmp_path / 'runs.db'}"
+
+
+@pytest.fixture
+def postgres_url() -> Iterator[str]:
+    """The URL of an empty schema in the PostgreSQL database of the tests."""
+    assert POSTGRES is not None
+    schema = f"test_{uuid.uuid4().hex}"
+    url = make_url(POSTGRES).set(drivername="postgresql+psycopg")
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        connection.execute(text(f"CREATE SCHEMA {schema}"))
+    yield url.update_query_dict({"options": f"-csearch_path={schema}"}).render_as_string(hide_password=False)
+    with engine.begin() as connection:
+        connection.execute(text(f"DROP SCHEMA {schema} CASCADE"))
+    engine.dispose()
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=needs_postgres)])
+def url(request: pytest.FixtureRequest) -> str:
+    """The URL of an empty database, for each kind there is."""
+    value: str = request.getfixturevalue(f"{request.param}_url")
+    return value
+
+
+@pytest.fixture(params=["memory", "sqlite", pytest.param("postgres", marks=needs_postgres)])
+def reopen(request: pytest.FixtureRequest) -> Iterator[Callable[[], Storage]]:
+    """Opens one and the same storage as often as wanted."""
+    if request.param == "memory":
+        memory = MemoryStorage()
+        yield lambda: memory
+        return
+    url = request.getfixturevalue(f"{request.param}_url")
+    opened = []
+
+    def open_again() -> Storage:
+        opened.append(open_storage(url))
+        return opened[-1]
+
+    yield open_again
+    for storage in opened:
+        storage.close()
+
+
+@pytest.fixture
+def storage(reopen: Callable[[], Storage]) -> Storage:
+    """A storage with one empty run, `demo`."""
+    storage = reopen()
+    storage.create_run(Make.run())
+    return storage
+
+
+class Make:
+    """Makes records; what a test does not name has some value."""
+
+    @staticmethod
+    def run(name: str = "demo", **changes: Any) -> RunRecord:
+        settings = {"seed": 7, "sampler": {"temperature": 0.9}, "inputs": ["a", 1, None, True]}
+        values = {"settings": settings, "sandbox": "L2", "created": 1_700_000_000.25} | changes
+        return RunRecord(name, "cap_set", "def f(): ...\n", "class Evaluator: ...\n", **values)
+
+    @staticmethod
+    def prompt(index: int, after: int = 0) -> Prompt:
+        return Prompt(index, index % 3, 1, f"def f_v{index}():", 2, (0, index), after)
+
+    @staticmethod
+    def sample(prompt: Prompt, index: int = 0, tokens: int = 5) -> Sample:
+        return Sample(prompt, index, f"    return {index}\n", "model-a", "stop", 11, tokens)
+
+    @staticmethod
+    def evaluation(sample: Sample, score: float | None = 1.0, **changes: Any) -> Evaluation:
+        key = f"{sample.prompt.index}/{sample.index}"
+        scores = {} if score is None else {"b": score, "a": 0.1}
+        status = Status.RUNTIME_ERROR if score is None else Status.OK
+        values = {"key": key, "scores": scores, "score": score, "seconds": 0.5, "sandbox": "L2"} | changes
+        return Evaluation(sample, status, Function(sample.text, "import math\n"), **values)
+
+    @classmethod
+    def judged(cls, index: int, score: float | None = 1.0, **changes: Any) -> tuple[Prompt, Sample, Evaluation]:
+        prompt = cls.prompt(index)
+        sample = cls.sample(prompt)
+        return prompt, sample, cls.evaluation(sample, score, **changes)
+
+
+@pytest.fixture
+def make() -> type[Make]:
+    """Makes records."""
+    return Make

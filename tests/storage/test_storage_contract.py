@@ -1,0 +1,230 @@
+"""What every storage promises (`funsearch.core.ports.Storage`), asked of each of them."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from funsearch.core.ports import Storage
+from funsearch.core.records import ALL_ISLANDS, Evaluation, Prompt, Reset, RunCounts, RunSummary, Sample, Status
+from funsearch.errors import RunBusyError, StorageError
+
+Reopen = Callable[[], Storage]
+
+
+def test_run_comes_back_equal_after_reopening(storage: Storage, reopen: Reopen, make) -> None:
+    other = make.run("other ünï/code", created=0.1 + 0.2, settings={"z": 1, "a": [1.5, {"k": None}]})
+    storage.create_run(other)
+    assert reopen().run("other ünï/code") == other
+    assert list(reopen().run("other ünï/code").settings) == ["z", "a"]
+    assert reopen().run("demo") == make.run()
+
+
+def test_name_of_a_run_is_taken_once(storage: Storage, make) -> None:
+    with pytest.raises(StorageError, match="there is a run called demo already"):
+        storage.create_run(make.run(created=1.0))
+    assert len(storage.runs()) == 1
+
+
+def test_unknown_run_is_answered_with_the_nearest(storage: Storage) -> None:
+    for ask in (storage.run, storage.evaluations, storage.samples, storage.counts, storage.lease):
+        with pytest.raises(StorageError, match=r"no run called demq.*did you mean demo"):
+            ask("demq")
+    with pytest.raises(StorageError, match="no run called demq"):
+        storage.append("demq", [])
+
+
+def test_events_come_back_equal_after_reopening(storage: Storage, reopen: Reopen, make) -> None:
+    prompt = make.prompt(0)
+    first, second = make.sample(prompt, 0), replace(make.sample(prompt, 1), model="model-b", finish_reason="length")
+    good = make.evaluation(first, -0.1)
+    bad = Evaluation(second, Status.COMPILE_ERROR, None, error="no function in it", sandbox="L2")
+    reset = Reset(0, 2, (0, 2), (1, 0))
+    storage.append("demo", [prompt, first, second])
+    storage.append("demo", [good, bad, reset])
+    again = reopen()
+    assert list(again.prompts("demo")) == [prompt]
+    assert list(again.samples("demo")) == [first, second]
+    assert list(again.evaluations("demo")) == [good, bad]
+    assert list(again.resets("demo")) == [reset]
+
+
+def test_scores_keep_the_order_of_the_inputs(storage: Storage, make) -> None:
+    prompt, sample, evaluation = make.judged(0)
+    scores = {"zebra": 1.0, "apple": 2.0, "mango": 3.0}
+    storage.append("demo", [prompt, sample, replace(evaluation, scores=scores)])
+    assert list(storage.program("demo", 0).scores) == ["zebra", "apple", "mango"]
+
+
+def test_evaluations_keep_the_order_of_their_arrival(storage: Storage, make) -> None:
+    judged = [make.judged(index) for index in range(4)]
+    storage.append("demo", [event for prompt, sample, _ in judged for event in (prompt, sample)])
+    for index in (2, 0):
+        storage.append("demo", [judged[index][2]])
+    storage.append("demo", [judged[3][2], judged[1][2]])
+    assert [e.sample.prompt.index for e in storage.evaluations("demo")] == [2, 0, 3, 1]
+    assert [storage.program("demo", id).sample.prompt.index for id in range(4)] == [2, 0, 3, 1]
+
+
+def test_prompts_and_samples_come_in_the_order_of_their_index(storage: Storage, make) -> None:
+    first = replace(make.prompt(0), index=-1, island=ALL_ISLANDS, generation=0)
+    for prompt in (make.prompt(10), make.prompt(2), first):
+        storage.append("demo", [prompt, make.sample(prompt, 1), make.sample(prompt, 0)])
+    assert [p.index for p in storage.prompts("demo")] == [-1, 2, 10]
+    places = [(s.prompt.index, s.index) for s in storage.samples("demo")]
+    assert places == [(-1, 0), (-1, 1), (2, 0), (2, 1), (10, 0), (10, 1)]
+
+
+def test_resets_come_in_order(storage: Storage) -> None:
+    resets = [Reset(index, 10 * index, (1, 0), (index, 3)) for index in range(3)]
+    for reset in resets:
+        storage.append("demo", [reset])
+    assert list(storage.resets("demo")) == resets
+
+
+def test_streams_are_complete_beyond_a_page(storage: Storage, make) -> None:
+    judged = [make.judged(index) for index in range(2300)]
+    storage.append("demo", [event for events in judged for event in events])
+    storage.append("demo", [sample := make.sample(make.prompt(5), 1), unasked := make.prompt(9000)])
+    assert [e.sample.prompt.index for e in storage.evaluations("demo")] == list(range(2300))
+    assert [p.index for p in storage.prompts("demo")] == [*range(2300), 9000]
+    assert sum(1 for _ in storage.samples("demo")) == 2301
+    assert list(storage.unevaluated("demo")) == [sample]
+    assert list(storage.unanswered("demo")) == [unasked]
+
+
+def test_runs_do_not_mix(storage: Storage, make) -> None:
+    storage.create_run(make.run("second"))
+    storage.append("second", [*make.judged(0, 9.0), Reset(0, 1, (0,), (0,))])
+    storage.append("demo", [*make.judged(0, 2.0), make.prompt(4)])
+    assert [e.score for e in storage.evaluations("demo")] == [2.0]
+    assert [e.score for e in storage.evaluations("second")] == [9.0]
+    assert list(storage.resets("demo")) == []
+    assert [p.index for p in storage.prompts("demo")] == [0, 4]
+    assert [(s.run, s.best_score) for s in storage.runs()] == [("demo", 2.0), ("second", 9.0)]
+
+
+@pytest.mark.parametrize("kind", ["prompt", "sample", "evaluation", "reset"])
+def test_appending_twice_is_refused(storage: Storage, make, kind: str) -> None:
+    prompt, sample, evaluation = make.judged(0)
+    events = {"prompt": prompt, "sample": sample, "evaluation": evaluation, "reset": Reset(0, 1, (0,), (0,))}
+    storage.append("demo", list(events.values()))
+    with pytest.raises(StorageError, match="nothing was written"):
+        storage.append("demo", [events[kind]])
+    with pytest.raises(StorageError, match="nothing was written"):
+        storage.append("demo", [new := make.prompt(1), new])
+    assert [list(storage.prompts("demo")), list(storage.samples("demo"))] == [[prompt], [sample]]
+    assert [list(storage.evaluations("demo")), len(list(storage.resets("demo")))] == [[evaluation], 1]
+
+
+def test_events_need_what_they_refer_to(storage: Storage, make) -> None:
+    prompt, sample, evaluation = make.judged(0)
+    with pytest.raises(StorageError, match="nothing was written"):
+        storage.append("demo", [sample])
+    storage.append("demo", [prompt])
+    with pytest.raises(StorageError, match="nothing was written"):
+        storage.append("demo", [evaluation])
+    assert list(storage.samples("demo")) == []
+
+
+def test_a_bad_last_event_leaves_nothing_behind(storage: Storage, reopen: Reopen, make) -> None:
+    storage.append("demo", make.judged(0))
+    prompt, sample, evaluation = make.judged(1)
+    new_model = replace(sample, model="never seen before")
+    orphan = make.judged(7)[2]
+    with pytest.raises(StorageError):
+        storage.append("demo", [prompt, new_model, evaluation, Reset(0, 1, (0,), (0,)), orphan])
+    again = reopen()
+    assert [p.index for p in again.prompts("demo")] == [0]
+    assert len(list(again.samples("demo"))) == len(list(again.evaluations("demo"))) == 1
+    assert list(again.resets("demo")) == []
+    storage.append("demo", [prompt, new_model, evaluation])
+    assert [s.model for s in reopen().samples("demo")] == ["model-a", "never seen before"]
+
+
+def test_unanswered_and_unevaluated_are_what_a_resumed_run_owes(storage: Storage, make) -> None:
+    assert list(storage.unanswered("demo")) == list(storage.unevaluated("demo")) == []
+    asked, answered = make.prompt(3), make.prompt(1)
+    half = [make.sample(answered, 0), make.sample(answered, 1)]
+    storage.append("demo", [asked, answered, *half, make.evaluation(half[0])])
+    assert list(storage.unanswered("demo")) == [asked]
+    assert list(storage.unevaluated("demo")) == [half[1]]
+
+
+def test_unknown_program_is_refused(storage: Storage, make) -> None:
+    storage.append("demo", make.judged(0))
+    for id in (-1, 1):
+        with pytest.raises(StorageError, match=f"run demo has no program {id}"):
+            storage.program("demo", id)
+
+
+def test_best_are_distinct_and_the_oldest_of_equals(storage: Storage, make) -> None:
+    scores = [1.0, 3.0, None, 3.0, 3.0, 2.0]
+    keys = ["a", "b", "c", "d", "b", "e"]
+    for index, (score, key) in enumerate(zip(scores, keys, strict=True)):
+        storage.append("demo", make.judged(index, score, key=key, duplicate_of=1 if index == 4 else None))
+    assert [(id, e.key) for id, e in storage.best("demo", 10)] == [(1, "b"), (3, "d"), (5, "e"), (0, "a")]
+    assert [id for id, _ in storage.best("demo", 2)] == [1, 3]
+    assert storage.best("demo", 1)[0][1] == storage.program("demo", 1)
+    assert storage.best("demo", 0) == []
+
+
+def test_best_of_a_key_evaluated_twice_is_its_better_score(storage: Storage, make) -> None:
+    for index, score in enumerate([1.0, 5.0, 5.0, 3.0]):
+        storage.append("demo", make.judged(index, score, key="same" if index < 3 else "other"))
+    assert [(id, e.score) for id, e in storage.best("demo", 5)] == [(1, 5.0), (3, 3.0)]
+
+
+def test_counts_leave_the_first_program_out(storage: Storage, make) -> None:
+    assert storage.counts("demo") == RunCounts(0, 0, 0, 0, 0, None)
+    first = Prompt(-1, ALL_ISLANDS, 0, "", 0, (), 0)
+    sample = Sample(first, 0, "    return 0.0\n", "specification", "stop")
+    storage.append("demo", [first, sample, make.evaluation(sample, 4.0)])
+    assert storage.counts("demo") == RunCounts(0, 0, 0, 0, 0, 4.0)
+    storage.append("demo", [*make.judged(0, 2.0), *make.judged(1, None), *make.judged(2, 2.0, duplicate_of=1)])
+    prompt = make.prompt(3)
+    unreadable, waiting = make.sample(prompt, 0), make.sample(prompt, 1, tokens=100)
+    storage.append("demo", [prompt, unreadable, waiting, Evaluation(unreadable, Status.COMPILE_ERROR, None)])
+    assert storage.counts("demo") == RunCounts(
+        samples=5, evaluated=2, valid=1, duplicates=1, tokens=120, best_score=4.0
+    )
+    assert storage.runs()[0] == RunSummary("demo", "cap_set", 5, 4.0, "interrupted")
+
+
+def test_run_is_running_only_while_somebody_holds_it(storage: Storage, reopen: Reopen) -> None:
+    def state() -> str:
+        return reopen().runs()[0].state
+
+    assert state() == "interrupted"
+    with storage.lease("demo"):
+        assert state() == "running"
+    assert state() == "interrupted"
+    storage.set_state("demo", "target")
+    assert state() == "target"
+    with storage.lease("demo"):
+        assert state() == "target"
+        storage.set_state("demo", "running")
+        assert state() == "running"
+
+
+def test_lease_is_held_once_for_each_run(storage: Storage, reopen: Reopen, make) -> None:
+    storage.create_run(make.run("second"))
+    with storage.lease("demo"), reopen().lease("second"):
+        with pytest.raises(RunBusyError, match=r"run demo is being written by .*: wait for it, or stop it"):
+            reopen().lease("demo").__enter__()
+        reopen().append("second", [make.prompt(0)])
+    with reopen().lease("demo"):
+        pass
+
+
+def test_lease_ends_with_an_exception(storage: Storage, reopen: Reopen) -> None:
+    with pytest.raises(ValueError, match="in the middle"), storage.lease("demo"):
+        raise ValueError("in the middle")
+    with reopen().lease("demo"):
+        pass
+
+
+def test_asking_for_a_lease_holds_nothing(storage: Storage) -> None:
+    storage.lease("demo")
+    with storage.lease("demo"):
+        pass

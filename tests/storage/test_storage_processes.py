@@ -1,0 +1,100 @@
+"""Several processes at one database: leases, readers beside a writer, and a writer that is killed."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from funsearch.errors import RunBusyError
+from funsearch.storage import open_storage
+
+WRITER = Path(__file__).with_name("writing_process.py")
+
+
+@contextmanager
+def writer(url: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """Runs the writing process and sees to its end."""
+    process = subprocess.Popen(
+        [sys.executable, str(WRITER), url, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        with process:
+            try:
+                yield process
+            finally:
+                process.kill()
+    finally:
+        process.wait()
+
+
+def said(process: subprocess.Popen[str]) -> str:
+    """Returns the next line of the writing process."""
+    assert process.stdout is not None
+    return process.stdout.readline().strip()
+
+
+def test_lease_names_the_holder_and_ends_with_its_process(url: str, make) -> None:
+    storage = open_storage(url)
+    storage.create_run(make.run())
+    with writer(url, "hold") as process:
+        assert said(process) == "holding"
+        assert storage.runs()[0].state == "running"
+        with pytest.raises(
+            RunBusyError, match=rf"run demo is being written by process {process.pid} on .+: wait for it"
+        ):
+            storage.lease("demo").__enter__()
+        process.kill()
+        process.wait()
+    with storage.lease("demo"):
+        assert storage.runs()[0].state == "running"
+    assert storage.runs()[0].state == "interrupted"
+    storage.close()
+
+
+def test_readers_see_whole_transactions_while_another_process_writes(url: str, make) -> None:
+    storage = open_storage(url)
+    storage.create_run(make.run())
+    with writer(url, "write", "40", "5") as process:
+        for group in range(1, 41):
+            assert said(process) == f"wrote {group}"
+            seen = [e.sample.prompt.index for e in storage.evaluations("demo")]
+            assert seen == list(range(len(seen)))
+            assert len(seen) >= 5 * group
+            assert storage.counts("demo").samples % 5 == 0
+    assert len(list(storage.evaluations("demo"))) == 200
+    storage.close()
+
+
+def test_a_killed_writer_leaves_whole_transactions(url: str, make) -> None:
+    storage = open_storage(url)
+    storage.create_run(make.run())
+    with writer(url, "write", "100000", "5") as process:
+        for group in range(1, 31):
+            assert said(process) == f"wrote {group}"
+        process.kill()
+    seen = [e.sample.prompt.index for e in storage.evaluations("demo")]
+    assert len(seen) >= 150
+    assert len(seen) % 5 == 0
+    assert seen == list(range(len(seen)))
+    assert list(storage.unevaluated("demo")) == list(storage.unanswered("demo")) == []
+    with storage.lease("demo"):
+        storage.append("demo", make.judged(len(seen)))
+    storage.close()
+
+
+def test_processes_that_open_a_new_database_at_once_agree(url: str) -> None:
+    processes = [
+        subprocess.Popen([sys.executable, str(WRITER), url, "open"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        for _ in range(4)
+    ]
+    for process in processes:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write(b"go\n")
+        process.stdin.flush()
+    assert [process.communicate()[0] for process in processes] == [b"0 runs\n"] * 4

@@ -1,0 +1,114 @@
+"""Whatever is appended comes back equal: any text a model may write, any finite score."""
+
+import itertools
+from collections.abc import Callable
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from funsearch.core.ports import Event, Storage
+from funsearch.core.records import Evaluation, Function, Prompt, Reset, RunRecord, Sample, Status
+from funsearch.storage.columns import escape, unescape
+
+NASTY = st.sampled_from(
+    ["\x00", "\x1a", "\x1a0000", "\ud800", "\udfff", "\ud83d", "\ude00", "\r\n", "\\u0000", "'", "%s"]
+)
+TEXTS = st.lists(st.text(max_size=8) | st.characters() | NASTY, max_size=4).map("".join)
+COUNTS = st.integers(0, 2**31 - 1)
+FLOATS = st.floats(allow_nan=False, allow_infinity=False)
+RUN_NUMBERS = itertools.count()
+
+
+@st.composite
+def prompts(draw: st.DrawFn) -> Prompt:
+    parents = tuple(draw(st.lists(COUNTS, max_size=3)))
+    island, generation, version, after = (draw(COUNTS) for _ in range(4))
+    return Prompt(draw(st.integers(-1, 2**31 - 1)), island, generation, draw(TEXTS), version, parents, after)
+
+
+@st.composite
+def evaluations(draw: st.DrawFn, sample: Sample) -> Evaluation:
+    return Evaluation(
+        sample,
+        draw(st.sampled_from(Status)),
+        draw(st.none() | st.builds(Function, TEXTS, TEXTS)),
+        key=draw(TEXTS),
+        scores=draw(st.dictionaries(TEXTS, FLOATS, max_size=3)),
+        error=draw(TEXTS),
+        output=draw(TEXTS),
+        seconds=draw(FLOATS),
+        sandbox=draw(st.sampled_from(["L3", "none", ""])),
+        duplicate_of=draw(st.none() | COUNTS),
+        score=draw(st.none() | FLOATS),
+    )
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> list[Event]:
+    asked = draw(st.lists(prompts(), max_size=4, unique_by=lambda prompt: prompt.index))
+    samples = [
+        Sample(prompt, index, draw(TEXTS), draw(TEXTS), draw(TEXTS), draw(COUNTS), draw(COUNTS))
+        for prompt in asked
+        for index in draw(st.sets(COUNTS, max_size=3))
+    ]
+    judged = [draw(evaluations(sample)) for sample in draw(st.permutations(samples)) if draw(st.booleans())]
+    islands = st.lists(COUNTS, max_size=3).map(tuple)
+    resets = [Reset(index, draw(COUNTS), draw(islands), draw(islands)) for index in draw(st.sets(COUNTS, max_size=2))]
+    return [*asked, *samples, *judged, *resets]
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(events=histories(), data=st.data())
+def test_events_come_back_equal(reopen: Callable[[], Storage], events: list[Event], data: st.DataObject) -> None:
+    storage = reopen()
+    name = f"run {next(RUN_NUMBERS)}"
+    storage.create_run(RunRecord(name, "p", "", "", {}, "L2", 0.0))
+    cut = data.draw(st.integers(0, len(events)))
+    storage.append(name, events[:cut])
+    storage.append(name, events[cut:])
+
+    samples = sorted((e for e in events if isinstance(e, Sample)), key=lambda s: (s.prompt.index, s.index))
+    judged = [e for e in events if isinstance(e, Evaluation)]
+    done = {(e.sample.prompt.index, e.sample.index) for e in judged}
+    asked = sorted((e for e in events if isinstance(e, Prompt)), key=lambda p: p.index)
+    assert list(storage.prompts(name)) == asked
+    assert list(storage.samples(name)) == samples
+    assert list(storage.evaluations(name)) == judged
+    assert [list(e.scores) for e in storage.evaluations(name)] == [list(e.scores) for e in judged]
+    assert list(storage.resets(name)) == sorted((e for e in events if isinstance(e, Reset)), key=lambda r: r.index)
+    assert list(storage.unevaluated(name)) == [s for s in samples if (s.prompt.index, s.index) not in done]
+    assert list(storage.unanswered(name)) == [p for p in asked if p not in {s.prompt for s in samples}]
+    storage.close()
+
+
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    texts=st.tuples(TEXTS, TEXTS, TEXTS),
+    created=FLOATS,
+    value=st.recursive(
+        st.none() | st.booleans() | st.integers() | FLOATS | TEXTS,
+        lambda inner: st.lists(inner, max_size=2) | st.dictionaries(TEXTS, inner, max_size=2),
+        max_leaves=5,
+    ),
+)
+def test_runs_come_back_equal(
+    reopen: Callable[[], Storage], texts: tuple[str, str, str], created: float, value: object
+) -> None:
+    storage = reopen()
+    run = RunRecord(f"{next(RUN_NUMBERS)}{texts[0]}", *texts, {"value": value}, "L1", created)
+    storage.create_run(run)
+    assert reopen().run(run.name) == run
+    storage.close()
+
+
+@given(TEXTS)
+def test_escaped_text_is_storable_and_comes_back(text: str) -> None:
+    escaped = escape(text)
+    assert "\x00" not in escaped
+    assert unescape(escaped) == text
+    assert unescape(escaped.encode().decode()) == text
+
+
+@given(st.text(st.characters(exclude_characters="\x00\x1a", exclude_categories=["Cs"])))
+def test_ordinary_text_is_stored_as_it_is(text: str) -> None:
+    assert escape(text) == text

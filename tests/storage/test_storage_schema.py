@@ -1,0 +1,73 @@
+"""Migrations lead to the tables the code works with."""
+
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import create_engine, inspect, text
+
+from funsearch.errors import StorageError
+from funsearch.storage import open_storage
+from funsearch.storage.migrations import HEAD, VERSION_TABLE
+from funsearch.storage.tables import metadata
+
+
+def test_migrations_end_at_the_revision_the_code_knows() -> None:
+    config = Config()
+    config.set_main_option("script_location", "funsearch.storage:migrations")
+    assert ScriptDirectory.from_config(config).get_heads() == [HEAD]
+
+
+def test_migrations_from_nothing_give_the_tables_of_the_code(url: str) -> None:
+    storage = open_storage(url)
+    with storage.engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE, "compare_type": True})
+        assert compare_metadata(context, metadata) == []
+    storage.close()
+
+
+def test_migrations_give_sqlite_word_for_word_what_the_tables_say(tmp_path: Path) -> None:
+    def schema(path: Path) -> dict[str, tuple[object, ...]]:
+        engine = create_engine(f"sqlite:///{path}")
+        inspector = inspect(engine)
+        tables = {
+            table: (
+                [(c["name"], str(c["type"]), c["nullable"]) for c in inspector.get_columns(table)],
+                inspector.get_pk_constraint(table),
+                sorted(map(str, inspector.get_foreign_keys(table))),
+                sorted(map(str, inspector.get_indexes(table))),
+                sorted(map(str, inspector.get_unique_constraints(table))),
+            )
+            for table in inspector.get_table_names()
+            if table != VERSION_TABLE
+        }
+        engine.dispose()
+        return tables
+
+    open_storage(str(tmp_path / "migrated.db")).close()
+    engine = create_engine(f"sqlite:///{tmp_path / 'created.db'}")
+    metadata.create_all(engine)
+    engine.dispose()
+    assert schema(tmp_path / "migrated.db") == schema(tmp_path / "created.db")
+
+
+def test_a_database_of_a_newer_funsearch_is_refused(url: str) -> None:
+    storage = open_storage(url)
+    with storage.engine.begin() as connection:
+        connection.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '9876'"))
+    storage.close()
+    for create in (True, False):
+        with pytest.raises(
+            StorageError, match=rf"has schema revision 9876, this funsearch knows up to {HEAD}: upgrade"
+        ):
+            open_storage(url, create)
+
+
+def test_a_reader_is_told_that_a_schema_is_empty(url: str) -> None:
+    if url.startswith("sqlite"):
+        Path(url.removeprefix("sqlite:///")).touch()
+    with pytest.raises(StorageError, match="no database at"):
+        open_storage(url, create=False)
