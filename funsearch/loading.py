@@ -223,7 +223,7 @@ def _title(path: Path) -> str:
 
 def _read(path: Path, what: str) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise ProblemError(f"There is no {what} {path}.") from None
     except OSError as error:
@@ -293,7 +293,7 @@ def _execute(text: str, filename: str) -> types.ModuleType:
     try:
         exec(compile(text, filename, "exec", dont_inherit=True), vars(module))
     except SyntaxError as error:
-        raise ProblemError(f"{filename}:{error.lineno}: {error.msg}.") from error
+        raise ProblemError(f"{filename}:{error.lineno or 1}: {error.msg}.") from error
     # A file of the user's may raise anything at all, and leave by any door.
     except (Exception, SystemExit) as error:
         raise ProblemError(f"{filename}:{_line(error, filename)} raised {type(error).__name__}: {error}.") from error

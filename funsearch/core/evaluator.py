@@ -129,7 +129,8 @@ class Evaluator:
             try:
                 scores[name] = self._score_input(Candidate(process), self._inputs[name])
             except CandidateFailure as error:
-                return error if len(self._inputs) == 1 else CandidateFailure(error.status, f"{name}: {error.detail}")
+                several = len(self._inputs) > 1
+                return CandidateFailure(error.status, f"{name}: {error.detail}") if several else error
         return None
 
     def _score_input(self, candidate: Candidate, value: Any) -> float:

@@ -43,7 +43,7 @@ class ExactText(TypeDecorator[str]):
 
 
 class Json(TypeDecorator[Any]):
-    """Plain data as JSON text: ASCII only, keys in their order, floats to the last bit.
+    """Plain data as JSON text: any string, keys in their order, floats to the last bit.
 
     The databases' own JSON types promise none of these.
     """
@@ -52,7 +52,10 @@ class Json(TypeDecorator[Any]):
     cache_ok = True
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
-        return None if value is None else json.dumps(value, separators=(",", ":"))
+        if value is None:
+            return None
+        # JSON's own escapes would make one character of two surrogates that stood side by side.
+        return escape(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
-        return None if value is None else json.loads(value)
+        return None if value is None else json.loads(unescape(value))

@@ -24,11 +24,7 @@ _SQLITE = {
 }
 _POSTGRES = {
     "53100": "the server's disk is full, nothing of this step was written: free some space, then `funsearch resume`",
-    "53300": "the server takes no more connections: end some, or raise its max_connections",
     "42501": "the user may not do this: grant it the rights to create and use tables, or name another user in --db",
-    "28P01": "the server refuses the password: correct the URL given with --db",
-    "28000": "the server refuses the user: correct the URL given with --db",
-    "3D000": "the server has no such database: create it with `createdb`, or correct the URL given with --db",
     "57014": "the server cancelled the statement: raise its statement_timeout",
 }
 _TWO_WRITERS = "is another process writing to the run?"
@@ -48,14 +44,8 @@ def storage_errors(label: str) -> Iterator[None]:
         raise StorageError(f"Cannot use the database {label}: {_explain(error)}") from error
 
 
-def cause(error: SQLAlchemyError) -> str:
-    """Returns in one line what the database itself said."""
-    said = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
-    return " ".join(str(said).split())
-
-
 def _explain(error: SQLAlchemyError) -> str:
-    said = cause(error)
+    said = _cause(error)
     original = getattr(error, "orig", None)
     if isinstance(original, sqlite3.Error):
         code = getattr(original, "sqlite_errorcode", None)
@@ -69,3 +59,9 @@ def _explain(error: SQLAlchemyError) -> str:
         return f"{known} ({said})"
     lost = isinstance(error, OperationalError) and getattr(original, "sqlstate", "") is None
     return f"{said}: {_UNREACHABLE}" if lost else said
+
+
+def _cause(error: SQLAlchemyError) -> str:
+    """Returns in one line what the database itself said."""
+    said = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+    return " ".join(str(said).split())

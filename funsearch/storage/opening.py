@@ -75,7 +75,7 @@ def _open_sqlite(address: URL, create: bool) -> SqlStorage:
     # One connection for all threads: every connection to :memory: is a database of its own.
     engine = create_engine(
         address,
-        connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False},
+        connect_args={"check_same_thread": False} | ({} if "timeout" in address.query else {"timeout": BUSY_SECONDS}),
         **({"poolclass": StaticPool} if in_memory else {}),
     )
     _set_up_connections(engine)

@@ -8,14 +8,13 @@ import pytest
 
 from funsearch.core.ports import Sandbox
 from funsearch.errors import SandboxError
+from funsearch.sandbox import open_sandbox
 from funsearch.testing import InProcessSandbox
 
 
 @pytest.fixture(scope="session")
 def sandbox() -> Iterator[Sandbox]:
     """A real one where this machine permits it."""
-    from funsearch.sandbox import open_sandbox
-
     try:
         opened: Sandbox = open_sandbox()
     except SandboxError:

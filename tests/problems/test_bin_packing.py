@@ -57,6 +57,11 @@ def verdict(function: Function, inputs: dict[str, Any], sandbox: Sandbox | None 
     )
 
 
+def plain(instances: list[Instance]) -> list[tuple[float, tuple[float, ...]]]:
+    """Returns what instances hold; a problem is loaded as a module of its own, with a class `Instance` of its own."""
+    return [(one.capacity, one.items) for one in instances]
+
+
 def baseline(name: str) -> Function:
     return read_file(PROBLEM.specification, PROBLEM.evaluator.baselines[name])
 
@@ -85,7 +90,7 @@ def test_candidate_is_shown_open_bins_that_fit_and_an_unopened_one_last() -> Non
     assert bins_needed(candidate, Instance(10.0, (6.0, 7.0, 3.0, 4.0, 5.0))) == 3  # type: ignore[arg-type]
     assert candidate.asked == [
         (6.0, [10.0]),
-        (7.0, [4.0, 10.0]),
+        (7.0, [10.0]),
         (3.0, [4.0, 3.0, 10.0]),
         (4.0, [4.0, 10.0]),
         (5.0, [10.0]),
@@ -185,14 +190,15 @@ def test_literals_and_json_are_read(given: Any, tmp_path: Path) -> None:
     file.write_text(json.dumps(given))
     count = len(given) if isinstance(given, Sequence) else 1
     problem = load_problem("bin_packing", inputs=[f"literal={given!r}", f"file=@{file}"])
-    assert problem.inputs["literal"] == problem.inputs["file"] == [Instance(10.0, (3.0, 7.5))] * count
+    for value in problem.inputs.values():
+        assert plain(value) == [(10.0, (3.0, 7.5))] * count
 
 
 def test_or_library_text_is_read(tmp_path: Path) -> None:
     file = tmp_path / "binpack.txt"
     file.write_text("2\n u3_00\n 150 3 2\n100\n20\n30\n u2_01\n 100.5 2 1\n50.5\n49.5\n")
-    expected = [Instance(150.0, (100.0, 20.0, 30.0)), Instance(100.5, (50.5, 49.5))]
-    assert load_problem("bin_packing", inputs=[f"x=@{file}"]).inputs == {"x": expected}
+    instances = load_problem("bin_packing", inputs=[f"x=@{file}"]).inputs["x"]
+    assert plain(instances) == [(150.0, (100.0, 20.0, 30.0)), (100.5, (50.5, 49.5))]
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,7 @@ from funsearch.core.ports import Event, Storage
 from funsearch.core.records import Evaluation, Function, Prompt, Reset, RunRecord, Sample, Status
 from funsearch.storage.columns import escape, unescape
 
-NASTY = st.sampled_from(
-    ["\x00", "\x1a", "\x1a0000", "\ud800", "\udfff", "\ud83d", "\ude00", "\r\n", "\\u0000", "'", "%s"]
-)
+NASTY = st.sampled_from(["\x00", "\x1a", "\x1a0000", "\ud800", "\udfff", "\ud83d\ude00", "\r\n", "\\u0000", "'", "%s"])
 TEXTS = st.lists(st.text(max_size=8) | st.characters() | NASTY, max_size=4).map("".join)
 COUNTS = st.integers(0, 2**31 - 1)
 FLOATS = st.floats(allow_nan=False, allow_infinity=False)
