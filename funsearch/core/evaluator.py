@@ -107,6 +107,8 @@ class Evaluator:
                 report = process.close()
             output += report.output
             seconds += report.seconds
+            if report.too_much_output and stopped is None:
+                stopped = CandidateFailure(Status.OUTPUT_LIMIT, f"more than {self._limits.output_bytes} bytes")
             failure = failure or stopped
         output = output[: self._limits.output_bytes]
         if failure is None:

@@ -62,6 +62,8 @@ class ProcessReport:
     seconds: float = 0.0
     """Wall clock from start to end, measured on the trusted side."""
     cpu_seconds: float = 0.0
+    too_much_output: bool = False
+    """Whether it wrote more than the cap and was ended for it."""
 
 
 class CandidateProcess(Protocol):

@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import ray
-from ray.exceptions import RayActorError, RayError, RayTaskError
+from ray.exceptions import RayError, RayTaskError
 
 from funsearch.core.evaluator import Evaluator, Verdict
 from funsearch.core.ports import Sampler
 from funsearch.core.records import Function, Limits, Prompt, Sample, Status
-from funsearch.errors import FunsearchError, SamplerError, SamplerExhausted, SandboxError
+from funsearch.errors import SamplerError, SamplerExhausted
 from funsearch.loading import ProblemSource, load
 from funsearch.runtime.make import make_sampler
 from funsearch.runtime.settings import Settings

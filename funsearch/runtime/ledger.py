@@ -11,7 +11,7 @@ from funsearch.core.code import UnreadableCompletion, key, read_completion
 from funsearch.core.database import ProgramsDatabase, Registration
 from funsearch.core.evaluator import Verdict
 from funsearch.core.ports import Event, Storage
-from funsearch.core.records import ALL_ISLANDS, Evaluation, Function, Prompt, Reset, Sample, Status
+from funsearch.core.records import ALL_ISLANDS, Evaluation, Prompt, Reset, Sample, Status
 from funsearch.core.specification import Specification
 from funsearch.runtime.progress import Counts
 from funsearch.runtime.workers import Task

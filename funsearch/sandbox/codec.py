@@ -99,9 +99,7 @@ def _unpack(data: bytes, depth: int) -> Any:
             return int.from_bytes(inner[:_MAX_INT_BYTES], "little", signed=True)
         raise CodecError(f"malformed: extension {code}")
 
-    return msgpack.unpackb(
-        data, ext_hook=extension, strict_map_key=False, unicode_errors="surrogatepass", timestamp=0
-    )
+    return msgpack.unpackb(data, ext_hook=extension, strict_map_key=False, unicode_errors="surrogatepass", timestamp=0)
 
 
 def _unpack_array(inner: bytes) -> Any:

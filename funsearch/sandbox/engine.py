@@ -28,9 +28,7 @@ from funsearch.core.records import Limits, Status
 from funsearch.errors import SandboxError
 from funsearch.sandbox import codec
 
-PRELOADED = """numpy numpy.linalg numpy.fft numpy.random numpy.ma math cmath itertools functools collections heapq random
- bisect operator re string fractions decimal statistics dataclasses typing enum copy abc contextlib numbers datetime
- traceback linecache textwrap warnings array types json numpy.polynomial""".split()
+PRELOADED = ["numpy", "numpy.linalg", "numpy.fft", "numpy.random", "numpy.ma", "math", "cmath", "itertools", "functools", "collections", "heapq", "random", "bisect", "operator", "re", "string", "fractions", "decimal", "statistics", "dataclasses", "typing", "enum", "copy", "abc", "contextlib", "numbers", "datetime", "traceback", "linecache", "textwrap", "warnings", "array", "types", "json", "numpy.polynomial"]
 """What candidates may import, whatever the level; at L1 nothing else can be."""
 UNPRIVILEGED_UID = 64999
 START_SECONDS = 30.0
@@ -99,11 +97,10 @@ class ForkSandbox:
         return candidate
 
     def report(self, *, kill: bool) -> dict[str, Any]:
-        """Returns the worker's report on its child, which is killed before if need be."""
+        """Ends the present job, at once or with time for last words, and returns the worker's report on its child."""
         assert self._control is not None
         try:
-            if kill:
-                self._control.sendall(b"K")
+            self._control.sendall(b"K" if kill else b"E")
             self._control.settimeout(REPORT_SECONDS)
             (size,) = _LENGTH.unpack(self._read(_LENGTH.size))
             report = codec.decode(self._read(size))
@@ -259,7 +256,7 @@ class ForkedCandidate:
 
     def close(self) -> ProcessReport:
         if self._report is None:
-            self._end()
+            self._end(kill=False)
         assert self._report is not None
         return self._report
 
@@ -269,14 +266,15 @@ class ForkedCandidate:
     def __exit__(self, *exc: object) -> None:
         self.close()
 
-    def _end(self) -> dict[str, Any]:
-        """Kills the child if it lives, and takes the worker's report."""
+    def _end(self, *, kill: bool) -> dict[str, Any]:
+        """Ends the child, and takes the worker's report."""
         with contextlib.suppress(OSError):
             self._calls.shutdown(socket.SHUT_RDWR)
         self._calls.close()
-        # One that has died by itself has a report waiting; killing it again harms nobody.
-        report = self._sandbox.report(kill=True)
-        self._report = ProcessReport(report["output"], time.monotonic() - self._started, report["cpu"])
+        report = self._sandbox.report(kill=kill)
+        self._report = ProcessReport(
+            report["output"], time.monotonic() - self._started, report["cpu"], report["too_much"]
+        )
         return report
 
     def _limit_text(self) -> str:
@@ -284,7 +282,7 @@ class ForkedCandidate:
 
     def _fail(self, status: Status, detail: str) -> CandidateFailure:
         self._failure = CandidateFailure(status, detail)
-        report = self._end()
+        report = self._end(kill=status is not Status.RUNTIME_ERROR)
         if report["too_much"] and status is not Status.TIMEOUT:
             self._failure = CandidateFailure(Status.OUTPUT_LIMIT, f"more than {self._limits.output_bytes} bytes")
         return self._failure
@@ -300,7 +298,7 @@ class ForkedCandidate:
 
     def _died(self) -> CandidateFailure:
         """Returns why a process that closed its end is gone."""
-        report = self._end()
+        report = self._end(kill=True)
         code = report["exit"]
         if report.get("lost"):
             status, detail = Status.INFRA, "the worker was lost"

@@ -19,9 +19,7 @@ ATTACKS = {
     "starts a process": "__import__('os').fork()",
     "runs a program": "__import__('os').execv('/bin/true', ['true'])",
     "signals the engine": "__import__('os').kill({engine}, 0)",
-    "traces the engine": (
-        "[__import__('ctypes').CDLL(None).ptrace(16, {engine}, 0, 0)].index(0)"
-    ),
+    "uses ptrace": "[__import__('_ctypes') and __import__('ctypes').CDLL(None).ptrace(0, 0, 0, 0)].index(0)",
     "reads the engine's environment": "open('/proc/{engine}/environ').read()",
     "raises its limits": "__import__('resource').setrlimit(7, (4096, 4096))",
 }

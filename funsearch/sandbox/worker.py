@@ -26,6 +26,9 @@ LENGTH = struct.Struct("<I")
 RPC_FD = 3
 READ_BYTES = 65536
 DETAIL_BYTES = 2000
+PATIENCE_MILLISECONDS = 200
+"""How long a child that was told to end may take for it."""
+END = b"E"
 RESULT, FAILURE = b"R", b"E"
 """First byte of an answer: a value, or `STATUS:detail`."""
 
@@ -135,14 +138,22 @@ def run_job(job, calls, control, enter, codec):
 
 
 def watch(child, pidfd, out, control, cap):
-    """Collects the child's output until it is dead; kills its session when told to, or when it says too much."""
+    """Collects the child's output until it is dead and the other side has said its one word.
+
+    Every job is ended by exactly one byte on the control socket, whether its child is still alive or not: END lets
+    it say its last words, KILL does not.
+    """
     poll = select.poll()
     for fd in (pidfd, out, control.fileno()):
         poll.register(fd, select.POLLIN)
     output = bytearray()
-    too_much = False
-    while True:
-        ready = dict(poll.poll())
+    too_much = told = dead = False
+    patience = None
+    while not (told and dead):
+        ready = dict(poll.poll(patience))
+        if not ready:
+            kill(child)
+            patience = None
         if out in ready:
             part = os.read(out, READ_BYTES)
             output += part
@@ -153,12 +164,18 @@ def watch(child, pidfd, out, control, cap):
                 kill(child)
         elif pidfd in ready:
             kill(child)  # what else is in its session
-            return output[:cap], too_much
+            poll.unregister(pidfd)
+            dead = True
         if control.fileno() in ready:
-            if not control.recv(1):
+            word = control.recv(1)
+            if word != END:
                 kill(child)
+            if not word:
                 os._exit(0)
-            kill(child)
+            poll.unregister(control.fileno())
+            patience = PATIENCE_MILLISECONDS
+            told = True
+    return output[:cap], too_much
 
 
 def kill(child):

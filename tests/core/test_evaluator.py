@@ -1,6 +1,6 @@
 """The evaluator: what becomes of a function that runs, fails, cheats, or meets a problem that is wrong itself."""
 
-# ruff: noqa: RUF012 (the base class declares them ClassVar)
+
 
 import sys
 from collections.abc import Sequence

@@ -1,5 +1,6 @@
 """A small problem and answers for it, for the tests of the runtime."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -50,7 +51,13 @@ def problem(problem_file: Path) -> Problem:
     return load_problem(str(problem_file))
 
 
-def answers(count: int) -> list[str]:
+@pytest.fixture
+def answers() -> Callable[[int], list[str]]:
+    """Makes any number of completions, good ones and bad ones."""
+    return make_answers
+
+
+def make_answers(count: int) -> list[str]:
     """Returns completions of every kind: better and worse, the same again, unreadable, raising, of a wrong type."""
     bodies = [
         "    return x\n",

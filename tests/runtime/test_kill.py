@@ -5,19 +5,20 @@ import random
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from funsearch.runtime.replay import replay
 from funsearch.storage import open_storage
 from funsearch.testing import InProcessSandbox
 
-from .conftest import answers
-
 ROUNDS = 20
 SAMPLES = 1200
 
 
-def test_random_kills_lose_nothing_and_repeat_nothing(problem_file: Path, tmp_path: Path) -> None:
+def test_random_kills_lose_nothing_and_repeat_nothing(
+    problem_file: Path, tmp_path: Path, answers: Callable[[int], list[str]]
+) -> None:
     texts = [f"    return x + {i / 7}\n" if i % 5 == 1 else text for i, text in enumerate(answers(SAMPLES))]
     script = tmp_path / "answers.jsonl"
     script.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))

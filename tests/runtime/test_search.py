@@ -1,5 +1,7 @@
 """The search in one process, with recorded answers and a fake sandbox."""
 
+from collections.abc import Callable
+
 import pytest
 
 from funsearch.core.records import Prompt, Sample, Status
@@ -11,7 +13,7 @@ from funsearch.runtime.settings import Settings
 from funsearch.samplers.scripted import ScriptedSampler
 from funsearch.testing import InProcessSandbox, MemoryStorage
 
-from .conftest import answers
+Answers = Callable[[int], list[str]]
 
 
 def searching(problem: Problem, texts: list[str], storage: MemoryStorage, **kwargs: object) -> Search:
@@ -20,14 +22,14 @@ def searching(problem: Problem, texts: list[str], storage: MemoryStorage, **kwar
     return Search(problem, sampler=sampler, sandbox=InProcessSandbox(), storage=storage, settings=settings, **kwargs)
 
 
-def test_search_finds_the_best_answer_and_counts_everything(problem: Problem) -> None:
+def test_search_finds_the_best_answer_and_counts_everything(problem: Problem, answers: Answers) -> None:
     storage = MemoryStorage()
     with searching(problem, answers(40), storage) as search:
         progress = search.run()
         assert progress.state == "exhausted"
         assert progress.samples == 40
         assert progress.best_score == 0.0
-        assert search.best().code.strip().endswith("return x")
+        assert "return x" in search.best().code
         unreadable = progress.samples - progress.evaluated - progress.duplicates
         assert 0 < progress.valid < progress.evaluated
         assert unreadable > 0
@@ -35,7 +37,7 @@ def test_search_finds_the_best_answer_and_counts_everything(problem: Problem) ->
         assert sum(progress.statuses.values()) == 40
 
 
-def test_samples_budget_is_met_exactly_and_counts_over_the_whole_life(problem: Problem) -> None:
+def test_samples_budget_is_met_exactly_and_counts_over_the_whole_life(problem: Problem, answers: Answers) -> None:
     storage = MemoryStorage()
     with searching(problem, answers(100), storage) as search:
         assert search.run(max_samples=10).samples == 10
@@ -43,14 +45,14 @@ def test_samples_budget_is_met_exactly_and_counts_over_the_whole_life(problem: P
         assert (again.samples, again.state) == (21, "samples")
 
 
-def test_target_stops_the_search(problem: Problem) -> None:
+def test_target_stops_the_search(problem: Problem, answers: Answers) -> None:
     with searching(problem, answers(100), MemoryStorage()) as search:
         progress = search.run(target=-0.01)
         assert progress.state == "target"
         assert progress.samples < 100
 
 
-def test_minutes_are_taken_from_the_clock_that_is_given(problem: Problem) -> None:
+def test_minutes_are_taken_from_the_clock_that_is_given(problem: Problem, answers: Answers) -> None:
     now = [0.0]
 
     def clock() -> float:
@@ -61,7 +63,7 @@ def test_minutes_are_taken_from_the_clock_that_is_given(problem: Problem) -> Non
         assert search.run(minutes=1.0).state == "minutes"
 
 
-def test_stop_leaves_at_once_and_a_later_search_goes_on(problem: Problem) -> None:
+def test_stop_leaves_at_once_and_a_later_search_goes_on(problem: Problem, answers: Answers) -> None:
     storage = MemoryStorage()
     first = searching(problem, answers(60), storage)
     first.run(max_samples=17)
@@ -75,7 +77,7 @@ def test_stop_leaves_at_once_and_a_later_search_goes_on(problem: Problem) -> Non
     assert replay(storage, record, InProcessSandbox()).first_difference is None
 
 
-def test_resumed_search_equals_the_one_that_was_never_interrupted(problem: Problem) -> None:
+def test_resumed_search_equals_the_one_that_was_never_interrupted(problem: Problem, answers: Answers) -> None:
     whole, halves = MemoryStorage(), MemoryStorage()
     with searching(problem, answers(80), whole, name="run") as search:
         search.run()
@@ -88,7 +90,7 @@ def test_resumed_search_equals_the_one_that_was_never_interrupted(problem: Probl
     assert sorted(scores[0], key=str) == sorted(scores[1], key=str)
 
 
-def test_replay_is_identical_and_sees_a_changed_score(problem: Problem) -> None:
+def test_replay_is_identical_and_sees_a_changed_score(problem: Problem, answers: Answers) -> None:
     storage = MemoryStorage()
     with searching(problem, answers(60), storage, name="run") as search:
         search.run()
@@ -122,7 +124,7 @@ def test_first_program_that_fails_is_the_problems_fault(problem: Problem) -> Non
         search.run()
 
 
-def test_sampler_that_fails_ends_the_search_and_loses_nothing(problem: Problem) -> None:
+def test_sampler_that_fails_ends_the_search_and_loses_nothing(problem: Problem, answers: Answers) -> None:
     class Failing(ScriptedSampler):
         def sample(self, prompt: Prompt, at_most: int | None = None) -> list[Sample]:
             if prompt.index == 5:
@@ -145,7 +147,7 @@ def test_sampler_that_fails_ends_the_search_and_loses_nothing(problem: Problem) 
         assert again.run(max_samples=40).samples == 40
 
 
-def test_unanswered_and_unevaluated_work_is_taken_up(problem: Problem) -> None:
+def test_unanswered_and_unevaluated_work_is_taken_up(problem: Problem, answers: Answers) -> None:
     storage = MemoryStorage()
     with searching(problem, answers(100), storage, name="run") as search:
         search.run(max_samples=8)
