@@ -3,7 +3,6 @@
 from typing import Any
 
 import click
-from rich.syntax import Syntax
 from rich.table import Table
 
 from funsearch.cli import options
@@ -52,8 +51,7 @@ def command(run: str, top: int, heldout: bool, baselines: bool, db: str, as_json
     screen.print(table)
     for id, evaluation in found:
         screen.print(f"\nprogram {id}, score {evaluation.score:.6g}, sandbox {evaluation.sandbox}")
-        code = problem.specification.function_source(evaluation.function)
-        screen.print(Syntax(code, "python", background_color="default"))
+        options.print_code(problem.specification.function_source(evaluation.function))
 
 
 def _json(id: int, evaluation: Any, problem: Any, heldout: dict[str, float] | None) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import click
 from rich.console import Console
+from rich.syntax import Syntax
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -64,6 +65,15 @@ def verbosity(command: F) -> F:
 def print_json(value: Any) -> None:
     """Prints one JSON value on a line of its own."""
     click.echo(json.dumps(value, allow_nan=False))
+
+
+def print_code(code: str) -> None:
+    """Prints Python code, in colour on a terminal and unchanged elsewhere."""
+    screen = console()
+    if screen.is_terminal:
+        screen.print(Syntax(code, "python", background_color="default", word_wrap=True))
+    else:
+        click.echo(code)
 
 
 def console(stderr: bool = False) -> Console:

@@ -1,7 +1,6 @@
 """`funsearch show`: one program of a run and how it came about."""
 
 import click
-from rich.syntax import Syntax
 
 from funsearch.cli import options
 
@@ -51,12 +50,12 @@ def command(run: str, program: int, db: str, as_json: bool) -> None:
     screen = options.console()
     for name, value in facts.items():
         if name not in ("code", "prompt", "sample") and value not in ("", None):
-            screen.print(f"{name}: {value}")
+            screen.print(f"{name}: {value}", soft_wrap=True)
     if code:
         screen.print()
-        screen.print(Syntax(code, "python", background_color="default"))
+        options.print_code(code)
     if sample.prompt.index >= 0:
         screen.rule("prompt")
-        screen.print(sample.prompt.text)
+        click.echo(sample.prompt.text)
         screen.rule("answer")
-        screen.print(sample.text)
+        click.echo(sample.text)

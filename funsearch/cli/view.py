@@ -51,7 +51,7 @@ class LiveView:
             self._console.print(f"best {progress.best_score:.6g} (program {progress.best_program})")
         if now - self._last_line >= LINE_SECONDS or progress.state not in ("starting", "running"):
             self._last_line = now
-            self._console.print(line(progress, self._budget))
+            self._console.print(line(progress, self._budget), soft_wrap=True)
 
 
 def line(progress: Progress, budget: Budget) -> str:

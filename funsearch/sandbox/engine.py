@@ -28,7 +28,43 @@ from funsearch.core.records import Limits, Status
 from funsearch.errors import SandboxError
 from funsearch.sandbox import codec
 
-PRELOADED = ["numpy", "numpy.linalg", "numpy.fft", "numpy.random", "numpy.ma", "math", "cmath", "itertools", "functools", "collections", "heapq", "random", "bisect", "operator", "re", "string", "fractions", "decimal", "statistics", "dataclasses", "typing", "enum", "copy", "abc", "contextlib", "numbers", "datetime", "traceback", "linecache", "textwrap", "warnings", "array", "types", "json", "numpy.polynomial"]
+PRELOADED = [
+    "numpy",
+    "numpy.linalg",
+    "numpy.fft",
+    "numpy.random",
+    "numpy.ma",
+    "math",
+    "cmath",
+    "itertools",
+    "functools",
+    "collections",
+    "heapq",
+    "random",
+    "bisect",
+    "operator",
+    "re",
+    "string",
+    "fractions",
+    "decimal",
+    "statistics",
+    "dataclasses",
+    "typing",
+    "enum",
+    "copy",
+    "abc",
+    "contextlib",
+    "numbers",
+    "datetime",
+    "traceback",
+    "linecache",
+    "textwrap",
+    "warnings",
+    "array",
+    "types",
+    "json",
+    "numpy.polynomial",
+]
 """What candidates may import, whatever the level; at L1 nothing else can be."""
 UNPRIVILEGED_UID = 64999
 START_SECONDS = 30.0
