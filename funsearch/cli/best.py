@@ -32,7 +32,7 @@ def command(run: str, top: int, heldout: bool, baselines: bool, db: str, as_json
     record = storage.run(run)
     found = storage.best(run, top)
     entries = [Entry(f"program {id}", evaluation.function, dict(evaluation.scores)) for id, evaluation in found]
-    problem, entries, level = score_entries(record, entries, heldout=heldout, baselines=baselines)
+    problem, entries = score_entries(record, entries, heldout=heldout, baselines=baselines)
     if as_json:
         held = {entry.name: entry.heldout for entry in entries}
         options.print_json([_json(id, e, problem, held[f"program {id}"]) for id, e in found])

@@ -26,8 +26,8 @@ class Entry:
 
 def score_entries(
     record: RunRecord, entries: Sequence[Entry], *, heldout: bool, baselines: bool
-) -> tuple[Problem, list[Entry], str]:
-    """Returns the run's problem, the entries completed, and the sandbox level that was used.
+) -> tuple[Problem, list[Entry]]:
+    """Returns the run's problem and the entries, completed; scored in fresh sandboxes.
 
     Raises:
         ProblemError: held-out scores are asked for and the problem has no held-out inputs.
@@ -37,7 +37,7 @@ def score_entries(
     if heldout and not problem.heldout:
         raise ProblemError(f"The problem {problem.name} declares no held-out inputs: set `heldout` in its evaluator.")
     if not heldout and not baselines:
-        return problem, list(entries), ""
+        return problem, list(entries)
     sandbox = open_sandbox(settings.sandbox.level, unsafe=settings.sandbox.unsafe)
     limits = merged_limits(problem.evaluator.limits, settings)
 
@@ -54,4 +54,4 @@ def score_entries(
     if heldout:
         rows = [replace(r, heldout=scores(r.function, problem.heldout)) if r.function else r for r in rows]
     sandbox.close()
-    return problem, rows, sandbox.level
+    return problem, rows

@@ -72,9 +72,10 @@ def _make_one(spec: str, settings: Settings) -> Sampler:
         return OpenAISampler(replace(settings.openai, model=argument, samples_per_prompt=settings.samples_per_prompt))
     from funsearch.samplers.vllm import VllmSampler
 
-    model = argument or settings.vllm.model
-    if not model:
-        from funsearch.samplers.embedded import embedded_model
+    options = replace(settings.vllm, samples_per_prompt=settings.samples_per_prompt)
+    if argument or options.model:
+        return VllmSampler(replace(options, model=argument or options.model))
+    from funsearch.samplers import embedded
 
-        model = str(embedded_model())
-    return VllmSampler(replace(settings.vllm, model=model, samples_per_prompt=settings.samples_per_prompt))
+    unset = {name: value for name, value in embedded.SAMPLING.items() if getattr(options, name) is None}
+    return VllmSampler(replace(options, model=str(embedded.embedded_model()), **unset))

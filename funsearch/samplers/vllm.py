@@ -34,9 +34,13 @@ from vllm.engine.arg_utils import AsyncEngineArgs  # noqa: E402
 from vllm.platforms import current_platform  # noqa: E402
 from vllm.sampling_params import RequestOutputKind  # noqa: E402
 from vllm.v1.engine.async_llm import AsyncLLM  # noqa: E402
+from vllm.v1.executor.uniproc_executor import UniProcExecutor  # noqa: E402
 from vllm.v1.metrics.loggers import StatLoggerBase  # noqa: E402
 
 logger = logging.getLogger(__name__)
+
+CPU_BLOCK_TOKENS = 16
+"""Tokens of a block of the key-value cache, the unit in which prompts share a prefix."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +141,8 @@ class VllmSampler:
         return SamplingParams(
             n=count,
             temperature=options.temperature,
-            top_p=options.top_p,
+            top_p=0.95 if options.top_p is None else options.top_p,
+            min_p=options.min_p or 0.0,
             max_tokens=min(options.max_tokens, room),
             stop=None if self._chat else list(COMPLETION_STOPS),
             output_kind=RequestOutputKind.FINAL_ONLY,
@@ -150,12 +155,15 @@ class VllmSampler:
             "dtype": options.dtype,
             "max_model_len": options.max_model_len,
             "max_num_seqs": options.max_num_seqs,
-            "enforce_eager": options.enforce_eager,
+            "enforce_eager": current_platform.is_cpu() if options.enforce_eager is None else options.enforce_eager,
             "tensor_parallel_size": options.tensor_parallel_size,
             "enable_prefix_caching": True,
             "enable_log_requests": False,
         }
-        if not current_platform.is_cpu():
+        if current_platform.is_cpu():
+            # A worker process of its own fights the engine's for the cores; small blocks let short prompts share one.
+            arguments |= {"distributed_executor_backend": UniProcExecutor, "block_size": CPU_BLOCK_TOKENS}
+        else:
             arguments["gpu_memory_utilization"] = options.gpu_memory_utilization
         return AsyncLLM.from_engine_args(AsyncEngineArgs(**arguments), stat_loggers=[self._stat_logger])
 
@@ -217,13 +225,28 @@ def prepare_environment(options: VllmOptions) -> None:
     if Path(options.model).exists():
         os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1")
     if current_platform.is_cpu():
-        # Ray sets this to an actor's CPUs, which would leave the engine with one thread.
-        os.environ.pop("OMP_NUM_THREADS", None)
-        cores = sorted(os.sched_getaffinity(0))
-        os.environ["VLLM_CPU_OMP_THREADS_BIND"] = (
-            ",".join(map(str, cores)) if options.threads == "auto" else options.threads
-        )
+        cores = sorted(os.sched_getaffinity(0)) if options.threads == "auto" else core_numbers(options.threads)
+        os.environ["VLLM_CPU_OMP_THREADS_BIND"] = ",".join(map(str, cores))
+        # Ray sets the first to an actor's CPUs, which would leave the engine with one thread.
+        os.environ["OMP_NUM_THREADS"] = str(len(cores))
+        os.environ["GOMP_CPU_AFFINITY"] = " ".join(map(str, cores))
         os.environ["VLLM_CPU_KVCACHE_SPACE"] = str(options.kv_cache_gb)
+
+
+def core_numbers(text: str) -> list[int]:
+    """Returns the cores that `0-3,6` names.
+
+    Raises:
+        SamplerError: it is no such list.
+    """
+    cores: list[int] = []
+    try:
+        for part in text.split(","):
+            first, _, last = part.partition("-")
+            cores += range(int(first), int(last or first) + 1)
+    except ValueError:
+        raise SamplerError(f"vllm.threads = {text!r}: write cores as in 0-3,6, or auto.") from None
+    return cores
 
 
 def _reason(error: BaseException) -> str:
