@@ -1,236 +1,176 @@
-"""Any OpenAI-compatible endpoint: a vLLM server, Ollama, llama.cpp, a hosted service.
+"""Any OpenAI-compatible endpoint: a vLLM server, Ollama, a hosted service. Completions or chat, found out by itself.
 
-Servers differ in what they take: completions or chat, several choices to one request or one, this parameter or that.
-The sampler starts with the most it could ask for, gives up what is refused, and remembers. Knows nothing about what
-the texts are.
+Knows nothing about keys but the name of the variable that holds one.
 """
 
+import logging
 import os
+import random
+import threading
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from json import JSONDecodeError
-from typing import Any, Literal
-from urllib.parse import urlsplit
+from typing import Any
 
 import openai
+from openai import OpenAI
 
 from funsearch.core.records import Prompt, Sample
 from funsearch.errors import SamplerError
 from funsearch.samplers.options import OpenAIOptions
 from funsearch.samplers.text import COMPLETION_STOPS, chat_request
 
+logger = logging.getLogger(__name__)
+
 MAX_STOPS = 4
-"""The hosted service takes no more stop strings."""
-UNUSABLE_ANSWERS = 3
-"""So many answers in a row that are no answers at all are the end of it."""
-REFUSALS = (400, 404, 405, 422, 501)
-"""What a server answers to a route or a parameter it does not know."""
-
-
-@dataclass(frozen=True)
-class _Manner:
-    """How to put a prompt to this server."""
-
-    api: Literal["completions", "chat"]
-    several: bool = True
-    """Whether to ask for several choices at once."""
-    without: frozenset[str] = frozenset()
-    """Parameters it does not take."""
-
-
-@dataclass(frozen=True)
-class _Choice:
-    text: str
-    finish_reason: str
-    model: str
-    prompt_tokens: int
-    tokens: int
+"""Hosted services take no more stop strings than this."""
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.5, 30.0
+PASSING = (openai.APIConnectionError, openai.RateLimitError, openai.InternalServerError)
+"""Failures that may have gone by the next time. A time-out is one of the first kind."""
 
 
 class OpenAISampler:
-    """Completes prompts over HTTP, with one client for all threads."""
+    """Completes prompts at an endpoint."""
 
-    def __init__(self, options: OpenAIOptions) -> None:
-        """Makes the client; nothing is sent yet.
-
-        Raises:
-            SamplerError: the hosted service is asked for, and there is no key.
-        """
+    def __init__(self, options: OpenAIOptions, sleep: Callable[[float], None] = time.sleep) -> None:
+        if not options.model:
+            raise SamplerError("Name the endpoint's model, as in openai:qwen2.5-coder.")
         self._options = options
+        self._sleep = sleep
+        self._api = options.api
+        self._several = True
+        self._lock = threading.Lock()
         key = os.environ.get(options.api_key_env)
-        url = options.base_url or os.environ.get("OPENAI_BASE_URL")
-        if not key and not url:
-            raise SamplerError(
-                f"The sampler openai:{options.model} has no key: set the environment variable {options.api_key_env}, or "
-                "name an endpoint of your own with --base-url."
-            )
-        self._client = openai.OpenAI(
-            # The client insists on one; an endpoint that wants none ignores it.
-            api_key=key or "none",
-            base_url=url,
-            timeout=options.timeout,
-            max_retries=options.retries,
-            http_client=openai.DefaultHttpxClient(trust_env=not _is_local(url)),
-        )
-        self._url = str(self._client.base_url).rstrip("/")
-        # An endpoint that never answered is most likely not there: say so soon.
-        self._first_client = self._client.with_options(max_retries=min(1, options.retries))
-        self._reached = False
-        self._manner = _Manner("chat" if options.api == "chat" else "completions")
+        if not key and options.base_url is None:
+            raise SamplerError(f"The hosted service needs a key: set the variable {options.api_key_env}.")
+        self._client = OpenAI(api_key=key or "none", base_url=options.base_url, timeout=options.timeout, max_retries=0)
 
     def sample(self, prompt: Prompt, at_most: int | None = None) -> Sequence[Sample]:
         """Returns the samples of one prompt; may be called from many threads at once.
 
         Raises:
-            SamplerError: the endpoint cannot be reached, refuses, or answers nonsense.
+            SamplerError: the endpoint cannot be reached, refuses, or answers what cannot be used.
         """
-        count = self._options.samples_per_prompt
-        wanted = count if at_most is None else min(count, at_most)
-        choices: list[_Choice] = []
-        while len(choices) < wanted:
-            choices += self._choices(prompt.text, wanted - len(choices))
-        return [
-            Sample(prompt, number, one.text, one.model, one.finish_reason, one.prompt_tokens, one.tokens)
-            for number, one in enumerate(choices[:wanted])
-        ]
+        wanted = self._options.samples_per_prompt if at_most is None else min(at_most, self._options.samples_per_prompt)
+        samples: list[Sample] = []
+        while len(samples) < wanted:
+            left = wanted - len(samples)
+            answer = self._patiently(prompt, left if self._several else 1)
+            made = self._samples(prompt, answer, len(samples))[:left]
+            if len(made) < left and self._several:
+                logger.info("the endpoint gives one answer a request")
+                self._several = False
+            samples += made
+        return samples
 
     def close(self) -> None:
         """Closes the connections."""
         self._client.close()
 
-    def _choices(self, prompt: str, wanted: int) -> list[_Choice]:
-        """Returns one or more choices, at the first manner of asking that the server takes."""
-        manner = self._manner
-        refusal: openai.APIStatusError | None = None
-        while True:
+    def _patiently(self, prompt: Prompt, count: int) -> Any:
+        """Asks until there is an answer, with growing pauses, up to the number of retries."""
+        pause = FIRST_PAUSE_SECONDS
+        for left in range(self._options.retries, -1, -1):
             try:
-                choices = self._ask(prompt, wanted if manner.several else 1, manner)
-            except openai.APIStatusError as error:
-                # A wrong route says less than any other refusal.
-                if refusal is None or error.status_code != 404:
-                    refusal = error
-                other = self._other_manner(manner, error)
-                if other is None:
-                    raise self._explained(refusal) from error
-                manner = other
-            except openai.APIError as error:
-                raise self._explained(error) from error
-            else:
-                self._manner = manner
-                self._reached = True
-                return choices
+                return self._ask(prompt, count)
+            except PASSING as error:
+                if not left:
+                    raise SamplerError(self._gave_up(error)) from None
+                logger.warning("%s; asking again in %.1f s", self._gave_up(error), pause)
+                self._sleep(pause * random.uniform(0.5, 1.0))
+                pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+        raise AssertionError("the last try returns or raises")
 
-    def _ask(self, prompt: str, count: int, manner: _Manner) -> list[_Choice]:
-        """Returns the choices of one request; repeats it when what comes back is no answer."""
-        client = self._client if self._reached else self._first_client
-        parameters = self._parameters(count, manner)
-        create: Callable[..., Any]
-        if manner.api == "chat":
-            create = client.chat.completions.create
-            parameters["messages"] = [{"role": "user", "content": chat_request(prompt)}]
-        else:
-            create = client.completions.create
-            parameters["prompt"] = prompt
-        seen = ""
-        for _ in range(UNUSABLE_ANSWERS):
+    def _ask(self, prompt: Prompt, count: int) -> Any:
+        """Asks once; learns from a refusal which API the model has, and whether it takes `n`."""
+        try:
+            if self._api == "chat":
+                return self._chat(prompt.text, count)
             try:
-                answer = create(**parameters)
-            except (JSONDecodeError, UnicodeDecodeError, openai.APIResponseValidationError) as error:
-                seen = str(error)
-                continue
-            choices = _read(answer, self._options.model)
-            if choices:
-                return choices
-            seen = f"no choices in {answer!r}"
-        raise SamplerError(
-            f"{self._url} does not answer as an OpenAI-compatible endpoint does ({seen[:200]}): check --base-url."
+                return self._complete(prompt.text, count)
+            except (openai.NotFoundError, openai.BadRequestError, openai.UnprocessableEntityError):
+                if self._api == "completions":
+                    raise
+                answer = self._chat(prompt.text, count)
+                with self._lock:
+                    self._api = "chat"
+                return answer
+        except (openai.AuthenticationError, openai.PermissionDeniedError):
+            name = self._options.api_key_env
+            state = "its key" if os.environ.get(name) else "a request without a key"
+            raise SamplerError(f"{self._where()} refuses {state}: check the variable {name}.") from None
+        except openai.NotFoundError as error:
+            raise SamplerError(f"{self._where()} has no model {self._options.model}: {_line(error)}") from None
+        except PASSING:
+            raise
+        except openai.APIStatusError as error:
+            if count > 1 and "n" in _line(error).split():
+                with self._lock:
+                    self._several = False
+                return self._ask(prompt, 1)
+            raise SamplerError(f"{self._where()} refuses the request: {_line(error)}") from None
+        except (openai.OpenAIError, ValueError) as error:
+            raise SamplerError(f"{self._where()} answers what is no completion: {_line(error)}") from None
+
+    def _complete(self, text: str, count: int) -> Any:
+        options = self._options
+        stops = list(COMPLETION_STOPS[:MAX_STOPS] if options.base_url is None else COMPLETION_STOPS)
+        return self._client.completions.create(
+            model=options.model,
+            prompt=text,
+            n=count,
+            temperature=options.temperature,
+            top_p=options.top_p,
+            max_tokens=options.max_tokens,
+            stop=stops,
         )
 
-    def _parameters(self, count: int, manner: _Manner) -> dict[str, Any]:
+    def _chat(self, text: str, count: int) -> Any:
         options = self._options
-        parameters: dict[str, Any] = {
-            "model": options.model,
-            "temperature": options.temperature,
-            "top_p": options.top_p,
-            "max_tokens": options.max_tokens,
-        }
-        if count > 1:
-            parameters["n"] = count
-        if manner.api == "completions":
-            parameters["stop"] = list(COMPLETION_STOPS[:MAX_STOPS])
-        if "max_tokens" in manner.without:
-            parameters["max_completion_tokens"] = options.max_tokens
-        return {name: value for name, value in parameters.items() if name not in manner.without}
+        return self._client.chat.completions.create(
+            model=options.model,
+            messages=[{"role": "user", "content": chat_request(text)}],
+            n=count,
+            temperature=options.temperature,
+            top_p=options.top_p,
+            max_tokens=options.max_tokens,
+        )
 
-    def _other_manner(self, manner: _Manner, error: openai.APIStatusError) -> _Manner | None:
-        """Returns what to try after a refusal, or None when there is nothing left."""
-        if error.status_code not in REFUSALS:
-            return None
-        if error.param == "n" and manner.several:
-            return replace(manner, several=False)
-        if error.param in ("temperature", "top_p", "max_tokens", "stop") and error.param not in manner.without:
-            return replace(manner, without=manner.without | {error.param})
-        if manner.api == "completions" and self._options.api == "auto" and not self._reached:
-            return replace(manner, api="chat")
-        if manner.several and error.status_code != 404:
-            return replace(manner, several=False)
-        return None
-
-    def _explained(self, error: openai.APIError) -> SamplerError:
-        """Returns the error as the user shall read it; the key is never in it."""
-        options = self._options
-        if isinstance(error, openai.APITimeoutError):
-            return SamplerError(f"{self._url} gave no answer within {options.timeout:g} s: set openai.timeout higher.")
-        if isinstance(error, openai.APIConnectionError):
-            reason = error.__cause__ or error
-            return SamplerError(f"Cannot reach {self._url}: is it running? ({reason}) Check --base-url.")
-        if not isinstance(error, openai.APIStatusError):
-            return SamplerError(f"{self._url} failed: {error.message}")
-        if error.status_code in (401, 403):
-            given = "is not accepted" if os.environ.get(options.api_key_env) else "is not set, and a key is wanted"
-            return SamplerError(
-                f"{self._url} refuses access ({error.status_code}): the key in the environment variable "
-                f"{options.api_key_env} {given}. Set it, or name another variable with --api-key-env."
+    def _samples(self, prompt: Prompt, answer: Any, first: int) -> list[Sample]:
+        """Returns the samples in an answer; tokens are shared out evenly where only their sum is told."""
+        choices = getattr(answer, "choices", None)
+        if not isinstance(choices, list) or not choices:
+            raise SamplerError(f"{self._where()} answers without any choice: {str(answer)[:200]!r}")
+        usage = getattr(answer, "usage", None)
+        tokens = (getattr(usage, "completion_tokens", 0) or 0) // len(choices)
+        samples = []
+        for number, choice in enumerate(choices, first):
+            message = getattr(choice, "message", None)
+            text = message.content if message is not None else getattr(choice, "text", None)
+            if text is not None and not isinstance(text, str):
+                raise SamplerError(f"{self._where()} answers a choice without text: {str(choice)[:200]!r}")
+            samples.append(
+                Sample(
+                    prompt,
+                    number,
+                    text or "",
+                    self._options.model,
+                    getattr(choice, "finish_reason", None) or "stop",
+                    getattr(usage, "prompt_tokens", 0) or 0,
+                    tokens,
+                )
             )
-        said = _message(error)
-        if error.status_code == 404:
-            return SamplerError(f"{self._url} has no model {options.model} or no such route: {said}.{self._models()}")
-        return SamplerError(f"{self._url} refuses the model {options.model} ({error.status_code}): {said}.")
+        return samples
 
-    def _models(self) -> str:
-        """Returns the server's models as a hint, or what else may be wrong."""
-        try:
-            names = [model.id for model in self._first_client.models.list().data]
-        except (openai.OpenAIError, ValueError, AttributeError):
-            return "" if self._url.endswith("/v1") else " Most base URLs end in /v1."
-        return f" It has {', '.join(names[:10])}." if names else ""
+    def _where(self) -> str:
+        return f"The endpoint {self._client.base_url}"
 
-
-def _read(answer: Any, model: str) -> list[_Choice]:
-    """Returns the choices of an answer, none if it is not one. Tokens are known for all choices together only."""
-    choices = getattr(answer, "choices", None)
-    if not isinstance(choices, list) or not choices:
-        return []
-    usage = getattr(answer, "usage", None)
-    tokens = getattr(usage, "completion_tokens", None) or 0
-    asked = getattr(usage, "prompt_tokens", None) or 0
-    read = []
-    for number, choice in enumerate(choices):
-        message = getattr(choice, "message", choice)
-        text = getattr(message, "content" if message is not choice else "text", None)
-        share = tokens // len(choices) + (number < tokens % len(choices))
-        reason = getattr(choice, "finish_reason", None) or "stop"
-        read.append(_Choice(text or "", reason, getattr(answer, "model", None) or model, asked, share))
-    return read
+    def _gave_up(self, error: openai.APIError) -> str:
+        if isinstance(error, openai.RateLimitError):
+            return f"{self._where()} is too busy: {_line(error)}"
+        if isinstance(error, openai.APIConnectionError):
+            return f"Cannot reach {self._client.base_url}: {_line(error)} Is it running?"
+        return f"{self._where()} fails: {_line(error)}"
 
 
-def _message(error: openai.APIStatusError) -> str:
-    """Returns what the server said, on one line."""
-    body = error.body
-    said = body.get("message") if isinstance(body, dict) else None
-    return " ".join(str(said or error.message).split())[:300].rstrip(".")
-
-
-def _is_local(url: str | None) -> bool:
-    """Tells whether a URL is on this machine, where a proxy has nothing to do."""
-    return urlsplit(url or "").hostname in ("localhost", "127.0.0.1", "::1")
+def _line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

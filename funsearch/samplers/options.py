@@ -6,7 +6,7 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class VllmOptions:
-    """A model on vLLM. The figures behind the CPU's defaults are in docs/samplers.md."""
+    """A model on vLLM. The figures behind the defaults are in docs/samplers.md."""
 
     model: str = ""
     """A folder, or a name on a hub; empty for the built-in model."""
@@ -14,25 +14,28 @@ class VllmOptions:
     temperature: float = 1.0
     """FunSearch, Methods: 1.0."""
     top_p: float | None = None
-    """None: 0.95 (FunSearch, Methods); 1.0 for the built-in model, which a nucleus makes terse and repetitive."""
+    """None: 0.95 (FunSearch, Methods); 1.0 for the built-in model, since a nucleus takes a CPU thrice as long."""
     min_p: float | None = None
-    """Drops tokens below this share of the likeliest one. None: 0; 0.03 for the built-in model."""
-    max_tokens: int = 128
+    """Leaves out tokens less likely than this share of the likeliest. None: 0; 0.03 for the built-in model."""
+    max_tokens: int | None = None
+    """None: 128 for a completion, which ends with the function, and 1024 for an answer in a chat."""
+    stop: tuple[str, ...] | None = None
+    """Texts that end a sample; None: where a completion leaves the function, and nothing in a chat."""
+    prompt_format: Literal["auto", "completion", "chat"] = "auto"
+    """`auto`: chat if the model was trained to end its turn as its chat template does, else completion."""
     max_model_len: int = 2048
-    """Tokens of a prompt and its completion together."""
+    """Tokens of a prompt and its sample together. A longer prompt loses its first lines."""
     max_num_seqs: int = 64
-    """Completions at work at once."""
+    """Samples at work at once."""
     dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
     enforce_eager: bool | None = None
-    """Skips compilation: starts sooner, samples slower. None: on a CPU, where compiling takes minutes."""
+    """Skips compilation: starts sooner, samples slower. None: on a CPU only."""
     tensor_parallel_size: int = 1
     gpu_memory_utilization: float = 0.9
     kv_cache_gb: int = 2
-    """Memory for the key-value cache on the CPU."""
+    """Memory for the key-value cache on a CPU."""
     threads: str = "auto"
-    """Cores for the CPU engine, as in 0-7; `auto` takes all this process may use."""
-    prompt_format: Literal["auto", "completion", "chat"] = "auto"
-    """`auto`: chat if the tokenizer has a chat template, else completion."""
+    """Cores for the engine on a CPU, as in 0-7; `auto` takes the physical cores that this process may use."""
 
 
 @dataclass(frozen=True)
@@ -41,10 +44,11 @@ class OpenAIOptions:
 
     model: str = ""
     base_url: str | None = None
-    """None for the hosted service."""
+    """None for the hosted service, or what the environment variable OPENAI_BASE_URL says."""
     api_key_env: str = "OPENAI_API_KEY"
     """The environment variable that holds the key; it may be unset for an endpoint that wants none."""
     api: Literal["auto", "completions", "chat"] = "auto"
+    """`auto`: completions, or chat where the endpoint or the model has no completions."""
     samples_per_prompt: int = 4
     temperature: float = 1.0
     top_p: float = 0.95

@@ -1,7 +1,5 @@
 """The evaluator: what becomes of a function that runs, fails, cheats, or meets a problem that is wrong itself."""
 
-
-
 import sys
 from collections.abc import Sequence
 from fractions import Fraction

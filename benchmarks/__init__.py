@@ -1,0 +1,1 @@
+"""Measurements, each one command, each beside something to compare with: `python -m benchmarks.NAME`."""

@@ -1,0 +1,23 @@
+"""Evaluations made by hand, for the tests of the programs database."""
+
+from collections.abc import Sequence
+
+from funsearch.core.records import ALL_ISLANDS, Evaluation, Function, Prompt, Sample, Status
+
+FIRST = Prompt(ALL_ISLANDS, ALL_ISLANDS, 0, "", 0, (), 0)
+
+
+class Bodies:
+    """A prompt that is just the bodies it shows."""
+
+    def prompt(self, functions: Sequence[Function]) -> str:
+        return "|".join(function.body for function in functions)
+
+
+def evaluation(prompt: Prompt, body: str, *scores: float, status: Status = Status.OK) -> Evaluation:
+    named = dict(zip(("a", "b"), scores, strict=False))
+    return Evaluation(Sample(prompt, 0, body, "m", "stop"), status, Function(body), body, named)
+
+
+def on(number: int, generation: int = 0) -> Prompt:
+    return Prompt(0, number, generation, "", 1, (), 0)
