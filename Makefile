@@ -23,8 +23,9 @@ setup: .venv/.ready
 	@touch $@
 
 demo: setup
-	$(BIN)/funsearch run bin_packing --name $(DEMO) --minutes $(MINUTES) --seed $(SEED)
-	$(BIN)/funsearch best $(DEMO) --heldout --baselines
+	$(BIN)/funsearch run bin_packing --name $(DEMO) --minutes $(MINUTES) --seed $(SEED) --islands 4 \
+	  --set database.cluster_temperature=0.3 --set database.reset_period=1500
+	$(BIN)/funsearch best $(DEMO) --select 30 --heldout --baselines
 
 test: setup
 	$(BIN)/python -m pytest -n 2 -m "not model and not gpu and not docker"

@@ -54,6 +54,7 @@ class BinPacking(funsearch.ProblemEvaluator):
 
     # Both kinds: what is best on Weibull-like instances alone is often worse than best fit on OR-like ones.
     inputs = {"or": or_like(2, 500, seed=1), "weibull": weibull_like(2, 500, seed=2)}
+    selection = {"or": or_like(8, 500, seed=51), "weibull": weibull_like(4, 1000, seed=52)}
     heldout = {
         "or250": or_like(20, 250, seed=101),
         "or500": or_like(20, 500, seed=102),

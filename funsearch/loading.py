@@ -337,7 +337,7 @@ def _evaluator(source: ProblemSource) -> ProblemEvaluator:
 
 def _check_declarations(evaluator: ProblemEvaluator, name: str) -> None:
     """Refuses class attributes of an evaluator that are of no use."""
-    for attribute in ("inputs", "heldout", "baselines"):
+    for attribute in ("inputs", "selection", "heldout", "baselines"):
         value = getattr(evaluator, attribute)
         if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
             raise ProblemError(f"`{attribute}` of {name} is {value!r:.80}: make it a dict with names for keys.")

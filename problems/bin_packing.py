@@ -8,4 +8,6 @@ import funsearch
 @funsearch.evolve
 def priority(item: float, bins: np.ndarray) -> np.ndarray:
     """Returns the priority of putting `item` into each of `bins`, given by the room left in them."""
-    return item - bins
+    gap = bins - item
+    score = np.where(gap < 1, 1, -gap)
+    return score

@@ -1,14 +1,15 @@
-"""Scores programs of a run on held-out inputs, and the problem's baselines beside them."""
+"""Scores programs of a run on inputs that the search never saw, and the problem's baselines beside them."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from funsearch.core.code import read_file
-from funsearch.core.evaluator import Evaluator
-from funsearch.core.records import Function, RunRecord, Status
+from funsearch.core.evaluator import Evaluator, Verdict
+from funsearch.core.records import Function, RunRecord
 from funsearch.errors import ProblemError
-from funsearch.loading import Problem, ProblemSource, load
+from funsearch.loading import ProblemSource, load
 from funsearch.runtime.limits import merged_limits
 from funsearch.runtime.settings import Settings
 from funsearch.sandbox import open_sandbox
@@ -19,39 +20,61 @@ class Entry:
     """One row of a report. `scores` and `heldout` miss the inputs on which the program got no score."""
 
     name: str
-    function: Function | None
+    function: Function
     scores: Mapping[str, float]
     heldout: dict[str, float] | None = None
 
 
-def score_entries(
-    record: RunRecord, entries: Sequence[Entry], *, heldout: bool, baselines: bool
-) -> tuple[Problem, list[Entry]]:
-    """Returns the run's problem and the entries, completed; scored in fresh sandboxes.
+class Scorer:
+    """Scores programs of a run again, in a fresh sandbox, on inputs of one's choice."""
 
-    Raises:
-        ProblemError: held-out scores are asked for and the problem has no held-out inputs.
-    """
-    settings, inputs = Settings.restored(record.settings)
-    problem = load(ProblemSource(record.problem, record.specification, record.evaluator, inputs))
-    if heldout and not problem.heldout:
-        raise ProblemError(f"The problem {problem.name} declares no held-out inputs: set `heldout` in its evaluator.")
-    if not heldout and not baselines:
-        return problem, list(entries)
-    sandbox = open_sandbox(settings.sandbox.level, unsafe=settings.sandbox.unsafe)
-    limits = merged_limits(problem.evaluator.limits, settings)
+    def __init__(self, record: RunRecord) -> None:
+        """Loads the run's problem and opens the sandbox.
 
-    def scores(function: Function, on: Mapping[str, Any]) -> dict[str, float]:
-        evaluator = Evaluator(problem.specification, problem.evaluator, sandbox, inputs=on, limits=limits)
-        verdict = evaluator.score(function)
-        return dict(verdict.scores) if verdict.status is Status.OK else {}
+        Raises:
+            ProblemError: the recorded problem does not load.
+            SandboxError: candidates cannot be confined as they were.
+        """
+        settings, inputs = Settings.restored(record.settings)
+        self.problem = load(ProblemSource(record.problem, record.specification, record.evaluator, inputs))
+        self._limits = merged_limits(self.problem.evaluator.limits, settings)
+        self._sandbox = open_sandbox(settings.sandbox.level, unsafe=settings.sandbox.unsafe)
 
-    rows = list(entries)
-    if baselines:
+    def baselines(self) -> list[Entry]:
+        """Returns the first program and the problem's baselines, scored on the run's inputs."""
+        problem = self.problem
         sources = {name: read_file(problem.specification, text) for name, text in problem.evaluator.baselines.items()}
-        plain = {"first program": problem.specification.first, **sources}
-        rows = [Entry(name, function, scores(function, problem.inputs)) for name, function in plain.items()] + rows
-    if heldout:
-        rows = [replace(r, heldout=scores(r.function, problem.heldout)) if r.function else r for r in rows]
-    sandbox.close()
-    return problem, rows
+        functions = {"first program": problem.specification.first, **sources}
+        return [
+            Entry(name, function, self._verdict(function, problem.inputs).scores)
+            for name, function in functions.items()
+        ]
+
+    def select(self, entries: Sequence[Entry]) -> list[Entry]:
+        """Returns the entries, those first that score best on the problem's selection inputs."""
+        on = self._declared("selection", self.problem.evaluator.selection)
+        scores = [self._verdict(entry.function, on).score for entry in entries]
+        order = sorted(range(len(entries)), key=lambda i: -math.inf if scores[i] is None else scores[i], reverse=True)
+        return [entries[i] for i in order]
+
+    def heldout(self, entries: Sequence[Entry]) -> list[Entry]:
+        """Returns the entries with their scores on the held-out inputs."""
+        on = self._declared("heldout", self.problem.heldout)
+        return [replace(entry, heldout=dict(self._verdict(entry.function, on).scores)) for entry in entries]
+
+    def close(self) -> None:
+        """Ends the sandbox."""
+        self._sandbox.close()
+
+    def _declared(self, name: str, inputs: Mapping[str, Any]) -> Mapping[str, Any]:
+        if not inputs:
+            raise ProblemError(
+                f"The problem {self.problem.name} declares no {name} inputs: set `{name}` in its evaluator."
+            )
+        return inputs
+
+    def _verdict(self, function: Function, on: Mapping[str, Any]) -> Verdict:
+        problem = self.problem
+        return Evaluator(problem.specification, problem.evaluator, self._sandbox, inputs=on, limits=self._limits).score(
+            function
+        )

@@ -45,6 +45,8 @@ class ProblemEvaluator(ABC):
 
     inputs: ClassVar[Mapping[str, Any]] = {}
     """What the search scores programs on, by name. The order is the order of the signature."""
+    selection: ClassVar[Mapping[str, Any]] = {}
+    """What the best programs of a finished search are chosen on, before they are reported; the search never sees it."""
     heldout: ClassVar[Mapping[str, Any]] = {}
     """What the search never sees; the best programs are reported on it."""
     baselines: ClassVar[Mapping[str, str]] = {}

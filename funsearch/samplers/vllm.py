@@ -56,6 +56,8 @@ class VllmSampler:
         self._options = replace(options, model=expanded(options.model))
         self._stats = VllmStats()
         self._warned = False
+        self._closed = False
+        self._lock = threading.Lock()
         self._log = EngineLog()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="vllm", daemon=True)
@@ -85,7 +87,7 @@ class VllmSampler:
         try:
             completions = self._on_loop(self._engine.complete(tokens, wanted, room, stop))
         except CancelledError:
-            raise SamplerError("The vLLM engine was closed before it had answered.") from None
+            raise SamplerError("The vLLM engine was closed before it could answer.") from None
         # vLLM raises whatever its parts raise.
         except Exception as error:
             raise SamplerError(f"vLLM failed on prompt {prompt.index}: {self._cause(error)}") from error
@@ -100,7 +102,7 @@ class VllmSampler:
 
     def close(self) -> None:
         """Ends the engine and its processes. Prompts that are still at work raise SamplerError in their threads."""
-        if not self._loop.is_closed():
+        if not self._closed:
             self._engine.shutdown()
             self._end_loop()
 
@@ -188,7 +190,12 @@ class VllmSampler:
         return self._log.cause() or root_message(error)
 
     def _on_loop(self, work: Coroutine[Any, Any, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+        with self._lock:
+            if self._closed:
+                work.close()
+                raise CancelledError
+            future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        return future.result()
 
     def _end_loop(self) -> None:
         def end() -> None:
@@ -197,7 +204,9 @@ class VllmSampler:
             # Those that were cancelled have one more turn.
             self._loop.call_soon(self._loop.stop)
 
-        self._loop.call_soon_threadsafe(end)
+        with self._lock:
+            self._closed = True
+            self._loop.call_soon_threadsafe(end)
         self._thread.join()
         self._loop.close()
         self._log.close()

@@ -111,6 +111,15 @@ class ForkSandbox:
         return self._process.pid if self._process else None
 
     def start(self, source: str, limits: Limits) -> "ForkedCandidate":
+        try:
+            return self._start(source, limits)
+        except CandidateFailure as failure:
+            if failure.status is not Status.INFRA:
+                raise
+        # A worker that died since the last candidate may show it only now; the next one is fresh.
+        return self._start(source, limits)
+
+    def _start(self, source: str, limits: Limits) -> "ForkedCandidate":
         ours, theirs = socket.socketpair()
         job = codec.encode(
             {

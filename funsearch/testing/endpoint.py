@@ -65,7 +65,11 @@ class FakeEndpoint:
         prompt = request["messages"][-1]["content"] if chat else request["prompt"]
         texts = self.answer(prompt, request.get("n", 1) if self.several else 1)
         choices = [
-            {"index": i, "finish_reason": "stop", **({"message": {"role": "assistant", "content": t}} if chat else {"text": t})}
+            {
+                "index": i,
+                "finish_reason": "stop",
+                **({"message": {"role": "assistant", "content": t}} if chat else {"text": t}),
+            }
             for i, t in enumerate(texts)
         ]
         usage = {"prompt_tokens": len(prompt) // 4, "completion_tokens": sum(len(t) // 4 for t in texts)}

@@ -1,0 +1,250 @@
+"""The sandbox, with real processes: every end has its name, nothing gets out, and the next candidate is not affected."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from funsearch.core.ports import CandidateFailure
+from funsearch.core.records import Limits, Status
+from funsearch.errors import SandboxError
+from funsearch.sandbox import available_levels, open_sandbox, self_test
+from funsearch.sandbox.engine import ForkSandbox
+
+LIMITS = Limits(seconds=1.0, memory_mb=256, output_bytes=1000)
+HONEST = "import numpy as np\ndef f(x=2.0):\n    return float(np.sqrt(x * x))\n"
+
+
+@pytest.fixture(scope="module", params=["L2", "L1"])
+def sandbox(request: pytest.FixtureRequest) -> Iterator[ForkSandbox]:
+    """A sandbox at each level that this machine gives."""
+    reason = available_levels()[request.param]
+    if reason:
+        pytest.skip(f"{request.param} cannot be had: {reason}")
+    made = ForkSandbox(request.param)
+    yield made
+    made.close()
+
+
+def run(sandbox: ForkSandbox, source: str, *args: object) -> object:
+    with sandbox.start(source, LIMITS) as process:
+        return process.call("f", args)
+
+
+def ending(sandbox: ForkSandbox, source: str) -> CandidateFailure:
+    with pytest.raises(CandidateFailure) as caught:
+        run(sandbox, source)
+    assert run(sandbox, HONEST, 3.0) == 3.0, "the next candidate is affected"
+    return caught.value
+
+
+ENDS = {
+    "loops for ever": ("def f():\n    while True: pass\n", Status.TIMEOUT),
+    "sleeps": ("import time\ndef f(): time.sleep(60)\n", Status.TIMEOUT),
+    "loops while it is loaded": ("while True: pass\n", Status.TIMEOUT),
+    "swallows every exception": (
+        "def f():\n    while True:\n        try:\n            while True: pass\n        except BaseException: pass\n",
+        Status.TIMEOUT,
+    ),
+    "allocates at once": ("def f(): return bytearray(1 << 30)\n", Status.MEMORY),
+    "allocates bit by bit": ("def f():\n    a = []\n    while True: a.append('x' * (1 << 24))\n", Status.MEMORY),
+    "allocates in numpy": ("import numpy as np\ndef f(): return np.ones(1 << 28).sum()\n", Status.MEMORY),
+    "prints without end": ("def f():\n    while True: print('x' * 1000)\n", Status.OUTPUT_LIMIT),
+    "does not compile": ("def f(: pass\n", Status.COMPILE_ERROR),
+    "has a null byte": ("x = 1\0\n", Status.COMPILE_ERROR),
+    "nests too deeply": ("x = " + "(" * 10000 + ")" * 10000 + "\n", Status.COMPILE_ERROR),
+    "raises": ("def f(): return 1 / 0\n", Status.RUNTIME_ERROR),
+    "raises while it is loaded": ("raise ValueError('x')\n", Status.RUNTIME_ERROR),
+    "lacks the function": ("x = 1\n", Status.RUNTIME_ERROR),
+    "recurses": ("def f(): return f()\n", Status.RUNTIME_ERROR),
+    "raises what cannot be shown": (
+        "class E(Exception):\n    def __str__(self): raise E\ndef f(): raise E\n",
+        Status.RUNTIME_ERROR,
+    ),
+    "exits": ("import sys\ndef f(): sys.exit(0)\n", Status.EARLY_EXIT),
+    "exits hard": ("import os\ndef f(): os._exit(0)\n", Status.EARLY_EXIT),
+    "crashes": ("import ctypes\ndef f(): ctypes.string_at(0)\n", Status.CRASH),
+    "returns a set": ("def f(): return {1}\n", Status.PROTOCOL),
+    "returns an object": ("def f(): return object()\n", Status.PROTOCOL),
+    "returns a function": ("def f(): return f\n", Status.PROTOCOL),
+    "returns what pickles": ("import fractions\ndef f(): return fractions.Fraction(1, 2)\n", Status.PROTOCOL),
+    "returns itself in itself": ("def f():\n    a = []\n    a.append(a)\n    return a\n", Status.PROTOCOL),
+    "writes to its socket": ("import os\ndef f(): os.write(3, b'junkjunk'); return 1\n", Status.PROTOCOL),
+    "answers twice": ("import os\ndef f(): os.write(3, b'\\2\\0\\0\\0R\\1' * 2); return 1\n", Status.PROTOCOL),
+    "announces a huge answer": ("import os\ndef f(): os.write(3, b'\\xff' * 4 + b'R'); return 1\n", Status.PROTOCOL),
+}
+
+
+@pytest.mark.parametrize("name", ENDS)
+def test_every_end_has_its_name(sandbox: ForkSandbox, name: str) -> None:
+    source, status = ENDS[name]
+    if "ctypes" in source and sandbox.level == "L1":
+        pytest.skip("at L1 nothing can be imported that was not loaded before")
+    assert ending(sandbox, source).status is status
+
+
+ATTACKS = {
+    "reads a file": "open('/etc/passwd').read()",
+    "writes a file": "open('/tmp/funsearch-breach', 'w')",
+    "lists folders": "__import__('os').listdir('/')",
+    "forks": "__import__('os').fork()",
+    "starts a thread": "__import__('_thread').start_new_thread(print, ())",
+    "opens a socket": "__import__('_socket').socket()",
+    "execs": "__import__('os').execv('/bin/true', ['true'])",
+    "signals its parent": "__import__('os').kill(__import__('os').getppid(), 9)",
+    "signals everybody": "__import__('os').kill(-1, 9)",
+    "reads its environment": "open('/proc/self/environ').read()",
+    "raises its limits": "__import__('resource').setrlimit(7, (999, 999))",
+    "makes a memory file": "__import__('os').memfd_create('x')",
+    "changes its user": "__import__('os').setuid(0)",
+    "reads the engine": f"open({__file__!r}).read()",
+}
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_nothing_gets_out(sandbox: ForkSandbox, name: str) -> None:
+    failure = ending(sandbox, f"def f():\n    {ATTACKS[name]}\n    return 1\n")
+    assert failure.status in (Status.RUNTIME_ERROR, Status.VIOLATION), failure
+
+
+def test_unconfined_candidate_does_get_out(tmp_path: Path) -> None:
+    """A positive control: the attacks above are real, and the self-test sees them succeed."""
+    sandbox = ForkSandbox("none")
+    try:
+        os.chmod(tmp_path, 0o777)
+        file = tmp_path / "readable"
+        file.write_text("seen")
+        assert run(sandbox, f"def f(): return open({str(file)!r}).read()\n") == "seen"
+        assert "reads a file" in self_test(sandbox)
+    finally:
+        sandbox.close()
+
+
+def test_self_test_lets_nothing_through(sandbox: ForkSandbox) -> None:
+    assert self_test(sandbox) == []
+
+
+@pytest.mark.parametrize(
+    "forgery",
+    [
+        "import builtins\nbuiltins.len = lambda x: 10**6\n",
+        "import numpy as np\nnp.mean = np.sum = lambda *a, **k: 1e6\n",
+        "import sys\nprint('score: 1000000')\nsys.modules['funsearch'] = None\n",
+        "import msgpack\nmsgpack.packb = None\n",
+    ],
+)
+def test_patching_changes_only_the_patcher(sandbox: ForkSandbox, forgery: str) -> None:
+    try:
+        returned = run(sandbox, forgery + "def f(): return [1, 2]\n")
+    except CandidateFailure:
+        returned = [1, 2]
+    assert returned == [1, 2]
+    assert len([1]) == 1
+    assert run(sandbox, "import numpy as np\ndef f(): return [len([1, 2]), float(np.mean([1.0, 3.0]))]\n") == [2, 2.0]
+
+
+def test_one_process_serves_many_calls_and_keeps_its_state_to_itself(sandbox: ForkSandbox) -> None:
+    source = "n = 0\ndef f():\n    global n\n    n += 1\n    return n\n"
+    with sandbox.start(source, LIMITS) as process:
+        assert [process.call("f", ()) for _ in range(3)] == [1, 2, 3]
+    assert run(sandbox, source) == 1
+
+
+def test_arrays_cross_both_ways_and_may_be_written_to(sandbox: ForkSandbox) -> None:
+    returned = run(sandbox, "def f(a):\n    a[0] = 7\n    return a.reshape(2, 2)\n", np.arange(4.0))
+    assert isinstance(returned, np.ndarray)
+    assert returned.tolist() == [[7.0, 1.0], [2.0, 3.0]]
+
+
+def test_argument_that_does_not_cross_is_the_callers_fault(sandbox: ForkSandbox) -> None:
+    with sandbox.start(HONEST, LIMITS) as process:
+        with pytest.raises(TypeError, match="does not cross"):
+            process.call("f", [object()])
+        assert process.call("f", [4.0]) == 4.0
+
+
+def test_clock_starts_anew_for_each_input(sandbox: ForkSandbox) -> None:
+    source = "import time\ndef f():\n    time.sleep(0.4)\n    return 1\n"
+    with sandbox.start(source, LIMITS) as process:
+        for _ in range(4):
+            process.begin_input()
+            assert process.call("f", ()) == 1
+
+
+def test_output_is_kept(sandbox: ForkSandbox) -> None:
+    with sandbox.start("def f():\n    print('hello')\n    return 1\n", LIMITS) as process:
+        process.call("f", ())
+    assert process.close().output == "hello\n"
+
+
+@pytest.mark.parametrize("body", ["return hash('x')", "import random; return random.Random(1).random()"])
+def test_honest_randomness_is_the_same_every_time(sandbox: ForkSandbox, body: str) -> None:
+    assert run(sandbox, f"def f(): {body}\n") == run(sandbox, f"def f(): {body}\n")
+
+
+def test_classes_generators_and_caches_work(sandbox: ForkSandbox) -> None:
+    source = """
+import dataclasses, functools, heapq, itertools, math, collections, fractions, statistics, typing
+
+@dataclasses.dataclass
+class Point:
+    x: int
+    y: int = 2
+
+@functools.lru_cache
+def fib(n):
+    return n if n < 2 else fib(n - 1) + fib(n - 2)
+
+def numbers():
+    yield from itertools.islice(itertools.count(), 3)
+
+def f():
+    heap = [3, 1, 2]
+    heapq.heapify(heap)
+    half = float(fractions.Fraction(1, 2))
+    return [Point(1).y, fib(30), list(numbers()), heap[0], half, statistics.mean([1, 3]), math.comb(5, 2)]
+"""
+    assert run(sandbox, source) == [2, 832040, [0, 1, 2], 1, 0.5, 2, 10]
+
+
+def test_nothing_is_left_behind(sandbox: ForkSandbox) -> None:
+    def open_files() -> int:
+        return len(os.listdir("/proc/self/fd"))
+
+    run(sandbox, HONEST)
+    before = open_files()
+    for number in range(150):
+        if number % 3:
+            run(sandbox, HONEST)
+        else:
+            ending(sandbox, "def f(): return 1 / 0\n")
+    assert open_files() == before
+    children = Path(f"/proc/{sandbox.worker_pid}/task/{sandbox.worker_pid}/children")
+    assert not children.exists() or children.read_text() == ""
+
+
+def test_worker_that_dies_is_replaced(sandbox: ForkSandbox) -> None:
+    pid = sandbox.worker_pid
+    assert pid is not None
+    os.kill(pid, 9)
+    assert run(sandbox, HONEST, 5.0) == 5.0
+    assert sandbox.worker_pid != pid
+
+
+def test_worker_that_dies_under_a_candidate_is_our_fault(sandbox: ForkSandbox) -> None:
+    with sandbox.start("import time\ndef f(): time.sleep(0.9)\n", LIMITS) as process:
+        assert sandbox.worker_pid is not None
+        os.kill(sandbox.worker_pid, 9)
+        with pytest.raises(CandidateFailure) as caught:
+            process.call("f", ())
+    assert caught.value.status is Status.INFRA
+    assert run(sandbox, HONEST, 5.0) == 5.0
+
+
+def test_level_that_cannot_be_had_is_refused_with_the_reason() -> None:
+    with pytest.raises(SandboxError, match="L3 cannot be had here: "):
+        open_sandbox("L3")
+    with pytest.raises(SandboxError, match="no sandbox level L9"):
+        open_sandbox("L9")
