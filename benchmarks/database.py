@@ -1,17 +1,23 @@
-"""How quick the programs database is and what it holds, beside the reference's formulas written naively.
+"""How quick the programs database is and what it takes, beside the reference's formulas written naively.
 
     python -m benchmarks.database [--programs 1000,10000,100000,1000000]
 
-Every program has a signature of its own, which is the hardest case. The naive database walks its clusters, makes the
-softmax anew and parses every shown program for each prompt, as the public reference does.
+Every program has 500 characters and a signature of its own, which is the hardest case. The naive database walks its
+clusters, makes the softmax anew and parses every shown program for each prompt, as the public reference does. Each
+line is measured in a process of its own, in CPU time, so that neither its neighbours nor other work count.
 """
 
 import argparse
 import ast
-import gc
+import itertools
+import math
 import resource
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from typing import Protocol
 
 import numpy as np
 
@@ -27,65 +33,111 @@ def priority(item: float, bins: list) -> list:
     """Returns a score for each."""
     return bins
 '''
-BODY_CHARACTERS = 500
-ISLANDS = 10
-SECONDS = 1.5
-"""How long each rate is measured."""
+LINE = "    total = bins * 2 + item - 1.5  # some arithmetic\n"
+CHARACTERS = 500
+BATCH = 1000
+SECONDS = 2.0
+"""How long prompts are drawn, at least."""
+KINDS = ("naive", "reference", "ranked")
+
+
+class Database(Protocol):
+    """What is measured."""
+
+    def register(self, evaluation: Evaluation) -> object: ...
+
+    def get_prompt(self) -> object: ...
 
 
 class NaiveDatabase:
-    """The reference's formulas over plain dictionaries."""
+    """The reference's formulas over plain dictionaries, with nothing kept from one prompt to the next."""
 
-    def __init__(self, specification: Specification) -> None:
+    def __init__(self, specification: Specification, config: DatabaseConfig) -> None:
         self._specification = specification
-        self._islands: list[dict[tuple[float, ...], list[Function]]] = [{} for _ in range(ISLANDS)]
-        self._counts = [0] * ISLANDS
+        self._config = config
+        self._islands: list[dict[tuple[float, ...], list[Function]]] = [{} for _ in range(config.islands)]
+        self._counts = [0] * config.islands
         self._rng = np.random.RandomState(0)
 
-    def register(self, island: int, score: float, function: Function) -> None:
-        self._islands[island].setdefault((score,), []).append(function)
-        self._counts[island] += 1
+    def register(self, evaluation: Evaluation) -> None:
+        island = evaluation.sample.prompt.island
+        numbers = range(len(self._islands)) if island == ALL_ISLANDS else [island]
+        assert evaluation.function is not None, "the benchmark registers functions only"
+        for number in numbers:
+            clusters = self._islands[number]
+            clusters.setdefault(tuple(evaluation.scores.values()), []).append(evaluation.function)
+            self._counts[number] += 1
 
     def get_prompt(self) -> str:
-        number = self._rng.randint(ISLANDS)
+        config, number = self._config, self._rng.randint(len(self._islands))
+        period = config.temperature_period
+        temperature = config.cluster_temperature * (1 - (self._counts[number] % period) / period)
         clusters = self._islands[number]
-        temperature = 0.1 * (1 - (self._counts[number] % 30_000) / 30_000)
         signatures = list(clusters)
-        chosen = self._rng.choice(
-            len(signatures), size=min(2, len(signatures)), p=_softmax([s[-1] for s in signatures], temperature)
-        )
+        chosen = self._choose([signature[-1] for signature in signatures], temperature, config.functions_per_prompt)
         shown = []
-        for index in chosen:
-            programs = clusters[signatures[index]]
-            lengths = np.array([len(one.body) for one in programs])
-            weights = _softmax(list(-(lengths - lengths.min()) / (lengths.max() + 1e-6)), 1.0)
-            shown.append(programs[self._rng.choice(len(programs), p=weights)])
-            ast.parse(self._specification.program(shown[-1]))
+        for signature in sorted((signatures[index] for index in chosen), key=lambda signature: signature[-1]):
+            programs = clusters[signature]
+            lengths = [len(program.body) for program in programs]
+            logits = [-(length - min(lengths)) / (max(lengths) + 1e-6) for length in lengths]
+            shown.append(programs[self._choose(logits, config.length_temperature, 1)[0]])
+            ast.parse(self._specification.function_source(shown[-1]))
         return self._specification.prompt(shown)
 
-
-def _softmax(logits: list[float], temperature: float) -> np.ndarray:  # type: ignore[type-arg]
-    scaled = np.array(logits) / temperature
-    weights = np.exp(scaled - scaled.max())
-    return weights / weights.sum()
-
-
-def functions(count: int) -> list[Function]:
-    """Returns functions of about 500 characters, no two alike."""
-    filler = "    total = bins * 2 + item - 1.5  # some arithmetic\n"
-    return [
-        Function((f"    total = item * {n}\n" + filler * 9)[: BODY_CHARACTERS - 17] + "\n    return total\n")
-        for n in range(count)
-    ]
+    def _choose(self, logits: list[float], temperature: float, count: int) -> list[int]:
+        scaled = np.array(logits) / temperature
+        weights = np.exp(scaled - scaled.max())
+        size = min(count, len(logits))
+        return [int(index) for index in self._rng.choice(len(logits), size=size, p=weights / weights.sum())]
 
 
-def rate(work: Callable[[], object]) -> float:
-    """Returns how often a second `work` can be done."""
-    count, started = 0, time.perf_counter()
-    while (seconds := time.perf_counter() - started) < SECONDS:
-        work()
-        count += 1
-    return count / seconds
+@dataclass(frozen=True)
+class Figures:
+    """One line of the table."""
+
+    prompts: float
+    registrations: float
+    before: int
+    after: int
+
+
+def build(kind: str) -> Database:
+    """Returns an empty database."""
+    specification = Specification.parse(SPECIFICATION)
+    if kind == "naive":
+        return NaiveDatabase(specification, DatabaseConfig())
+    return ProgramsDatabase(specification, ("x",), DatabaseConfig(kind, reset_period=None))  # type: ignore[arg-type]
+
+
+def evaluations(count: int) -> Iterator[Evaluation]:
+    """Yields the first program's evaluation and others, no two alike, evenly over the islands."""
+    rng = np.random.default_rng(0)
+    everywhere = Prompt(ALL_ISLANDS, ALL_ISLANDS, 0, "", 0, (), 0)
+    prompts = [Prompt(0, island, 0, "", 2, (), 0) for island in range(DatabaseConfig().islands)]
+    for number in range(count):
+        start, end = f"    total = item * {number}\n", "    return total\n"
+        filler = (LINE * (CHARACTERS // len(LINE)))[: CHARACTERS - len(start) - len(end) - 1]
+        sample = Sample(prompts[number % len(prompts)] if number else everywhere, 0, "", "", "stop")
+        function = Function(f"{start}{filler}\n{end}")
+        yield Evaluation(sample, Status.OK, function, f"{number:032x}", {"x": float(rng.normal())})
+
+
+def measure(kind: str, count: int) -> Figures:
+    """Fills a database and draws prompts from it."""
+    database = build(kind)
+    before, registering = memory(), 0.0
+    source = evaluations(count)
+    while batch := list(itertools.islice(source, BATCH)):
+        started = time.process_time()
+        for evaluation in batch:
+            database.register(evaluation)
+        registering += time.process_time() - started
+    after = memory()
+    drawn, started = 0, time.process_time()
+    while (drawing := time.process_time() - started) < SECONDS:
+        database.get_prompt()
+        drawn += 1
+    return Figures(drawn / drawing, count / registering, before, after)
 
 
 def memory() -> int:
@@ -94,49 +146,25 @@ def memory() -> int:
         return int(file.read().split()[1]) * resource.getpagesize()
 
 
-def fill(specification: Specification, selection: str, programs: list[Function]) -> tuple[ProgramsDatabase, float]:
-    """Returns a database of the programs, and registrations a second."""
-    config = DatabaseConfig(selection=selection, islands=ISLANDS, reset_period=None)  # type: ignore[arg-type]
-    database = ProgramsDatabase(specification, ("x",), config)
-    scores = np.random.default_rng(0).normal(size=len(programs)).tolist()
-    everywhere = Prompt(ALL_ISLANDS, ALL_ISLANDS, 0, "", 0, (), 0)
-    prompts = [Prompt(0, island, 0, "", 2, (), 0) for island in range(ISLANDS)]
-    seconds = 0.0
-    for number, function in enumerate(programs):
-        prompt = prompts[number % ISLANDS] if number else everywhere
-        evaluation = Evaluation(
-            Sample(prompt, 0, "", "", "stop"), Status.OK, function, f"{number:032x}", {"x": scores[number]}
-        )
-        started = time.perf_counter()
-        database.register(evaluation)
-        seconds += time.perf_counter() - started
-    return database, len(programs) / seconds
-
-
 def main() -> None:
     """Prints the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--programs", default="1000,10000,100000,1000000")
-    specification = Specification.parse(SPECIFICATION)
-    print(f"{'programs':>9} {'selection':>10} {'prompts/s':>10} {'x naive':>8} {'registers/s':>12} {'MB':>6}")
-    for count in map(int, parser.parse_args().programs.split(",")):
-        naive = NaiveDatabase(specification)
-        scores = np.random.default_rng(0).normal(size=count).tolist()
-        for number, function in enumerate(functions(count)):
-            naive.register(number % ISLANDS, scores[number], function)
-        plain = rate(naive.get_prompt)
-        print(f"{count:>9} {'naive':>10} {plain:>10.0f} {1:>8.1f}")
-        del naive
-        for selection in ("ranked", "reference"):
-            gc.collect()
-            before = memory()
-            database, registers = fill(specification, selection, functions(count))
-            grown = (memory() - before) / 1e6
-            prompts = rate(database.get_prompt)
+    parser.add_argument("--programs", default="1000,10000,100000,1000000", help="sizes, separated by commas")
+    sizes = [int(size) for size in parser.parse_args().programs.split(",")]
+    heads = ("programs", "selection", "get_prompt/s", "x naive", "register/s", "RSS MB", "bytes/program")
+    print(" ".join(f"{head:>13}" for head in heads))
+    for size in sizes:
+        naive = math.nan
+        for kind in KINDS:
+            with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+                figures = pool.submit(measure, kind, size).result()
+            naive = figures.prompts if kind == "naive" else naive
+            grown = (figures.after - figures.before) / size
             print(
-                f"{count:>9} {selection:>10} {prompts:>10.0f} {prompts / plain:>8.1f} {registers:>12.0f} {grown:>6.0f}"
+                f"{size:13,} {kind:>13} {figures.prompts:13,.0f} {figures.prompts / naive:13.1f} "
+                f"{figures.registrations:13,.0f} {figures.after / 1e6:13,.0f} {grown:13,.0f}",
+                flush=True,
             )
-            del database
 
 
 if __name__ == "__main__":

@@ -8,8 +8,6 @@ A score is minus the excess over the L1 bound ceil(sum of items / capacity), in 
 instances of an input (FunSearch, Table 2).
 """
 
-# ruff: noqa: RUF012 (the base class declares them ClassVar)
-
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence

@@ -3,8 +3,6 @@
 Best known sizes for n = 3 ... 8 (FunSearch, Table 1): 9, 20, 45, 112, 236, 512. A constant priority gives 2^n.
 """
 
-# ruff: noqa: RUF012 (the base class declares them ClassVar)
-
 from typing import Any
 
 import numpy as np

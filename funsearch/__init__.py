@@ -1,14 +1,21 @@
 """funsearch: language models that discover programs. Importing it loads neither Ray, vLLM, torch nor SQLAlchemy."""
 
+import importlib
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from funsearch._version import __version__
 from funsearch.core.ports import CandidateFailure
 from funsearch.core.problem import Candidate, InvalidSolution, ProblemEvaluator
 from funsearch.core.records import Limits
 
+if TYPE_CHECKING:
+    from funsearch.loading import load_problem
+    from funsearch.runtime.search import Search
+
 _F = TypeVar("_F", bound=Callable[..., object])
+_LATER = {"Search": "funsearch.runtime.search", "load_problem": "funsearch.loading"}
+"""What is imported when it is first asked for, because it loads more than Python and numpy."""
 
 
 def evolve(function: _F) -> _F:
@@ -21,13 +28,21 @@ def run(function: _F) -> _F:
     return function
 
 
+def __getattr__(name: str) -> Any:
+    if name in _LATER:
+        return getattr(importlib.import_module(_LATER[name]), name)
+    raise AttributeError(f"module 'funsearch' has no attribute {name!r}")
+
+
 __all__ = [
     "Candidate",
     "CandidateFailure",
     "InvalidSolution",
     "Limits",
     "ProblemEvaluator",
+    "Search",
     "__version__",
     "evolve",
+    "load_problem",
     "run",
 ]

@@ -27,7 +27,7 @@ class Finding:
 @options.json_option
 @options.verbosity
 def command(db: str, as_json: bool) -> None:
-    """Says what this machine can do: sandbox, vLLM, model, Ray, database, trainer. Exits with 1 if no search can run."""
+    """Says what this machine can do, and what to install for more. Exits with 1 if no search can run."""
     findings = [*_sandbox(), _vllm(), _model(), _package("ray", "Ray", "pip install ray"), _database(db), _trainer()]
     if as_json:
         options.print_json([asdict(finding) for finding in findings])

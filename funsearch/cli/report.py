@@ -53,9 +53,9 @@ class Scorer:
     def select(self, entries: Sequence[Entry]) -> list[Entry]:
         """Returns the entries, those first that score best on the problem's selection inputs."""
         on = self._declared("selection", self.problem.evaluator.selection)
-        scores = [self._verdict(entry.function, on).score for entry in entries]
-        order = sorted(range(len(entries)), key=lambda i: -math.inf if scores[i] is None else scores[i], reverse=True)
-        return [entries[i] for i in order]
+        found = [self._verdict(entry.function, on).score for entry in entries]
+        scores = [-math.inf if score is None else score for score in found]
+        return [entries[i] for i in sorted(range(len(entries)), key=scores.__getitem__, reverse=True)]
 
     def heldout(self, entries: Sequence[Entry]) -> list[Entry]:
         """Returns the entries with their scores on the held-out inputs."""

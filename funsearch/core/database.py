@@ -119,15 +119,16 @@ class ProgramsDatabase:
         Raises:
             LookupError: nothing has been registered yet.
         """
+        inhabited = [number for number, island in enumerate(self.islands) if island.programs]
+        if not inhabited:
+            raise LookupError("no program has been registered yet: register the first program before drawing prompts")
         if index is None:
             index = self.next_prompt
             self.next_prompt += 1
         config = self.config
         rng = self._selection.generator(self._seed, PROMPT_DRAWS, index)
-        number = self._selection.island(rng, len(self.islands))
+        number = inhabited[self._selection.island(rng, len(inhabited))]
         island = self.islands[number]
-        if not island.programs:
-            raise LookupError("no program has been registered yet: register the first program before drawing prompts")
         programs = island.draw(
             rng,
             config.functions_per_prompt,
@@ -168,12 +169,12 @@ class ProgramsDatabase:
         bests = [island.best.score if island.best else -math.inf for island in self.islands]
         order = self._selection.weakest_first(rng, bests)
         half = len(order) // 2
-        emptied, kept = order[:half], order[half:]
+        emptied = order[:half]
+        survivors = [best for number in order[half:] if (best := self.islands[number].best) is not None]
         founders = []
         for number in emptied:
+            founder = survivors[self._selection.island(rng, len(survivors))]
             self.islands[number] = Island(self._selection.index(), self.islands[number].generation + 1)
-            founder = self.islands[kept[self._selection.island(rng, len(kept))]].best
-            assert founder is not None, "a surviving island has a program, as every island has from the start"
             self.islands[number].register(founder)
             founders.append(founder.id)
         reset = Reset(self.resets, self.registered, tuple(emptied), tuple(founders))
@@ -184,7 +185,8 @@ class ProgramsDatabase:
         """Returns the program that an evaluation makes, or None when it has no usable score."""
         scores, function = evaluation.scores, evaluation.function
         whole = evaluation.status is Status.OK and all(name in scores for name in self._names)
-        if function is None or not (whole or (self._partial == "keep" and scores)):
+        kept = self._partial == "keep" and evaluation.status is not Status.INFRA
+        if function is None or not (whole or kept):
             return None
         if not all(math.isfinite(score) for score in scores.values()):
             return None

@@ -5,6 +5,7 @@ Each adapter is imported only when it is asked for.
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from funsearch.core.ports import Sampler
 from funsearch.errors import ConfigError
@@ -77,5 +78,5 @@ def _make_one(spec: str, settings: Settings) -> Sampler:
         return VllmSampler(replace(options, model=argument or options.model))
     from funsearch.samplers import embedded
 
-    unset = {name: value for name, value in embedded.SAMPLING.items() if getattr(options, name) is None}
+    unset: dict[str, Any] = {name: v for name, v in embedded.SAMPLING.items() if getattr(options, name) is None}
     return VllmSampler(replace(options, model=str(embedded.embedded_model()), **unset))

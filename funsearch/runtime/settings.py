@@ -164,4 +164,4 @@ def _refuse_unknown(model: type, data: Mapping[str, Any], prefix: str = "") -> N
 def _field_types(model: type) -> dict[str, Any]:
     if issubclass(model, BaseModel):
         return {name: field.annotation for name, field in model.model_fields.items()}
-    return {field.name: field.type for field in fields(model)}
+    return {field.name: field.type for field in fields(model)}  # type: ignore[arg-type]

@@ -70,8 +70,8 @@ def _make(folder: Path, progress: Callable[[str, float], None]) -> None:
     free = shutil.disk_usage(folder.parent).free
     if free < FREE_BYTES:
         raise SamplerError(
-            f"Unpacking the built-in model needs {FREE_BYTES / 1e9:.1f} GB in {folder.parent}, {free / 1e9:.1f} GB are free: "
-            "make room, or set XDG_CACHE_HOME."
+            f"Unpacking the built-in model needs {FREE_BYTES / 1e9:.1f} GB in {folder.parent}, "
+            f"{free / 1e9:.1f} GB are free: make room, or set XDG_CACHE_HOME."
         )
     temporary = folder.with_name(f"{NAME}.part")
     shutil.rmtree(temporary, ignore_errors=True)

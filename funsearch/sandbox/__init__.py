@@ -1,4 +1,4 @@
-"""The confined worker and its trusted side. `open_sandbox` chooses a level; see docs/security.md for what each covers."""
+"""The confined worker and its trusted side; docs/security.md says what each level covers."""
 
 from funsearch.sandbox.levels import available_levels, open_sandbox, self_test
 

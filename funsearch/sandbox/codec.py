@@ -1,8 +1,8 @@
 """What crosses the boundary, and how: a closed set of plain values as msgpack.
 
-None, bool, int, float, str, bytes, list, tuple, dict and numeric numpy arrays, of exactly these types; numpy scalars become
-Python's. No pickle: decoding builds such values and runs nothing. Stands on msgpack and numpy alone, because the
-confined worker loads it too.
+None, bool, int, float, str, bytes, list, tuple, dict and numeric numpy arrays, of exactly these types; numpy scalars
+become Python's. No pickle: decoding builds such values and runs nothing. Stands on msgpack and numpy alone, because
+the confined worker loads it too.
 """
 
 import math

@@ -21,6 +21,9 @@ import sys
 import time
 import traceback
 import types
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NoReturn
 
 LENGTH = struct.Struct("<I")
 RPC_FD = 3
@@ -33,7 +36,7 @@ RESULT, FAILURE = b"R", b"E"
 """First byte of an answer: a value, or `STATUS:detail`."""
 
 
-def read_exactly(fd, count):
+def read_exactly(fd: int, count: int) -> bytes:
     data = b""
     while len(data) < count:
         part = os.read(fd, count - len(data))
@@ -43,19 +46,19 @@ def read_exactly(fd, count):
     return data
 
 
-def write_frame(fd, payload):
-    data = memoryview(LENGTH.pack(len(payload)) + payload)
+def write_frame(fd: int, payload: bytes) -> None:
+    data = memoryview(frame(payload))
     while data:
         data = data[os.write(fd, data) :]
 
 
-def main():
+def main() -> None:
     control = socket.socket(fileno=int(sys.argv[1]))
     config = json.loads(sys.argv[2])
     sys.path[:] = config["path"]
     sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-    import codec
-    import lowlevel
+    import codec  # type: ignore[import-not-found]
+    import lowlevel  # type: ignore[import-not-found]
 
     for name in config["preload"]:
         importlib.import_module(name)
@@ -73,16 +76,16 @@ def main():
             os._exit(0)
         (size,) = LENGTH.unpack(message)
         job = codec.decode(read_exactly(control.fileno(), size))
-        report = run_job(job, descriptors[0], control, lambda: enter_child(job, base, lowlevel, seccomp), codec)
+        report = run_job(job, descriptors[0], control, partial(enter_child, job, base, lowlevel, seccomp), codec)
         write_frame(control.fileno(), codec.encode(report))
 
 
-def mapped_bytes():
+def mapped_bytes() -> int:
     with open("/proc/self/statm") as file:
         return int(file.read().split()[0]) * resource.getpagesize()
 
 
-def confine(config, lowlevel):
+def confine(config: dict[str, Any], lowlevel: Any) -> Any:
     """Confines this process and so all its children; returns the filter that each child loads, if any."""
     for limit in (resource.RLIMIT_CORE, resource.RLIMIT_FSIZE, resource.RLIMIT_MEMLOCK):
         resource.setrlimit(limit, (0, 0))
@@ -98,7 +101,7 @@ def confine(config, lowlevel):
     return lowlevel.SeccompFilter(files=config["landlock"])
 
 
-def enter_child(job, base, lowlevel, seccomp):
+def enter_child(job: dict[str, Any], base: int, lowlevel: Any, seccomp: Any) -> None:
     """Puts the limits of one job on a fresh child."""
     memory = base + job["memory"]
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
@@ -112,7 +115,9 @@ def enter_child(job, base, lowlevel, seccomp):
         seccomp.load()
 
 
-def run_job(job, calls, control, enter, codec):
+def run_job(
+    job: dict[str, Any], calls: int, control: socket.socket, enter: Callable[[], None], codec: Any
+) -> dict[str, Any]:
     """Runs one candidate in a child and returns how it ended. Trusts nothing that comes from it."""
     out_read, out_write = os.pipe()
     started = time.monotonic()
@@ -131,13 +136,13 @@ def run_job(job, calls, control, enter, codec):
     return {
         "exit": os.waitstatus_to_exitcode(status),
         "too_much": too_much,
-        "output": bytes(output).decode("utf-8", "replace"),
+        "output": output.decode("utf-8", "replace"),
         "cpu": usage.ru_utime + usage.ru_stime,
         "seconds": time.monotonic() - started,
     }
 
 
-def watch(child, pidfd, out, control, cap):
+def watch(child: int, pidfd: int, out: int, control: socket.socket, cap: int) -> tuple[bytes, bool]:
     """Collects the child's output until it is dead and the other side has said its one word.
 
     Every job is ended by exactly one byte on the control socket, whether its child is still alive or not: END lets
@@ -175,18 +180,18 @@ def watch(child, pidfd, out, control, cap):
             poll.unregister(control.fileno())
             patience = PATIENCE_MILLISECONDS
             told = True
-    return output[:cap], too_much
+    return bytes(output[:cap]), too_much
 
 
-def kill(child):
-    for target in (lambda: os.killpg(child, signal.SIGKILL), lambda: os.kill(child, signal.SIGKILL)):
+def kill(child: int) -> None:
+    for send in (os.killpg, os.kill):
         try:
-            target()
+            send(child, signal.SIGKILL)
         except (ProcessLookupError, PermissionError):
             pass
 
 
-def run_child(job, calls, output, enter, codec):
+def run_child(job: dict[str, Any], calls: int, output: int, enter: Callable[[], None], codec: Any) -> NoReturn:
     """Runs in the child and never returns."""
     try:
         null = os.open(os.devnull, os.O_RDONLY)
@@ -197,7 +202,7 @@ def run_child(job, calls, output, enter, codec):
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         enter()
     except BaseException as error:
-        os.write(calls, _frame(FAILURE + f"INFRA:{error!r}".encode()))
+        os.write(calls, frame(FAILURE + f"INFRA:{error!r}".encode()))
         os._exit(1)
     try:
         serve(load(job["source"]), codec)
@@ -213,11 +218,11 @@ def run_child(job, calls, output, enter, codec):
         os._exit(0)
 
 
-def _frame(payload):
+def frame(payload: bytes) -> bytes:
     return LENGTH.pack(len(payload)) + payload
 
 
-def flush():
+def flush() -> None:
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
@@ -225,7 +230,7 @@ def flush():
             pass
 
 
-def load(source):
+def load(source: str) -> dict[str, Any]:
     """Returns the names of the candidate's module, executed."""
     try:
         code = compile(source, "<candidate>", "exec")
@@ -238,7 +243,7 @@ def load(source):
     return module.__dict__
 
 
-def serve(names, codec):
+def serve(names: dict[str, Any], codec: Any) -> NoReturn:
     """Answers calls until the other side closes."""
     encode, decode = codec.encode, codec.decode
     pending = b""
@@ -267,7 +272,7 @@ class Uncrossable(Exception):
     pass
 
 
-def describe(error):
+def describe(error: BaseException) -> str:
     """Returns `STATUS:detail` for what a candidate raised."""
     if isinstance(error, Uncompilable):
         return f"COMPILE_ERROR:{error}"

@@ -1,4 +1,4 @@
-"""The sandbox, with real processes: every end has its name, nothing gets out, and the next candidate is not affected."""
+"""The sandbox, with real processes: every end has its name, nothing gets out, the next candidate is not affected."""
 
 import os
 from collections.abc import Iterator

@@ -1,0 +1,131 @@
+"""What the engine costs around a model that costs nothing: a real search on Ray against a local endpoint.
+
+    python -m benchmarks.engine [--candidates 20000]
+
+Cap set n = 4; every answer is a program that nobody wrote before. Prints candidates a second over the first and the
+last thousand, their ratio, and CPU milliseconds a candidate by component, the endpoint's own share apart.
+"""
+
+import argparse
+import itertools
+import multiprocessing
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+import psutil
+
+from funsearch.loading import load_problem
+from funsearch.runtime.driver import Launch, launch, start_ray
+from funsearch.runtime.progress import Progress
+from funsearch.runtime.search import Budget, new_run
+from funsearch.runtime.settings import Settings
+from funsearch.sandbox import open_sandbox
+from funsearch.storage import open_storage
+from funsearch.testing.endpoint import FakeEndpoint
+
+COMPONENTS = {
+    "ray::SearchActor": "driver (database, storage)",
+    "ray::SamplerActor": "sampler (HTTP client)",
+    "ray::EvaluatorActor": "evaluator (trusted side)",
+    "worker.py": "sandbox",
+    "raylet": "Ray",
+    "gcs_server": "Ray",
+    "dashboard": "Ray",
+    "log_monitor": "Ray",
+    "monitor.py": "Ray",
+    "Agent": "Ray",
+}
+
+
+def serve(port: "multiprocessing.sharedctypes.Synchronized[int]") -> None:  # type: ignore[name-defined]
+    """Answers every request with programs of its own, in a process of its own."""
+    numbers = itertools.count()
+
+    def answer(_prompt: str, count: int) -> list[str]:
+        return [
+            f"    return el[{n % 4}] * {n}.5 - el[{n // 4 % 4}] * {n % 97} + el[0] * el[1]\n"
+            for n in itertools.islice(numbers, count)
+        ]
+
+    endpoint = FakeEndpoint(answer)
+    port.value = int(endpoint.url.rsplit(":", 1)[1].split("/")[0])
+    time.sleep(1e6)
+
+
+def cpu_seconds() -> Counter[str]:
+    """Returns processor seconds by component, of processes that are gone as well as far as their parents know."""
+    used: Counter[str] = Counter()
+    me = psutil.Process()
+    for process in psutil.process_iter(["cmdline", "name"]):
+        line = " ".join(process.info["cmdline"] or []) or process.info["name"]
+        component = next((what for part, what in COMPONENTS.items() if part in line), None)
+        component = "command line" if process.pid == me.pid else component
+        if component:
+            times = process.cpu_times()
+            used[component] += times.user + times.system
+            # Forked candidates are counted by the worker that reaped them.
+            used[component] += times.children_user + times.children_system if component == "sandbox" else 0.0
+    return used
+
+
+def main() -> None:
+    """Prints the figures."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--candidates", type=int, default=20_000)
+    candidates = parser.parse_args().candidates
+    port = multiprocessing.Value("i", 0)
+    server = multiprocessing.get_context("fork").Process(target=serve, args=(port,), daemon=True)
+    server.start()
+    while not port.value:
+        time.sleep(0.05)
+    settings = Settings.load(
+        None,
+        ["prompts_in_flight=16", f"openai.base_url=http://127.0.0.1:{port.value}/v1"],
+        samplers=("openai:fake",),
+    )
+    problem = load_problem("cap_set", inputs=["n=4"])
+    sandbox = open_sandbox()
+    sandbox.close()
+    seen: list[tuple[float, int]] = []
+    marks: dict[str, Counter[str]] = {}
+
+    def watch(progress: Progress | None) -> None:
+        if progress is None or not progress.samples:
+            return
+        seen.append((time.monotonic(), progress.samples))
+        marks.setdefault("start", cpu_seconds())
+        marks["end"] = cpu_seconds()
+
+    with tempfile.TemporaryDirectory() as folder:
+        url = f"sqlite:///{Path(folder) / 'engine.db'}"
+        storage = open_storage(url)
+        run = new_run(problem, settings, storage, sandbox.level, "engine", time.time())
+        storage.close()
+        start_ray(None)
+        launch(Launch(run, problem.source, settings, url, False), Budget(samples=candidates), watch)
+    server.terminate()
+    report(seen, marks)
+
+
+def report(seen: list[tuple[float, int]], marks: dict[str, Counter[str]]) -> None:
+    """Prints rates and costs."""
+
+    def rate(points: list[tuple[float, int]]) -> float:
+        return (points[-1][1] - points[0][1]) / (points[-1][0] - points[0][0])
+
+    first, last = seen[0][1], seen[-1][1]
+    early = [point for point in seen if point[1] <= first + 1000 or point[1] <= 2000]
+    late = [point for point in seen if point[1] >= last - 1000] if last > 3000 else early
+    late = late if len(late) > 1 else seen[-2:]
+    print(f"candidates/s, all: {rate(seen):.0f}; first thousand: {rate(early):.0f}; last thousand: {rate(late):.0f}")
+    print(f"last against first: {rate(late) / rate(early):.2f}")
+    cost = marks["end"] - marks["start"]
+    for component, seconds in cost.most_common():
+        print(f"  {component:<28} {1000 * seconds / (last - first):6.2f} CPU ms a candidate")
+    print(f"  {'all':<28} {1000 * sum(cost.values()) / (last - first):6.2f} CPU ms a candidate")
+
+
+if __name__ == "__main__":
+    main()

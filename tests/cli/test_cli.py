@@ -1,0 +1,156 @@
+"""The command line, in processes of its own: what scripts rely on, and one clear message for whatever is wrong."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from funsearch.storage import open_storage
+
+ANSWERS = ["    return float(sum(el))\n", "    return el[0] * 2.0 - el[-1]\n", "not code (\n", "    return 1 / 0\n"]
+
+
+def funsearch(*args: object, cwd: Path, **env: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", "from funsearch.cli import main; main()", *map(str, args)]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, env={**os.environ, **env}, timeout=300)
+
+
+def answer(*args: object, cwd: Path) -> Any:
+    done = funsearch(*args, "--json", cwd=cwd)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def refusal(*args: object, cwd: Path, **env: str) -> str:
+    """Runs what must fail and returns its message, which is one line and no traceback."""
+    done = funsearch(*args, cwd=cwd, **env)
+    assert done.returncode == 1, (done.returncode, done.stdout, done.stderr)
+    lines = [line for line in done.stderr.splitlines() if line and not line.startswith("Run ")]
+    assert "Traceback" not in done.stderr
+    assert len(lines) == 1, done.stderr
+    assert done.stdout == ""
+    return lines[0]
+
+
+def test_check_shows_the_first_prompt_and_the_score(tmp_path: Path) -> None:
+    checked = answer("check", "cap_set", "--input", "n=3", cwd=tmp_path)
+    assert checked["status"] == "OK"
+    assert checked["scores"] == {"n": 8.0}
+    assert checked["prompt"].rstrip().endswith('"""Improved version of `priority_v0`."""')
+
+
+def test_evaluate_gives_every_file_its_verdict(tmp_path: Path) -> None:
+    (tmp_path / "good.py").write_text("def priority(el, n):\n    return -float(sum(el))\n")
+    (tmp_path / "slow.py").write_text("def priority(el, n):\n    while True: pass\n")
+    (tmp_path / "broken.py").write_text("def priority(el, n:\n")
+    command = ("evaluate", "cap_set", "good.py", "slow.py", "broken.py", "--input", "n=3", "--timeout", "1", "--json")
+    done = funsearch(*command, cwd=tmp_path)
+    assert done.returncode == 0
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [(line["file"], line["status"]) for line in lines] == [
+        ("good.py", "OK"),
+        ("slow.py", "TIMEOUT"),
+        ("broken.py", "COMPILE_ERROR"),
+    ]
+    assert lines[0]["score"] == lines[0]["scores"]["n"] > 0
+    assert lines[1]["score"] is None
+
+
+def test_problems_are_listed(tmp_path: Path) -> None:
+    assert {"cap_set", "bin_packing"} <= {problem["name"] for problem in answer("problems", cwd=tmp_path)}
+
+
+def test_verb_help_teaches(tmp_path: Path) -> None:
+    for verb in ("run", "resume", "replay", "list", "best", "show", "check", "evaluate", "problems", "doctor"):
+        assert "Usage:" in funsearch(verb, "--help", cwd=tmp_path).stdout
+    assert funsearch("run", "--nonsense", cwd=tmp_path).returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        (("check", "cap_st"), "did you mean cap_set"),
+        (("check", "missing.py"), "missing.py"),
+        (("check", "none.py"), "No @funsearch.evolve in none"),
+        (("check", "two.py"), "evolve"),
+        (("check", "failing.py"), "no score: RUNTIME_ERROR"),
+        (("check", "cap_set", "--input", "n=eight"), "no Python literal"),
+        (("check", "cap_set", "--input", "eight"), "NAME=VALUE"),
+        (("check", "cap_set", "--input", "n=@missing.json"), "missing.json"),
+        (("run", "cap_set", "--set", "database.islnds=4"), "did you mean database.islands"),
+        (("run", "cap_set", "--sampler", "magic"), "Unknown sampler magic"),
+        (("run", "cap_set", "--sampler", "scripted:missing.jsonl"), "missing.jsonl"),
+        (("run", "cap_set", "--sampler", "vllm:./no-model"), "no-model"),
+        (("run", "cap_set", "--config", "missing.toml"), "missing.toml"),
+        (("run", "cap_set", "--sandbox", "L3"), "L3"),
+        (("list",), "no database"),
+        (("best", "nobody", "--db", "sqlite:///missing.db"), "missing.db"),
+        (("list", "--db", "nosuch://x"), "nosuch"),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_line(args: tuple[str, ...], says: str, tmp_path: Path) -> None:
+    evaluate = "import funsearch\n@funsearch.run\ndef evaluate(n):\n    return f(n)\nINPUTS = {'n': 1}\n"
+    evolve = "@funsearch.evolve\ndef {}(n):\n    return {}\n"
+    (tmp_path / "none.py").write_text(evaluate)
+    (tmp_path / "two.py").write_text(evaluate + evolve.format("f", 1) + evolve.format("g", 1))
+    (tmp_path / "failing.py").write_text(evaluate + evolve.format("f", "n / 0"))
+    if "failing.py" in args:
+        assert says in funsearch(*args, cwd=tmp_path).stderr
+    else:
+        assert says in refusal(*args, cwd=tmp_path)
+
+
+@pytest.mark.ray
+def test_search_on_ray_from_start_to_replay(tmp_path: Path) -> None:
+    lines = [json.dumps({"text": text.replace("2.0", f"{n}.0")}) for n in range(12) for text in ANSWERS]
+    (tmp_path / "answers.jsonl").write_text("\n".join(lines) + "\n")
+    command = ("run", "cap_set", "--input", "n=3", "--sampler", "scripted:answers.jsonl", "--name", "one")
+    first = answer(*command, "--samples", 10, cwd=tmp_path)
+    assert (first["samples"], first["stopped"], first["run"]) == (10, "samples", "one")
+    again = answer("resume", "one", cwd=tmp_path)
+    assert (again["samples"], again["stopped"]) == (48, "exhausted")
+    assert again["evaluated"] + again["duplicates"] + 12 == 48
+    assert again["sandbox"] in ("L1", "L2", "L3")
+
+    listed = answer("list", cwd=tmp_path)
+    assert [(run["run"], run["samples"], run["state"]) for run in listed] == [("one", 48, "exhausted")]
+    best = answer("best", "one", "--top", 3, cwd=tmp_path)
+    assert best[0]["score"] == again["best_score"] == listed[0]["best_score"]
+    assert best[0]["program"] == again["best_program"]
+    assert len({entry["code"] for entry in best}) == 3
+    shown = answer("show", "one", best[0]["program"], cwd=tmp_path)
+    assert shown["code"] == best[0]["code"]
+    replayed = answer("replay", "one", cwd=tmp_path)
+    assert replayed["identical"]
+    assert replayed["samples"] == 48
+
+    assert "taken" in refusal(*command, cwd=tmp_path) or "one" in refusal(*command, cwd=tmp_path)
+    assert "no run" in refusal("best", "two", cwd=tmp_path).lower()
+    storage = open_storage(f"sqlite:///{tmp_path / 'funsearch.db'}")
+    with storage.lease("one"):
+        assert "one" in refusal("resume", "one", cwd=tmp_path)
+    storage.close()
+
+
+@pytest.mark.ray
+@pytest.mark.parametrize(
+    ("failure", "says"),
+    [("down", "Cannot reach"), (401, "OPENAI_API_KEY"), ("garbage", "answer")],
+)
+def test_endpoint_that_fails_ends_the_search_with_one_line(failure: object, says: str, tmp_path: Path) -> None:
+    from funsearch.testing.endpoint import FakeEndpoint
+
+    with FakeEndpoint(lambda prompt, n: ["    return 1.0\n"] * n) as endpoint:
+        url = endpoint.url
+        if failure == "down":
+            url = "http://127.0.0.1:9/v1"
+        else:
+            endpoint.failures.extend([401 if failure == 401 else "<html>no json</html>"] * 500)
+        command = ("run", "cap_set", "--input", "n=3", "--sampler", "openai:m", "--base-url", url)
+        said = refusal(*command, "--set", "openai.retries=1", "--name", "x", cwd=tmp_path)
+    assert says in said
+    assert [run["state"] for run in answer("list", cwd=tmp_path)] == ["failed"]

@@ -1,0 +1,90 @@
+"""Workers on Ray: what an actor was doing when it died is done again, and a poisonous program is given up on."""
+
+import os
+import signal
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import ray
+
+from funsearch.core.database import ProgramsDatabase
+from funsearch.core.records import Function, Limits, Status
+from funsearch.loading import Problem
+from funsearch.runtime.actors import RayWorkers
+from funsearch.runtime.driver import start_ray
+from funsearch.runtime.ledger import Ledger
+from funsearch.runtime.settings import Settings
+from funsearch.runtime.workers import Answered, Judged, Result, Task
+from funsearch.testing import MemoryStorage
+
+pytestmark = pytest.mark.ray
+
+
+@pytest.fixture(scope="module")
+def ray_here() -> Iterator[None]:
+    """A Ray of this test's own."""
+    start_ray(None)
+    yield
+    ray.shutdown()
+
+
+def collect(workers: RayWorkers, count: int) -> list[Result]:
+    results: list[Result] = []
+    for _ in range(600):
+        results += workers.wait(0.1)
+        if len(results) >= count:
+            return results
+    raise AssertionError(f"only {len(results)} of {count} results came")
+
+
+def pid_of(actor: object) -> int:
+    return int(ray.get(actor.__ray_call__.remote(lambda self: os.getpid())))  # type: ignore[attr-defined]
+
+
+@pytest.fixture
+def scripted(tmp_path: Path) -> Settings:
+    """Settings with a sampler that needs no model."""
+    answers = tmp_path / "answers.jsonl"
+    answers.write_text('{"text": "    return x"}\n' * 40)
+    return Settings.load(None, ["prompts_in_flight=4"], samplers=(f"scripted:{answers}",))
+
+
+def test_work_of_actors_that_die_is_done_again(ray_here: None, problem: Problem, scripted: Settings) -> None:
+    workers = RayWorkers(problem.source, scripted, None, "none")
+    database = ProgramsDatabase(problem.specification, tuple(problem.inputs))
+    ledger = Ledger("run", problem.specification, database, MemoryStorage(), "none")
+    first = ledger.first_task()
+    workers.evaluate([first])
+    (judged,) = collect(workers, 1)
+    assert isinstance(judged, Judged)
+    assert judged.verdict.status is Status.OK
+
+    slow = Function("    import time\n    time.sleep(1.0)\n    return x\n")
+    workers.evaluate([Task(first.sample, slow, "slow")])
+    os.kill(pid_of(workers.sampler_actor), signal.SIGKILL)
+    for actor in workers.evaluator_actors:
+        os.kill(pid_of(actor), signal.SIGKILL)
+    ledger.register_first(first, judged.verdict)
+    prompt = ledger.draw()
+    workers.ask(prompt, 4)
+    results = collect(workers, 2)
+    assert {type(result) for result in results} == {Answered, Judged}
+    assert all(r.verdict.status is Status.OK for r in results if isinstance(r, Judged))
+    workers.close()
+
+
+def test_program_that_kills_its_evaluator_every_time_is_named(
+    ray_here: None, problem: Problem, scripted: Settings
+) -> None:
+    deadly = problem.source.evaluator.replace("answer = ", "answer = __import__('os')._exit(1) if value == 3.0 else ")
+    source = replace(problem.source, evaluator=deadly)
+    workers = RayWorkers(source, scripted, Limits(seconds=5.0), "none")
+    database = ProgramsDatabase(problem.specification, tuple(problem.inputs))
+    workers.evaluate([Ledger("run", problem.specification, database, MemoryStorage(), "none").first_task()])
+    (judged,) = collect(workers, 1)
+    assert isinstance(judged, Judged)
+    assert judged.verdict.status is Status.INFRA
+    assert "died 3 times" in judged.verdict.error
+    workers.close()
