@@ -8,7 +8,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import Coroutine, Sequence
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -17,7 +17,14 @@ from funsearch.errors import SamplerError
 from funsearch.samplers.model_folder import check_model, expanded, is_folder, model_name
 from funsearch.samplers.options import VllmOptions
 from funsearch.samplers.text import COMPLETION_STOPS, chat_request, last_lines, speaks_chat
-from funsearch.samplers.vllm_environment import EngineLog, cpu_environment, environment, prepare_import, root_message
+from funsearch.samplers.vllm_environment import (
+    EngineLog,
+    cpu_environment,
+    environment,
+    gpu_environment,
+    prepare_import,
+    root_message,
+)
 
 if TYPE_CHECKING:
     from funsearch.samplers.vllm_engine import Engine
@@ -27,6 +34,8 @@ T = TypeVar("T")
 
 COMPLETION_TOKENS = 128
 CHAT_TOKENS = 1024
+CLOSING_SECONDS = 2.0
+"""What is left of the engine's tasks by then is abandoned."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +67,7 @@ class VllmSampler:
         self._warned = False
         self._closed = False
         self._lock = threading.Lock()
+        self._work: set[Future[Any]] = set()
         self._log = EngineLog()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="vllm", daemon=True)
@@ -67,6 +77,7 @@ class VllmSampler:
             self._tokenizer = self._engine.tokenizer
             self._chat = self._wants_chat()
         except BaseException:
+            self._end_work()
             self._end_loop()
             raise
         revision = self._engine.revision
@@ -102,7 +113,7 @@ class VllmSampler:
 
     def close(self) -> None:
         """Ends the engine and its processes. Prompts that are still at work raise SamplerError in their threads."""
-        if not self._closed:
+        if self._end_work():
             self._engine.shutdown()
             self._end_loop()
 
@@ -120,8 +131,8 @@ class VllmSampler:
                 f'vLLM cannot be imported ({error}): pip install "funsearch[cpu]" or "funsearch[gpu]", or name another '
                 "sampler with --sampler."
             ) from error
-        cpu = cpu_environment(self._options) if vllm_engine.on_cpu() else {"OMP_NUM_THREADS": None}
-        with environment(cpu | self._log.environment):
+        threads = cpu_environment(self._options) if vllm_engine.on_cpu() else gpu_environment()
+        with environment(threads | self._log.environment):
             try:
                 return vllm_engine.Engine(self._options, self._record)
             # vLLM raises whatever its parts raise.
@@ -195,18 +206,33 @@ class VllmSampler:
                 work.close()
                 raise CancelledError
             future = asyncio.run_coroutine_threadsafe(work, self._loop)
-        return future.result()
+            self._work.add(future)
+        try:
+            return future.result()
+        finally:
+            with self._lock:
+                self._work.discard(future)
+
+    def _end_work(self) -> bool:
+        """Takes no more work and cancels what there is; tells whether it was the first to do so."""
+        with self._lock:
+            first = not self._closed
+            self._closed = True
+            work = list(self._work)
+        for future in work:
+            future.cancel()
+        return first
 
     def _end_loop(self) -> None:
-        def end() -> None:
-            for task in asyncio.all_tasks(self._loop):
+        async def end() -> None:
+            rest = asyncio.all_tasks() - {asyncio.current_task()}
+            for task in rest:
                 task.cancel()
-            # Those that were cancelled have one more turn.
-            self._loop.call_soon(self._loop.stop)
+            if rest:
+                await asyncio.wait(rest, timeout=CLOSING_SECONDS)
 
-        with self._lock:
-            self._closed = True
-            self._loop.call_soon_threadsafe(end)
+        asyncio.run_coroutine_threadsafe(end(), self._loop).result()
+        self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
         self._log.close()

@@ -14,6 +14,7 @@ from funsearch.samplers.options import VllmOptions
 
 SPARE_FROM = 4
 """With more cores than this, one is left to the rest of funsearch."""
+QUIET = {"TORCH_CPP_LOG_LEVEL": "ERROR", "PYTHONWARNINGS": "ignore"}
 _EXCEPTION = re.compile(r"^(?:[\w.]+\.)?(\w*(?:Error|Exception|Exit)): (.+)$", re.MULTILINE)
 _TELLS_NOTHING = ("Engine core initialization failed", "See root cause above", "Worker failed with error")
 
@@ -43,8 +44,13 @@ def cpu_environment(options: VllmOptions) -> dict[str, str | None]:
         "GOMP_CPU_AFFINITY": " ".join(map(str, cores)),
         "VLLM_CPU_OMP_THREADS_BIND": ",".join(map(str, cores)),
         "VLLM_CPU_KVCACHE_SPACE": str(options.kv_cache_gb),
-        "TORCH_CPP_LOG_LEVEL": "ERROR",
+        **QUIET,
     }
+
+
+def gpu_environment() -> dict[str, str | None]:
+    """Returns what the engine's process must find on a GPU: vLLM chooses its threads itself, unless Ray has."""
+    return {"OMP_NUM_THREADS": None, **QUIET}
 
 
 def cores_for(threads: str, usable: Collection[int]) -> list[int]:

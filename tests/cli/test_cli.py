@@ -78,7 +78,7 @@ def test_verb_help_teaches(tmp_path: Path) -> None:
         (("check", "none.py"), "No @funsearch.evolve in none"),
         (("check", "two.py"), "evolve"),
         (("check", "failing.py"), "no score: RUNTIME_ERROR"),
-        (("check", "cap_set", "--input", "n=eight"), "no Python literal"),
+        (("check", "cap_set", "--input", "n=eight"), "Python literal"),
         (("check", "cap_set", "--input", "eight"), "NAME=VALUE"),
         (("check", "cap_set", "--input", "n=@missing.json"), "missing.json"),
         (("run", "cap_set", "--set", "database.islnds=4"), "did you mean database.islands"),
