@@ -242,11 +242,11 @@ def length_logits(cluster: Cluster) -> NDArray[np.float64]:
 
 def softmax(logits: NDArray[np.float64], temperature: float) -> NDArray[np.float64]:
     """Returns exp(logits / temperature), normalised; the largest takes up what rounding leaves of 1."""
-    with np.errstate(over="ignore"):  # Scores may be as large as floats get.
+    with np.errstate(over="ignore"):  # Scores may be as large as floats get; what falls that far behind weighs 0.
         scaled = logits / temperature
         if not np.isfinite(scaled).all():
             scaled = (logits - logits.max()) / temperature
-    weights: NDArray[np.float64] = np.exp(scaled - scaled.max())
+        weights: NDArray[np.float64] = np.exp(scaled - scaled.max())
     weights /= weights.sum()
     top = int(np.argmax(weights))
     weights[top] = 1 - np.sum(weights[:top]) - np.sum(weights[top + 1 :])

@@ -1,8 +1,8 @@
-"""Evaluations made by hand, for the tests of the programs database."""
+"""Evaluations and programs made by hand, for the tests of the programs database."""
 
 from collections.abc import Sequence
 
-from funsearch.core.records import ALL_ISLANDS, Evaluation, Function, Prompt, Sample, Status
+from funsearch.core.records import ALL_ISLANDS, Evaluation, Function, Program, Prompt, Sample, Status
 
 FIRST = Prompt(ALL_ISLANDS, ALL_ISLANDS, 0, "", 0, (), 0)
 
@@ -21,3 +21,7 @@ def evaluation(prompt: Prompt, body: str, *scores: float, status: Status = Statu
 
 def on(number: int, generation: int = 0) -> Prompt:
     return Prompt(0, number, generation, "", 1, (), 0)
+
+
+def program(id: int, score: float, length: int = 10, key: str = "") -> Program:
+    return Program(id, Function("x" * length), (score,), score, 0, (), key)
