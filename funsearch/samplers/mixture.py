@@ -1,11 +1,13 @@
 """Several samplers as one: each prompt goes to one of them, drawn by weight."""
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 
 import numpy as np
 
 from funsearch.core.ports import Sampler
 from funsearch.core.records import Prompt, Sample
+from funsearch.errors import ConfigError
 
 MIXTURE_DRAWS = 2
 """Keeps these draws apart from those of the programs database."""
@@ -16,7 +18,8 @@ class MixtureSampler:
 
     def __init__(self, samplers: Sequence[tuple[Sampler, float]], seed: int = 0) -> None:
         if not samplers or any(not weight > 0 for _, weight in samplers):
-            raise ValueError(f"weights {[weight for _, weight in samplers]}: give at least one, all positive")
+            weights = [weight for _, weight in samplers]
+            raise ConfigError(f"weights = {weights}: give one or more, all positive.")
         self._samplers = [sampler for sampler, _ in samplers]
         self._shares = np.cumsum([weight for _, weight in samplers])
         self._seed = seed
@@ -27,6 +30,7 @@ class MixtureSampler:
         return self._samplers[int(np.searchsorted(self._shares, point, side="right"))].sample(prompt, at_most)
 
     def close(self) -> None:
-        """Closes all of them."""
-        for sampler in self._samplers:
-            sampler.close()
+        """Closes all of them, also when one cannot be."""
+        with ExitStack() as stack:
+            for sampler in self._samplers:
+                stack.callback(sampler.close)

@@ -1,18 +1,20 @@
-"""Any OpenAI-compatible endpoint: a vLLM server, Ollama, a hosted service. Completions or chat, found out by itself.
+"""Any OpenAI-compatible endpoint: a vLLM server, Ollama, llama.cpp, a hosted service.
 
-Knows nothing about keys but the name of the variable that holds one.
+Servers differ in what they take: completions or chat, several choices to one request or one, this parameter or that.
+The sampler starts with the most it could ask for, gives up what is refused, and remembers. Knows nothing about what
+the texts are, nor of a key more than the name of the variable that holds it.
 """
 
 import logging
 import os
 import random
-import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+from urllib.parse import urlsplit
 
 import openai
-from openai import OpenAI
 
 from funsearch.core.records import Prompt, Sample
 from funsearch.errors import SamplerError
@@ -22,27 +24,75 @@ from funsearch.samplers.text import COMPLETION_STOPS, chat_request
 logger = logging.getLogger(__name__)
 
 MAX_STOPS = 4
-"""Hosted services take no more stop strings than this."""
+"""The hosted service takes no more stop strings than this."""
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.5, 30.0
 PASSING = (openai.APIConnectionError, openai.RateLimitError, openai.InternalServerError)
 """Failures that may have gone by the next time. A time-out is one of the first kind."""
+REFUSALS = (400, 404, 405, 422)
+"""What a server answers to a route or a parameter that it does not know."""
+CAN_DO_WITHOUT = ("temperature", "top_p", "max_tokens", "stop")
+"""Parameters that some hosted models refuse. For chat, `max_tokens` has a second name."""
+
+
+class NotAnAnswer(Exception):
+    """Raised for an answer that is none; says what it was instead."""
+
+
+@dataclass(frozen=True)
+class Manner:
+    """How to put a prompt to a server."""
+
+    api: Literal["completions", "chat"]
+    several: bool = True
+    """Whether to ask for several choices at once."""
+    without: frozenset[str] = frozenset()
+    """Parameters it does not take."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One answer of a server."""
+
+    text: str
+    finish_reason: str
+    model: str
+    prompt_tokens: int
+    tokens: int
 
 
 class OpenAISampler:
-    """Completes prompts at an endpoint."""
+    """Completes prompts over HTTP, with one client for all threads."""
 
     def __init__(self, options: OpenAIOptions, sleep: Callable[[float], None] = time.sleep) -> None:
+        """Makes the client; nothing is sent yet.
+
+        Raises:
+            SamplerError: no model is named, or there is no key for the hosted service.
+        """
         if not options.model:
             raise SamplerError("Name the endpoint's model, as in openai:qwen2.5-coder.")
         self._options = options
         self._sleep = sleep
-        self._api = options.api
-        self._several = True
-        self._lock = threading.Lock()
+        self._manner = Manner("chat" if options.api == "chat" else "completions")
+        self._settled = options.api != "auto"
         key = os.environ.get(options.api_key_env)
-        if not key and options.base_url is None:
-            raise SamplerError(f"The hosted service needs a key: set the variable {options.api_key_env}.")
-        self._client = OpenAI(api_key=key or "none", base_url=options.base_url, timeout=options.timeout, max_retries=0)
+        url = options.base_url or os.environ.get("OPENAI_BASE_URL")
+        if not key and not url:
+            raise SamplerError(
+                f"The hosted service needs a key: set the variable {options.api_key_env}, or name an endpoint of your "
+                "own with --base-url."
+            )
+        self._client = openai.OpenAI(
+            # The client insists on one; an endpoint that wants none ignores it.
+            api_key=key or "none",
+            base_url=url,
+            timeout=options.timeout,
+            max_retries=0,
+            # A proxy has nothing to do with an endpoint on this machine.
+            http_client=openai.DefaultHttpxClient(trust_env=not _is_local(url)),
+        )
+        self._stops = list(COMPLETION_STOPS if url else COMPLETION_STOPS[:MAX_STOPS])
+        self._url = str(self._client.base_url).rstrip("/")
 
     def sample(self, prompt: Prompt, at_most: int | None = None) -> Sequence[Sample]:
         """Returns the samples of one prompt; may be called from many threads at once.
@@ -50,127 +100,180 @@ class OpenAISampler:
         Raises:
             SamplerError: the endpoint cannot be reached, refuses, or answers what cannot be used.
         """
-        wanted = self._options.samples_per_prompt if at_most is None else min(at_most, self._options.samples_per_prompt)
-        samples: list[Sample] = []
-        while len(samples) < wanted:
-            left = wanted - len(samples)
-            answer = self._patiently(prompt, left if self._several else 1)
-            made = self._samples(prompt, answer, len(samples))[:left]
-            if len(made) < left and self._several:
-                logger.info("the endpoint gives one answer a request")
-                self._several = False
-            samples += made
-        return samples
+        count = self._options.samples_per_prompt
+        wanted = count if at_most is None else min(count, at_most)
+        choices: list[Choice] = []
+        while len(choices) < wanted:
+            choices += self._patiently(prompt.text, wanted - len(choices))
+        return [
+            Sample(prompt, number, one.text, one.model, one.finish_reason, one.prompt_tokens, one.tokens)
+            for number, one in enumerate(choices[:wanted])
+        ]
 
     def close(self) -> None:
         """Closes the connections."""
         self._client.close()
 
-    def _patiently(self, prompt: Prompt, count: int) -> Any:
+    def _patiently(self, prompt: str, wanted: int) -> list[Choice]:
         """Asks until there is an answer, with growing pauses, up to the number of retries."""
         pause = FIRST_PAUSE_SECONDS
-        for left in range(self._options.retries, -1, -1):
+        tries = 0
+        while True:
+            tries += 1
             try:
-                return self._ask(prompt, count)
+                return self._choices(prompt, wanted)
             except PASSING as error:
-                if not left:
-                    raise SamplerError(self._gave_up(error)) from None
-                logger.warning("%s; asking again in %.1f s", self._gave_up(error), pause)
-                self._sleep(pause * random.uniform(0.5, 1.0))
-                pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
-        raise AssertionError("the last try returns or raises")
+                problem = self._explained(error)
+                asked = _retry_after(error)
+            except NotAnAnswer as error:
+                problem = f"{self._url} does not answer as an OpenAI-compatible endpoint does ({error})"
+                asked = 0.0
+            if tries > self._options.retries:
+                raise SamplerError(f"{problem} Asked {tries} times; check --base-url.")
+            wait = max(asked, pause * random.uniform(0.5, 1.0))
+            logger.warning("%s Asking again in %.1f s", problem, wait)
+            self._sleep(wait)
+            pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 
-    def _ask(self, prompt: Prompt, count: int) -> Any:
-        """Asks once; learns from a refusal which API the model has, and whether it takes `n`."""
-        try:
-            if self._api == "chat":
-                return self._chat(prompt.text, count)
+    def _choices(self, prompt: str, wanted: int) -> list[Choice]:
+        """Returns one or more choices, in the first manner of asking that the server takes."""
+        manner = self._manner
+        refusal: openai.APIStatusError | None = None
+        while True:
             try:
-                return self._complete(prompt.text, count)
-            except (openai.NotFoundError, openai.BadRequestError, openai.UnprocessableEntityError):
-                if self._api == "completions":
-                    raise
-                answer = self._chat(prompt.text, count)
-                with self._lock:
-                    self._api = "chat"
-                return answer
-        except (openai.AuthenticationError, openai.PermissionDeniedError):
-            name = self._options.api_key_env
-            state = "its key" if os.environ.get(name) else "a request without a key"
-            raise SamplerError(f"{self._where()} refuses {state}: check the variable {name}.") from None
-        except openai.NotFoundError as error:
-            raise SamplerError(f"{self._where()} has no model {self._options.model}: {_line(error)}") from None
-        except PASSING:
-            raise
-        except openai.APIStatusError as error:
-            if count > 1 and "n" in _line(error).split():
-                with self._lock:
-                    self._several = False
-                return self._ask(prompt, 1)
-            raise SamplerError(f"{self._where()} refuses the request: {_line(error)}") from None
-        except (openai.OpenAIError, ValueError) as error:
-            raise SamplerError(f"{self._where()} answers what is no completion: {_line(error)}") from None
+                choices = self._ask(prompt, wanted if manner.several else 1, manner)
+            except PASSING:
+                raise
+            except openai.APIStatusError as error:
+                # A route or a model that is not there says less than any other refusal.
+                if refusal is None or error.status_code != 404:
+                    refusal = error
+                other = self._other_manner(manner, error)
+                if other is None:
+                    raise SamplerError(self._explained(refusal)) from None
+                manner = other
+            else:
+                if len(choices) < wanted and manner.several:
+                    # It ignores `n`.
+                    manner = replace(manner, several=False)
+                self._manner = manner
+                self._settled = True
+                return choices
 
-    def _complete(self, text: str, count: int) -> Any:
+    def _ask(self, prompt: str, count: int, manner: Manner) -> list[Choice]:
+        """Sends one request.
+
+        Raises:
+            NotAnAnswer: what came back is none.
+            openai.APIError: the request failed or was refused.
+        """
         options = self._options
-        stops = list(COMPLETION_STOPS[:MAX_STOPS] if options.base_url is None else COMPLETION_STOPS)
-        return self._client.completions.create(
-            model=options.model,
-            prompt=text,
-            n=count,
-            temperature=options.temperature,
-            top_p=options.top_p,
-            max_tokens=options.max_tokens,
-            stop=stops,
-        )
+        parameters: dict[str, Any] = {
+            "temperature": options.temperature,
+            "top_p": options.top_p,
+            "max_tokens": options.max_tokens,
+        }
+        if manner.api == "completions":
+            parameters["stop"] = self._stops
+        for name in manner.without:
+            parameters.pop(name, None)
+        if manner.api == "chat" and "max_tokens" in manner.without:
+            parameters["max_completion_tokens"] = options.max_tokens
+        if count > 1:
+            parameters["n"] = count
+        try:
+            if manner.api == "chat":
+                messages: Any = [{"role": "user", "content": chat_request(prompt)}]
+                answer: Any = self._client.chat.completions.create(model=options.model, messages=messages, **parameters)
+            else:
+                answer = self._client.completions.create(model=options.model, prompt=prompt, **parameters)
+        except (ValueError, openai.APIResponseValidationError) as error:
+            raise NotAnAnswer(_line(error)) from error
+        return _read(answer, options.model)
 
-    def _chat(self, text: str, count: int) -> Any:
+    def _other_manner(self, manner: Manner, error: openai.APIStatusError) -> Manner | None:
+        """Returns what to try after a refusal, or None when there is nothing left."""
+        if error.status_code not in REFUSALS:
+            return None
+        if self._settled and manner.api != self._manner.api:
+            return self._manner  # another thread has found it out meanwhile
+        if error.param in CAN_DO_WITHOUT and error.param not in manner.without:
+            return replace(manner, without=manner.without | {error.param})
+        if error.param != "n" and manner.api == "completions" and not self._settled:
+            return replace(manner, api="chat")
+        if manner.several and error.status_code != 404:
+            return replace(manner, several=False)
+        return None
+
+    def _explained(self, error: openai.APIError) -> str:
+        """Returns what the user shall read of an error; the key is never in it."""
         options = self._options
-        return self._client.chat.completions.create(
-            model=options.model,
-            messages=[{"role": "user", "content": chat_request(text)}],
-            n=count,
-            temperature=options.temperature,
-            top_p=options.top_p,
-            max_tokens=options.max_tokens,
-        )
-
-    def _samples(self, prompt: Prompt, answer: Any, first: int) -> list[Sample]:
-        """Returns the samples in an answer; tokens are shared out evenly where only their sum is told."""
-        choices = getattr(answer, "choices", None)
-        if not isinstance(choices, list) or not choices:
-            raise SamplerError(f"{self._where()} answers without any choice: {str(answer)[:200]!r}")
-        usage = getattr(answer, "usage", None)
-        tokens = (getattr(usage, "completion_tokens", 0) or 0) // len(choices)
-        samples = []
-        for number, choice in enumerate(choices, first):
-            message = getattr(choice, "message", None)
-            text = message.content if message is not None else getattr(choice, "text", None)
-            if text is not None and not isinstance(text, str):
-                raise SamplerError(f"{self._where()} answers a choice without text: {str(choice)[:200]!r}")
-            samples.append(
-                Sample(
-                    prompt,
-                    number,
-                    text or "",
-                    self._options.model,
-                    getattr(choice, "finish_reason", None) or "stop",
-                    getattr(usage, "prompt_tokens", 0) or 0,
-                    tokens,
-                )
-            )
-        return samples
-
-    def _where(self) -> str:
-        return f"The endpoint {self._client.base_url}"
-
-    def _gave_up(self, error: openai.APIError) -> str:
-        if isinstance(error, openai.RateLimitError):
-            return f"{self._where()} is too busy: {_line(error)}"
+        said = _line(error)
+        if isinstance(error, openai.APITimeoutError):
+            return f"{self._url} gave no answer within {options.timeout:g} s: set openai.timeout higher."
         if isinstance(error, openai.APIConnectionError):
-            return f"Cannot reach {self._client.base_url}: {_line(error)} Is it running?"
-        return f"{self._where()} fails: {_line(error)}"
+            return f"Cannot reach {self._url}: is it running? ({error.__cause__ or said})"
+        if not isinstance(error, openai.APIStatusError):
+            return f"{self._url} fails: {said}."
+        if error.status_code in (401, 403):
+            state = "holds a key that is not accepted" if os.environ.get(options.api_key_env) else "is not set"
+            return (
+                f"{self._url} refuses access ({error.status_code}): the variable {options.api_key_env} {state}. Set "
+                "it, or name another one with --api-key-env."
+            )
+        if error.status_code == 404:
+            return f"{self._url} has no model {options.model}, or is no base URL: {said}.{self._models()}"
+        return f"{self._url} answers {error.status_code} for the model {options.model}: {said}."
+
+    def _models(self) -> str:
+        """Returns the models that the server has as a hint, or what else may be wrong."""
+        try:
+            names = [model.id for model in self._client.models.list().data]
+        except (openai.OpenAIError, ValueError, AttributeError, TypeError):
+            return "" if self._url.endswith("/v1") else " Most base URLs end in /v1."
+        return f" It has {', '.join(names[:10])}." if names else ""
+
+
+def _read(answer: Any, model: str) -> list[Choice]:
+    """Returns the choices of an answer. Tokens are told of all together, so each gets its share.
+
+    Raises:
+        NotAnAnswer: there are none.
+    """
+    choices = getattr(answer, "choices", None)
+    if not isinstance(choices, list) or not choices:
+        raise NotAnAnswer(f"no choices in {answer!r:.200}")
+    usage = getattr(answer, "usage", None)
+    tokens = getattr(usage, "completion_tokens", None) or 0
+    asked = getattr(usage, "prompt_tokens", None) or 0
+    read = []
+    for number, choice in enumerate(choices):
+        message = getattr(choice, "message", None)
+        text = getattr(choice, "text", None) if message is None else getattr(message, "content", None)
+        if not isinstance(text, str | None):
+            raise NotAnAnswer(f"no text in {choice!r:.200}")
+        reason = getattr(choice, "finish_reason", None) or "stop"
+        share = tokens // len(choices) + (number < tokens % len(choices))
+        read.append(Choice(text or "", reason, getattr(answer, "model", None) or model, asked, share))
+    return read
+
+
+def _retry_after(error: openai.APIError) -> float:
+    """Returns the seconds that a busy server asks to be left alone for, as far as we are ready to wait."""
+    response = getattr(error, "response", None)
+    try:
+        seconds = float(response.headers["retry-after"]) if response is not None else 0.0
+    except (KeyError, ValueError):
+        return 0.0
+    return min(max(seconds, 0.0), LONGEST_PAUSE_SECONDS)
 
 
 def _line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+    """Returns what was said, on one line."""
+    body = getattr(error, "body", None)
+    said = body.get("message") if isinstance(body, dict) else None
+    return " ".join(str(said or error).split())[:300].rstrip(".") or type(error).__name__
+
+
+def _is_local(url: str | None) -> bool:
+    return urlsplit(url or "").hostname in ("localhost", "127.0.0.1", "::1")

@@ -29,7 +29,8 @@ class ScriptedSampler:
             SamplerError: the file cannot be read, or a line is no such object; the message names file and line.
         """
         try:
-            lines = path.read_text(encoding="utf-8").splitlines()
+            # Not splitlines: it also cuts at separators that may stand inside a JSON string.
+            lines = path.read_text(encoding="utf-8").split("\n")
         except (OSError, UnicodeDecodeError) as error:
             raise SamplerError(f"Cannot read the answers in {path}: {error}.") from None
         return cls([_text(line, path, n) for n, line in enumerate(lines, 1) if line.strip()], samples_per_prompt)

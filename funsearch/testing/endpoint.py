@@ -6,7 +6,7 @@ Speaks completions and chat, keeps connections alive, waits for nothing, and fai
 import json
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 
@@ -16,21 +16,31 @@ Answerer = Callable[[str, int], list[str]]
 class FakeEndpoint:
     """Serves on a port of the loopback interface until it is closed.
 
-    `failures` holds statuses, or bodies, that are given to the next requests instead of an answer.
+    `failures` holds what the next requests get instead of an answer: a status, a body, or 0, which hangs up.
     """
 
-    def __init__(self, answer: Answerer, *, completions: bool = True, several: bool = True, port: int = 0) -> None:
+    def __init__(
+        self,
+        answer: Answerer,
+        *,
+        completions: bool = True,
+        several: bool = True,
+        refuses: Collection[str] = (),
+        port: int = 0,
+    ) -> None:
         """Starts serving.
 
         Args:
             answer: what to answer to a prompt, given the prompt and how many answers are wanted.
             completions: whether the model has the completions API besides chat.
             several: whether more than one answer is given to a request.
+            refuses: parameters that no request may have.
             port: 0 for any that is free.
         """
         self.answer = answer
         self.completions = completions
         self.several = several
+        self.refuses = refuses
         self.failures: deque[int | str] = deque()
         self.requests: list[str] = []
         self.keys: list[str | None] = []
@@ -59,9 +69,14 @@ class FakeEndpoint:
         if self.failures:
             failure = self.failures.popleft()
             return (200, failure) if isinstance(failure, str) else (failure, _error(f"told to fail with {failure}"))
+        if path.endswith("/models"):
+            return 200, json.dumps({"object": "list", "data": [{"id": "fake", "object": "model"}]})
         chat = path.endswith("/chat/completions")
         if not chat and not (self.completions and path.endswith("/completions")):
             return 404, _error("this model has no completions API" if path.endswith("/completions") else "no such page")
+        for name in self.refuses:
+            if name in request:
+                return 400, _error(f"Unsupported parameter: {name}", name)
         prompt = request["messages"][-1]["content"] if chat else request["prompt"]
         texts = self.answer(prompt, request.get("n", 1) if self.several else 1)
         choices = [
@@ -85,11 +100,20 @@ class FakeEndpoint:
             protocol_version = "HTTP/1.1"
             disable_nagle_algorithm = True
 
+            def do_GET(self) -> None:
+                self._answer({})
+
             def do_POST(self) -> None:
                 request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 endpoint.requests.append(self.path)
                 endpoint.keys.append(self.headers.get("Authorization"))
+                self._answer(request)
+
+            def _answer(self, request: dict[str, Any]) -> None:
                 status, body = endpoint.reply(self.path, request)
+                if not status:
+                    self.close_connection = True
+                    return
                 data = body.encode()
                 self.send_response(status)
                 self.send_header("Content-Type", "application/json")
@@ -103,5 +127,5 @@ class FakeEndpoint:
         return Handler
 
 
-def _error(message: str) -> str:
-    return json.dumps({"error": {"message": message, "type": "fake", "code": None}})
+def _error(message: str, param: str | None = None) -> str:
+    return json.dumps({"error": {"message": message, "type": "fake", "param": param, "code": None}})

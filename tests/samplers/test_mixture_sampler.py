@@ -1,0 +1,50 @@
+from collections import Counter
+
+import pytest
+
+from funsearch.errors import ConfigError
+from funsearch.samplers.mixture import MixtureSampler
+from funsearch.samplers.scripted import ScriptedSampler
+
+
+def named(name: str) -> ScriptedSampler:
+    return ScriptedSampler(["x"] * 2000, samples_per_prompt=1, model=name)
+
+
+def models(mixture: MixtureSampler, prompts) -> list[str]:
+    return [mixture.sample(prompt)[0].model for prompt in prompts]
+
+
+def test_choice_depends_on_seed_and_number_of_the_prompt_alone(prompt) -> None:
+    prompts = [prompt(k) for k in range(50)]
+    mixture = MixtureSampler([(named("a"), 1.0), (named("b"), 1.0)], seed=7)
+    chosen = models(mixture, prompts)
+    assert models(mixture, prompts[::-1]) == chosen[::-1]
+    assert models(MixtureSampler([(named("a"), 1.0), (named("b"), 1.0)], seed=8), prompts) != chosen
+
+
+def test_shares_follow_the_weights(prompt) -> None:
+    mixture = MixtureSampler([(named("a"), 1.0), (named("b"), 3.0)])
+    counts = Counter(models(mixture, [prompt(k) for k in range(2000)]))
+    assert counts["a"] + counts["b"] == 2000
+    assert 400 < counts["a"] < 600
+
+
+@pytest.mark.parametrize("weights", [[], [1.0, 0.0], [1.0, -1.0], [float("nan")]])
+def test_weights_that_cannot_work_are_refused(weights: list[float]) -> None:
+    with pytest.raises(ConfigError, match="weights"):
+        MixtureSampler([(named("a"), weight) for weight in weights])
+
+
+def test_all_are_closed_even_if_one_fails() -> None:
+    closed = []
+
+    class Closing(ScriptedSampler):
+        def close(self) -> None:
+            closed.append(self)
+            if len(closed) == 1:
+                raise OSError("gone")
+
+    with pytest.raises(OSError, match="gone"):
+        MixtureSampler([(Closing([]), 1.0), (Closing([]), 1.0)]).close()
+    assert len(closed) == 2

@@ -1,0 +1,46 @@
+from pathlib import Path
+
+import pytest
+
+from funsearch.errors import SamplerError, SamplerExhausted
+from funsearch.samplers.scripted import ScriptedSampler
+
+
+def texts(sampler: ScriptedSampler, prompt) -> list[str]:
+    return [sample.text for sample in sampler.sample(prompt)]
+
+
+def test_answers_depend_on_the_number_of_the_prompt_alone(prompt) -> None:
+    sampler = ScriptedSampler(["a", "b", "c", "d", "e"], samples_per_prompt=2)
+    assert texts(sampler, prompt(1)) == ["c", "d"]
+    assert texts(sampler, prompt(0)) == ["a", "b"]
+    assert texts(sampler, prompt(1)) == ["c", "d"]
+
+
+def test_last_prompt_may_get_fewer_and_the_one_after_it_none(prompt) -> None:
+    sampler = ScriptedSampler(["a", "b", "c"], samples_per_prompt=2)
+    assert texts(sampler, prompt(1)) == ["c"]
+    with pytest.raises(SamplerExhausted, match="3 recorded answers"):
+        sampler.sample(prompt(2))
+
+
+def test_file_is_read_line_by_line(tmp_path: Path, prompt) -> None:
+    file = tmp_path / "answers.jsonl"
+    file.write_text('{"text": "a\\nb"}\n\n{"text": "c\u2028d", "more": 1}\n', encoding="utf-8")
+    assert texts(ScriptedSampler.from_file(file, 2), prompt()) == ["a\nb", "c\u2028d"]
+
+
+@pytest.mark.parametrize("line", ["return 1", '{"txt": "a"}', '{"text": 3}', "[]", "null"])
+def test_line_that_is_no_answer_is_named(line: str, tmp_path: Path) -> None:
+    file = tmp_path / "answers.jsonl"
+    file.write_text(f'{{"text": "a"}}\n{line}\n')
+    with pytest.raises(SamplerError, match=r"answers\.jsonl:2: "):
+        ScriptedSampler.from_file(file)
+
+
+def test_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SamplerError, match=r"gone\.jsonl"):
+        ScriptedSampler.from_file(tmp_path / "gone.jsonl")
+    (tmp_path / "latin.jsonl").write_bytes(b'{"text": "\xe9"}')
+    with pytest.raises(SamplerError, match=r"latin\.jsonl"):
+        ScriptedSampler.from_file(tmp_path / "latin.jsonl")
