@@ -8,6 +8,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,11 +64,11 @@ class SearchActor:
         launch = self._launch
         problem = load(launch.source)
         limits = merged_limits(problem.evaluator.limits, launch.settings)
-        storage = open_storage(launch.database)
         workers = RayWorkers(launch.source, launch.settings, limits, launch.run.sandbox, on_cluster=launch.on_cluster)
-        with Search(
-            problem, storage=storage, settings=launch.settings, workers=workers, run=launch.run
-        ) as self._search:
+        with (
+            closing(open_storage(launch.database)) as storage,
+            Search(problem, storage=storage, settings=launch.settings, workers=workers, run=launch.run) as self._search,
+        ):
             if self._stopped:
                 self._search.stop()
             return self._search.run(budget.samples, budget.minutes, budget.target)

@@ -105,6 +105,7 @@ class Search:
         self.settings = settings if seed is None else settings.with_seed(seed)
         self.problem = problem
         self._storage = open_storage(storage) if isinstance(storage, str) else storage
+        self._owns_storage = isinstance(storage, str)
         if workers is None:
             if sampler is None:
                 raise ProblemError("A search needs a sampler: pass sampler=..., or use `funsearch run`.")
@@ -195,10 +196,11 @@ class Search:
         return Best(best.id, best.score, scores, self.problem.specification.function_source(best.function))
 
     def close(self) -> None:
-        """Ends the workers and gives the run free."""
+        """Ends the workers and gives the run free; a storage that was handed in stays open."""
         self._workers.close()
         self._lease.__exit__(None, None, None)
-        self._storage.close()
+        if self._owns_storage:
+            self._storage.close()
 
     def __enter__(self) -> Self:
         return self
