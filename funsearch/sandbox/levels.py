@@ -1,30 +1,22 @@
 """Levels of confinement: which this machine can give, and the proof by attacks that the one chosen holds."""
 
-import functools
-import os
-import tempfile
-from pathlib import Path
+import platform
 
-from funsearch.core.ports import CandidateFailure, Sandbox
-from funsearch.core.records import Limits
+from funsearch.core.ports import Sandbox
 from funsearch.errors import SandboxError
-from funsearch.sandbox import lowlevel
+from funsearch.sandbox import lowlevel, namespaces, syscalls
+from funsearch.sandbox.attacks import attempts_that_succeed
 from funsearch.sandbox.engine import ForkSandbox
+from funsearch.sandbox.process import Level
 
-ATTACKS = {
-    "reads a file": "open({secret!r}).read()",
-    "writes a file": "open({written!r}, 'w').write('x')",
-    "lists a folder": "__import__('os').listdir('/')",
-    "opens a socket": "__import__('_socket').socket()",
-    "starts a process": "__import__('os').fork()",
-    "runs a program": "__import__('os').execv('/bin/true', ['true'])",
-    "signals the engine": "__import__('os').kill({engine}, 0)",
-    "uses ptrace": "[__import__('_ctypes') and __import__('ctypes').CDLL(None).ptrace(0, 0, 0, 0)].index(0)",
-    "reads the engine's environment": "open('/proc/{engine}/environ').read()",
-    "raises its limits": "__import__('resource').setrlimit(7, (4096, 4096))",
+UNCONFINED = Level("none", confined=False, landlock=False)
+LEVELS = {
+    level.name: level
+    for level in (Level("L3", namespaces=True), Level("L2"), Level("L1", landlock=False))  # best first
 }
-"""What is tried when a sandbox is opened: an expression whose success is a breach."""
-ATTACK_LIMITS = Limits(seconds=5.0, memory_mb=256)
+
+_reasons: dict[str, str] = {}
+"""Why levels cannot be had, as far as was found out in this process; nothing when they can."""
 
 
 def open_sandbox(level: str = "auto", *, unsafe: bool = False) -> Sandbox:
@@ -32,74 +24,70 @@ def open_sandbox(level: str = "auto", *, unsafe: bool = False) -> Sandbox:
 
     Args:
         level: auto, L3, L2 or L1.
-        unsafe: permits level `none` when nothing better can be had.
+        unsafe: permits level `none`, which confines nothing, when nothing better can be had.
 
     Raises:
         SandboxError: the level cannot be had, or an attack got through.
     """
-    reasons = available_levels()
+    if level == "none" and unsafe:
+        return ForkSandbox(UNCONFINED)
+    if level != "auto" and level not in LEVELS:
+        raise SandboxError(f"There is no sandbox level {level}: choose from auto, {', '.join(LEVELS)}.")
+    wanted = LEVELS if level == "auto" else [level]
+    for name in wanted:
+        sandbox = _try_to_open(LEVELS[name])
+        if sandbox is not None:
+            return sandbox
+    if level == "auto" and unsafe:
+        return ForkSandbox(UNCONFINED)
+    why = "; ".join(f"{name}: {_reasons[name]}" for name in wanted)
     if level != "auto":
-        if level not in reasons:
-            raise SandboxError(f"There is no sandbox level {level}: choose from auto, {', '.join(reasons)}.")
-        if reasons[level]:
-            raise SandboxError(f"Sandbox level {level} cannot be had here: {reasons[level]}. See `funsearch doctor`.")
-        return ForkSandbox(level)
-    best = next((name for name, reason in reasons.items() if not reason), None)
-    if best is not None:
-        return ForkSandbox(best)
-    if unsafe:
-        return ForkSandbox("none")
+        raise SandboxError(f"Sandbox level {why}. Choose another with --sandbox; `funsearch doctor` lists them.")
     raise SandboxError(
-        "Candidates cannot be confined on this machine: "
-        + "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
-        + ". Run in the container image, or accept the risk with --unsafe-no-sandbox."
+        f"Candidates cannot be confined on this machine ({why}). Run in the container image, or accept the risk "
+        "with --unsafe-no-sandbox."
     )
 
 
-@functools.cache
 def available_levels() -> dict[str, str]:
     """Returns each level, best first, with the reason why it cannot be had; an empty reason means it can."""
-    reasons = {"L3": "namespaces are not supported yet; L2 and L1 are"}
-    for level in ("L2", "L1"):
-        reasons[level] = _reason_against(level)
-    return reasons
-
-
-def _reason_against(level: str) -> str:
-    if lowlevel.ARCH is None:
-        return f"needs Linux on x86-64 or aarch64, this is {os.uname().sysname} on {os.uname().machine}"
-    if level == "L2" and not lowlevel.landlock_abi():
-        return "the kernel has no landlock (Linux 5.13 or newer, with CONFIG_SECURITY_LANDLOCK)"
-    try:
-        sandbox = ForkSandbox(level)
-    except SandboxError as error:
-        return str(error)
-    try:
-        through = self_test(sandbox)
-    finally:
-        sandbox.close()
-    return f"in its self-test these attacks got through: {', '.join(through)}" if through else ""
+    for level in LEVELS.values():
+        if level.name not in _reasons and (sandbox := _try_to_open(level)) is not None:
+            sandbox.close()
+    return {name: _reasons[name] for name in LEVELS}
 
 
 def self_test(sandbox: Sandbox) -> list[str]:
-    """Returns which of `ATTACKS` get through, run for real in the sandbox; none is what one hopes for."""
-    through = []
-    with tempfile.TemporaryDirectory() as folder:
-        os.chmod(folder, 0o777)  # so that nothing but the sandbox stands in the way
-        secret = Path(folder) / "secret"
-        secret.write_text("secret")
-        places = {"secret": str(secret), "written": str(Path(folder) / "written"), "engine": os.getpid()}
-        for name, attack in ATTACKS.items():
-            source = f"def attempt():\n    {attack.format(**places)}\n    return True\n"
-            if _succeeds(sandbox, source):
-                through.append(name)
-        honest = _succeeds(sandbox, "import numpy\ndef attempt():\n    return bool(numpy.ones(3).sum() == 3)\n")
-    return through if honest else [*through, "an honest program does not run"]
+    """Returns which attacks get through, run for real in the sandbox; none is what one hopes for."""
+    return attempts_that_succeed(sandbox)
 
 
-def _succeeds(sandbox: Sandbox, source: str) -> bool:
-    try:
-        with sandbox.start(source, ATTACK_LIMITS) as process:
-            return process.call("attempt", []) is True
-    except CandidateFailure:
-        return False
+def _try_to_open(level: Level) -> ForkSandbox | None:
+    """Returns a sandbox that held when it was attacked, or None and keeps the reason."""
+    known = _reasons.get(level.name)
+    reason = _missing(level) if known is None else known
+    if not reason:
+        try:
+            sandbox = ForkSandbox(level)
+        except SandboxError as error:
+            reason = str(error)
+        else:
+            if known is None and (through := self_test(sandbox)):
+                reason = f"in its self-test these attacks got through: {', '.join(through)}"
+            if not reason:
+                _reasons[level.name] = ""
+                return sandbox
+            sandbox.close()
+    _reasons[level.name] = reason
+    return None
+
+
+def _missing(level: Level) -> str:
+    """Returns what this machine lacks for a level, as far as one can say without trying."""
+    if syscalls.architecture() is None:
+        return f"needs Linux on x86-64 or aarch64, this is {platform.system()} on {platform.machine()}"
+    if level.landlock and not lowlevel.landlock_version():
+        return "needs landlock in the kernel (Linux 5.13 or newer, CONFIG_SECURITY_LANDLOCK, permitted in containers)"
+    if level.namespaces:
+        return namespaces.missing()
+    return ""

@@ -1,0 +1,142 @@
+"""What runs in a candidate's process: loads the program and answers calls.
+
+All of it is at the candidate's mercy, and nothing it says is believed but that the candidate failed.
+"""
+
+import os
+import struct
+import sys
+import types
+from collections.abc import Mapping
+from typing import Any, NoReturn
+
+from funsearch.sandbox import codec
+
+CALLS = 3
+"""The file descriptor of the calls."""
+LENGTH = struct.Struct("<I")
+SET_UP, VALUE, FAILED = b"S", b"V", b"F"
+"""First byte of what a child says: ready to load, a value, or `STATUS:detail`."""
+FILE = "<candidate>"
+READ_BYTES = 4096
+DETAIL_BYTES = 2000
+FRAMES_SHOWN = 3
+
+
+class _Failure(Exception):
+    """Raised for a failure that has a status of its own."""
+
+    def __init__(self, status: str, detail: str) -> None:
+        super().__init__(detail)
+        self.status = status
+
+
+def say(fd: int, kind: bytes, payload: bytes = b"") -> None:
+    """Writes one frame."""
+    data = LENGTH.pack(len(kind) + len(payload)) + kind + payload
+    written = os.write(fd, data)
+    while written < len(data):
+        written += os.write(fd, memoryview(data)[written:])
+
+
+def serve(source: str, reserve: list[Any]) -> NoReturn:
+    """Loads a candidate and answers calls until the other side closes.
+
+    `reserve` holds the only reference to some memory; it is let go to tell that there is no other.
+    """
+    say(CALLS, SET_UP)
+    try:
+        names = _load(source)
+        say(CALLS, VALUE)
+        while request := _next_request():
+            say(CALLS, VALUE, _answer(names, request))
+    except BaseException as error:  # whatever a candidate raises is its own failure
+        reserve.clear()
+        _report(error, source)
+    finally:
+        _flush()
+        os._exit(0)
+
+
+def _load(source: str) -> Mapping[str, Any]:
+    """Returns the names in the candidate's module, executed."""
+    try:
+        code = compile(source, FILE, "exec", dont_inherit=True)
+    except (SyntaxError, ValueError, MemoryError, RecursionError, OverflowError) as error:
+        raise _Failure("COMPILE_ERROR", f"{type(error).__name__}: {error}") from None
+    module = types.ModuleType("candidate")
+    sys.modules["candidate"] = module  # dataclasses look their module up there
+    exec(code, module.__dict__)
+    return module.__dict__
+
+
+def _next_request() -> bytes | bytearray:
+    """Returns what came, or nothing when nothing more will."""
+    data: bytes | bytearray = os.read(CALLS, READ_BYTES)
+    if not data:
+        return b""
+    end = LENGTH.size + LENGTH.unpack_from(data)[0]
+    if len(data) < end:
+        data = bytearray(data)
+        while len(data) < end:
+            part = os.read(CALLS, end - len(data))
+            if not part:
+                return b""
+            data += part
+    return data[LENGTH.size :]
+
+
+def _answer(names: Mapping[str, Any], request: bytes | bytearray) -> bytes:
+    name, *args = codec.decode(request)
+    try:
+        function = names[name]
+    except KeyError:
+        raise _Failure("RUNTIME_ERROR", f"the program has no function {name}") from None
+    value = function(*args)
+    try:
+        return codec.encode(value)
+    except codec.CodecError as error:
+        raise _Failure("PROTOCOL", f"{name} returned {error}") from None
+
+
+def _report(error: BaseException, source: str) -> None:
+    try:
+        words = _describe(error, source)
+    except BaseException:  # its class, too, is the candidate's
+        words = "RUNTIME_ERROR:an exception that cannot be shown"
+    try:
+        say(CALLS, FAILED, words.encode("utf-8", "replace")[:DETAIL_BYTES])
+    except BaseException:  # the other side is gone, or the memory; the exit is seen all the same
+        os._exit(1)
+
+
+def _describe(error: BaseException, source: str) -> str:
+    """Returns `STATUS:detail` for what came out of a candidate."""
+    if isinstance(error, _Failure):
+        return f"{error.status}:{error}"
+    if isinstance(error, MemoryError):
+        return "MEMORY:MemoryError" + _where(error, source)
+    if isinstance(error, SystemExit):
+        return f"EARLY_EXIT:SystemExit({error.code!r:.100})" + _where(error, source)
+    return f"RUNTIME_ERROR:{type(error).__name__}: {error!s:.1000}" + _where(error, source)
+
+
+def _where(error: BaseException, source: str) -> str:
+    """Returns the last lines of the candidate's own that a traceback goes through."""
+    lines = source.splitlines()
+    places = []
+    trace = error.__traceback__
+    while trace is not None:
+        code = trace.tb_frame.f_code
+        if code.co_filename == FILE and 0 < trace.tb_lineno <= len(lines):
+            places.append(f"line {trace.tb_lineno}, in {code.co_name}: {lines[trace.tb_lineno - 1].strip():.100}")
+        trace = trace.tb_next
+    return f" ({'; '.join(places[-FRAMES_SHOWN:])})" if places else ""
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.__stdout__, sys.stderr):
+        try:
+            stream.flush()  # type: ignore[union-attr]
+        except BaseException:  # it may be anything by now
+            continue

@@ -1,0 +1,175 @@
+"""The worker's process as the engine sees it: started, given jobs, asked for reports, ended.
+
+Knows nothing about what candidates are called or what they answer.
+"""
+
+import json
+import os
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import weakref
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from funsearch.errors import SandboxError
+from funsearch.sandbox import codec, namespaces, preload
+from funsearch.sandbox.worker import END, KILL, LENGTH, READ_BYTES, READY, Job, Report, Settings
+
+UNPRIVILEGED_UID = 64999
+START_SECONDS = 60.0
+REPORT_SECONDS = 10.0
+"""How long the worker may take for anything, once its child should be dead."""
+CLOSE_SECONDS = 2.0
+"""How long it may take to notice that it is not needed any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """A level of confinement, by its parts."""
+
+    name: str
+    confined: bool = True
+    landlock: bool = True
+    namespaces: bool = False
+
+
+class WorkerLost(Exception):
+    """Raised when the worker died or does not answer."""
+
+
+class WorkerProcess:
+    """A running worker."""
+
+    def __init__(self, level: Level) -> None:
+        """Starts it.
+
+        Raises:
+            SandboxError: it does not start at this level.
+        """
+        self._control, theirs = socket.socketpair()
+        with theirs:
+            self._process = subprocess.Popen(
+                [*(namespaces.command() if level.namespaces else []), *_command()],
+                env=_environment(),
+                stdin=theirs.fileno(),
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                cwd="/",
+                start_new_session=True,  # so that Ctrl-C is the engine's alone
+            )
+        self.close = weakref.finalize(self, _end, self._process, self._control, os.getpid())
+        self._await_start(level)
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def hand_out(self, job: Job, calls: socket.socket) -> None:
+        """Gives the worker a job, with the candidate's end of the calls.
+
+        Raises:
+            WorkerLost: it is dead.
+        """
+        data = codec.encode(tuple(job))
+        try:
+            frame = memoryview(LENGTH.pack(len(data)) + data)
+            sent = socket.send_fds(self._control, [frame], [calls.fileno()])
+            self._control.sendall(frame[sent:])
+        except OSError as error:
+            raise self._lost(error) from None
+
+    def report(self, *, kill: bool) -> Report:
+        """Ends the present job, at once or with time for last words, and returns how its child ended.
+
+        Raises:
+            WorkerLost: the worker does not say.
+        """
+        try:
+            self._control.sendall(KILL if kill else END)
+            frame = self._read(LENGTH.size)
+            (size,) = LENGTH.unpack_from(frame)
+            return Report(*codec.decode(self._read(LENGTH.size + size, frame)[LENGTH.size :]))
+        except (OSError, EOFError, codec.CodecError, TypeError, struct.error) as error:
+            raise self._lost(error) from None
+
+    def _lost(self, error: Exception) -> WorkerLost:
+        _kill(self._process)
+        self.close()
+        return WorkerLost(f"{type(error).__name__}: {error}")
+
+    def _await_start(self, level: Level) -> None:
+        stderr = self._process.stderr
+        assert stderr is not None
+        with stderr:
+            try:
+                self._control.settimeout(START_SECONDS)
+                self._control.sendall(json.dumps(asdict(_settings(level))).encode() + b"\n")
+                if self._read(len(READY)) == READY:
+                    self._control.settimeout(REPORT_SECONDS)
+                    return
+            except (OSError, EOFError):
+                pass
+            _kill(self._process)
+            said = stderr.read().decode("utf-8", "replace").strip().splitlines() or ["it says nothing"]
+        self.close()
+        raise SandboxError(f"The sandbox's worker does not start at level {level.name}: {said[-1]}")
+
+    def _read(self, count: int, data: bytes = b"") -> bytes:
+        """Returns `data` and what comes after it, `count` bytes or more: whatever the worker says at once."""
+        while len(data) < count:
+            part = self._control.recv(READ_BYTES)
+            if not part:
+                raise EOFError("the worker closed its socket")
+            data += part
+        return data
+
+
+def _settings(level: Level) -> Settings:
+    return Settings(
+        path=[os.path.abspath(entry) for entry in sys.path if entry],
+        preload=preload.PRELOADED,
+        import_path=preload.library_folders(),
+        confined=level.confined,
+        landlock=level.landlock,
+        listable=preload.library_folders(),
+        readable=preload.readable_paths() if level.landlock else [],
+        uid=UNPRIVILEGED_UID,
+    )
+
+
+def _command() -> list[str]:
+    launcher = str(Path(__file__).with_name("launch.py"))
+    # Not -I: it would ignore PYTHONHASHSEED, and honest scores would differ from worker to worker.
+    return [sys.executable, "-s", "-P", "-B", launcher]
+
+
+def _environment() -> dict[str, str]:
+    """Returns the little that the worker needs: no secrets, and nothing that makes scores differ."""
+    environment = {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "PYTHONHASHSEED": "0"}
+    environment |= {f"{name}_NUM_THREADS": "1" for name in ("OPENBLAS", "OMP", "MKL")}
+    if "LD_LIBRARY_PATH" in os.environ:  # the interpreter itself may need it
+        environment["LD_LIBRARY_PATH"] = os.environ["LD_LIBRARY_PATH"]
+    return environment
+
+
+def _end(process: "subprocess.Popen[bytes]", control: socket.socket, owner: int) -> None:
+    """Ends a worker by closing its socket, and sees to it that it is gone."""
+    control.close()
+    if os.getpid() != owner:
+        return  # a fork of the engine: the worker is not its child
+    try:
+        process.wait(CLOSE_SECONDS)
+    except subprocess.TimeoutExpired:
+        _kill(process)
+        process.wait()
+
+
+def _kill(process: "subprocess.Popen[bytes]") -> None:
+    """Kills it with all of its session, as bubblewrap has a process before the worker."""
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):
+        process.kill()

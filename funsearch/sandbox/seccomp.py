@@ -1,0 +1,84 @@
+"""Allow-lists of syscalls as BPF programs, for seccomp.
+
+Built from tables alone, so any architecture's can be built, and examined, on any machine.
+"""
+
+import errno
+import struct
+from collections.abc import Sequence
+
+from funsearch.sandbox import syscalls
+from funsearch.sandbox.syscalls import Architecture
+
+LOAD, JUMP_EQUAL, JUMP_GREATER_EQUAL, RETURN = 0x20, 0x15, 0x35, 0x06
+KILL, ALLOW, ERRNO = 0x80000000, 0x7FFF0000, 0x00050000
+NUMBER_OFFSET, ARCH_OFFSET, ARGUMENTS_OFFSET = 0, 4, 16
+"""Where `struct seccomp_data` keeps what; each argument takes eight bytes, the low word first."""
+X32_BIT = 0x40000000
+
+_FCNTL_COMMANDS = (0, 1, 2, 3, 1030)
+"""Duplicating, reading and setting close-on-exec, reading flags. Not F_SETOWN and F_SETSIG, which send signals."""
+_IOCTL_REQUESTS = (0x5401, 0x5450, 0x5451)
+"""Is it a terminal, and close-on-exec: what Python asks of a file descriptor."""
+
+
+def worker_filter(arch: Architecture, *, files: bool) -> bytes:
+    """Returns the program that the worker, and so every child, runs under. `files` permits opening files.
+
+    What is not listed fails with EPERM, and what no honest program calls kills.
+    """
+    lines = [_line(LOAD, ARCH_OFFSET), _line(JUMP_EQUAL, arch.audit, 1, 0), _line(RETURN, KILL)]
+    lines += [_line(LOAD, NUMBER_OFFSET), _line(JUMP_GREATER_EQUAL, X32_BIT, 0, 1), _line(RETURN, KILL)]
+    for name in [*syscalls.CANDIDATE, *(syscalls.FILES if files else ()), *syscalls.WORKER]:
+        lines += _answer(arch, name, ALLOW)
+    for name in syscalls.ATTACKS:
+        lines += _answer(arch, name, KILL)
+    lines += _answer(arch, "clone3", ERRNO | errno.ENOSYS)  # glibc then tries clone, which is judged by its flags' list
+    lines += _one_of(arch, "fcntl", 1, _FCNTL_COMMANDS, errno.EPERM)
+    lines += _one_of(arch, "ioctl", 1, _IOCTL_REQUESTS, errno.ENOTTY)
+    return b"".join([*lines, _line(RETURN, ERRNO | errno.EPERM)])
+
+
+def candidate_filter(arch: Architecture) -> bytes:
+    """Returns the program that a child puts on besides: it takes back what only the worker needs.
+
+    Short, because the kernel compiles it anew for every child. The worker's program has judged the architecture.
+    """
+    lines = [_line(LOAD, NUMBER_OFFSET)]
+    for name in syscalls.WORKER:
+        if name != "prlimit64":
+            lines += _answer(arch, name, ERRNO | errno.EPERM)
+    return b"".join([*lines, *_own_limits_only(arch), _line(RETURN, ALLOW)])
+
+
+def _line(code: int, value: int, if_true: int = 0, if_false: int = 0) -> bytes:
+    return struct.pack("=HBBI", code, if_true, if_false, value)
+
+
+def _answer(arch: Architecture, name: str, action: int) -> list[bytes]:
+    number = arch.number(name)
+    return [] if number is None else [_line(JUMP_EQUAL, number, 0, 1), _line(RETURN, action)]
+
+
+def _only_for(arch: Architecture, name: str, lines: list[bytes]) -> list[bytes]:
+    """Returns lines that end in a verdict, for one syscall alone."""
+    number = arch.number(name)
+    assert number is not None
+    return [_line(JUMP_EQUAL, number, 0, len(lines)), *lines]
+
+
+def _one_of(arch: Architecture, name: str, argument: int, values: Sequence[int], error: int) -> list[bytes]:
+    """Permits a syscall whose argument (a 32-bit one) is among the values."""
+    lines = [_line(LOAD, ARGUMENTS_OFFSET + 8 * argument)]
+    lines += [_line(JUMP_EQUAL, value, len(values) - index, 0) for index, value in enumerate(values)]
+    return _only_for(arch, name, [*lines, _line(RETURN, ERRNO | error), _line(RETURN, ALLOW)])
+
+
+def _own_limits_only(arch: Architecture) -> list[bytes]:
+    """Permits asking for the own limits (`prlimit64` with pid 0 and no new limit), which glibc does."""
+    words = [ARGUMENTS_OFFSET, ARGUMENTS_OFFSET + 16, ARGUMENTS_OFFSET + 20]
+    """The pid, and both halves of the new limit's address."""
+    lines = []
+    for index, word in enumerate(words):
+        lines += [_line(LOAD, word), _line(JUMP_EQUAL, 0, 0, 2 * (len(words) - index) - 1)]
+    return _only_for(arch, "prlimit64", [*lines, _line(RETURN, ALLOW), _line(RETURN, ERRNO | errno.EPERM)])
