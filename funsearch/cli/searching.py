@@ -24,7 +24,8 @@ def go(
 ) -> None:
     """Runs the search on Ray with a live view on standard error; prints the result and exits with its status."""
     _prepare_model(settings)
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM):  # a shell may have had the first one ignored
+        signal.signal(number, _interrupt)
     screen = console(stderr=True)
     screen.print(f"Run {run.name}: {run.problem}, sandbox {run.sandbox}, samplers {', '.join(settings.samplers)}")
     if run.sandbox == "none":

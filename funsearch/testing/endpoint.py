@@ -7,6 +7,7 @@ import json
 import threading
 from collections import deque
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 
@@ -103,8 +104,17 @@ class FakeEndpoint:
             def do_GET(self) -> None:
                 self._answer({})
 
+            def handle(self) -> None:
+                with suppress(ConnectionError):  # the client may go at any time
+                    super().handle()
+
             def do_POST(self) -> None:
-                request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                data = self.rfile.read(int(self.headers["Content-Length"]))
+                try:
+                    request = json.loads(data)
+                except ValueError:  # cut off: the client has gone
+                    self.close_connection = True
+                    return
                 endpoint.requests.append(self.path)
                 endpoint.keys.append(self.headers.get("Authorization"))
                 self._answer(request)
