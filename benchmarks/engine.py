@@ -29,7 +29,7 @@ COMPONENTS = {
     "ray::SearchActor": "driver (database, storage)",
     "ray::SamplerActor": "sampler (HTTP client)",
     "ray::EvaluatorActor": "evaluator (trusted side)",
-    "worker.py": "sandbox",
+    "launch.py": "sandbox",
     "raylet": "Ray",
     "gcs_server": "Ray",
     "dashboard": "Ray",
@@ -54,20 +54,38 @@ def serve(port: "multiprocessing.sharedctypes.Synchronized[int]") -> None:  # ty
     time.sleep(1e6)
 
 
-def cpu_seconds() -> Counter[str]:
-    """Returns processor seconds by component, of processes that are gone as well as far as their parents know."""
-    used: Counter[str] = Counter()
-    me = psutil.Process()
-    for process in psutil.process_iter(["cmdline", "name"]):
-        line = " ".join(process.info["cmdline"] or []) or process.info["name"]
-        component = next((what for part, what in COMPONENTS.items() if part in line), None)
-        component = "command line" if process.pid == me.pid else component
-        if component:
-            times = process.cpu_times()
-            used[component] += times.user + times.system
-            # Forked candidates are counted by the worker that reaped them.
-            used[component] += times.children_user + times.children_system if component == "sandbox" else 0.0
-    return used
+class Meter:
+    """Processor seconds by component, of this program's processes, also of those that are gone since."""
+
+    def __init__(self) -> None:
+        self._first: dict[int, float] = {}
+        self._last: dict[int, tuple[str, float]] = {}
+
+    def look(self) -> None:
+        """Reads all processes' clocks."""
+        me = psutil.Process()
+        for process in psutil.process_iter(["cmdline", "name"]):
+            line = " ".join(process.info["cmdline"] or []) or process.info["name"]
+            component = next((what for part, what in COMPONENTS.items() if part in line), None)
+            component = "command line" if process.pid == me.pid else component
+            if component is None:
+                continue
+            try:
+                times = process.cpu_times()
+            except psutil.NoSuchProcess:
+                continue
+            seconds = times.user + times.system
+            if component == "sandbox":  # forked candidates are counted by the worker that reaped them
+                seconds += times.children_user + times.children_system
+            self._first.setdefault(process.pid, seconds)
+            self._last[process.pid] = component, seconds
+
+    def used(self) -> Counter[str]:
+        """Returns the seconds between the first and the last look at each process."""
+        used: Counter[str] = Counter()
+        for pid, (component, seconds) in self._last.items():
+            used[component] += seconds - self._first[pid]
+        return used
 
 
 def main() -> None:
@@ -89,14 +107,14 @@ def main() -> None:
     sandbox = open_sandbox()
     sandbox.close()
     seen: list[tuple[float, int]] = []
-    marks: dict[str, Counter[str]] = {}
+    meter = Meter()
 
     def watch(progress: Progress | None) -> None:
         if progress is None or not progress.samples:
             return
-        seen.append((time.monotonic(), progress.samples))
-        marks.setdefault("start", cpu_seconds())
-        marks["end"] = cpu_seconds()
+        if not seen or progress.samples > seen[-1][1]:
+            seen.append((time.monotonic(), progress.samples))
+        meter.look()
 
     with tempfile.TemporaryDirectory() as folder:
         url = f"sqlite:///{Path(folder) / 'engine.db'}"
@@ -106,10 +124,10 @@ def main() -> None:
         start_ray(None)
         launch(Launch(run, problem.source, settings, url, False), Budget(samples=candidates), watch)
     server.terminate()
-    report(seen, marks)
+    report(seen[:-1], meter.used())  # the last look is after the end
 
 
-def report(seen: list[tuple[float, int]], marks: dict[str, Counter[str]]) -> None:
+def report(seen: list[tuple[float, int]], cost: Counter[str]) -> None:
     """Prints rates and costs."""
 
     def rate(points: list[tuple[float, int]]) -> float:
@@ -120,8 +138,9 @@ def report(seen: list[tuple[float, int]], marks: dict[str, Counter[str]]) -> Non
     late = [point for point in seen if point[1] >= last - 1000] if last > 3000 else early
     late = late if len(late) > 1 else seen[-2:]
     print(f"candidates/s, all: {rate(seen):.0f}; first thousand: {rate(early):.0f}; last thousand: {rate(late):.0f}")
+    tenths = [seen[len(seen) * k // 10 : len(seen) * (k + 1) // 10] for k in range(10)]
+    print(f"by tenths: {', '.join(f'{rate(points):.0f}' for points in tenths if len(points) > 1)}")
     print(f"last against first: {rate(late) / rate(early):.2f}")
-    cost = marks["end"] - marks["start"]
     for component, seconds in cost.most_common():
         print(f"  {component:<28} {1000 * seconds / (last - first):6.2f} CPU ms a candidate")
     print(f"  {'all':<28} {1000 * sum(cost.values()) / (last - first):6.2f} CPU ms a candidate")

@@ -13,6 +13,9 @@ import types
 
 def main() -> None:
     """Reads the settings and becomes the worker."""
+    # What modules want done after a fork is for the sake of threads, which there are none of here. It would cost each
+    # child more than the rest of its start, and seed `random` by chance.
+    os.register_at_fork = lambda **hooks: None
     control = socket.socket(fileno=0)
     line = bytearray()
     while not line.endswith(b"\n"):

@@ -250,9 +250,6 @@ class Watch:
 
 def _load(settings: Settings) -> None:
     """Imports what candidates may, then forgets where everything else is."""
-    # What modules have done after a fork costs each child more than the rest of its start, is for the sake of threads,
-    # which there are none of, and would seed `random` by chance.
-    os.register_at_fork = lambda **hooks: None
     sys.path[:] = settings.path
     for name in settings.preload:
         importlib.import_module(name)

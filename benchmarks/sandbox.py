@@ -1,0 +1,175 @@
+"""What it costs to run a candidate confined, beside what it costs not to be.
+
+    python -m benchmarks.sandbox [--level L2] [--soak 100000]
+
+One evaluation is: start a candidate that uses numpy, call it once, end it. Beside it, turn by turn, the same candidate
+runs in a bare `os.fork` of a process as warm as the sandbox's worker, in a process by `multiprocessing` (spawn), and in
+`python -c`. Then: further calls, starting a worker, how late a time-out is noticed, and whether a hundred thousand
+evaluations leave anything behind.
+"""
+
+import argparse
+import importlib
+import multiprocessing
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from funsearch.core.ports import CandidateFailure
+from funsearch.core.records import Limits
+from funsearch.sandbox import available_levels
+from funsearch.sandbox.engine import ForkSandbox
+from funsearch.sandbox.levels import LEVELS
+from funsearch.sandbox.preload import PRELOADED
+
+SOURCE = "import numpy as np\ndef f(x):\n    return float(np.sqrt(x))\n"
+SPIN = "def f():\n    while True: pass\n"
+LIMITS = Limits(seconds=1.0, memory_mb=256)
+ROUNDS, SLOW_ROUNDS, CALLS, TIMEOUTS, SOAK_STEP = 400, 5, 20_000, 5, 5000
+
+
+def bare_fork() -> None:
+    """One evaluation in a child that nothing confines and nobody watches."""
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.write(writing, repr(in_process()).encode())
+        finally:
+            os._exit(0)
+    os.close(writing)
+    os.read(reading, 100)
+    os.close(reading)
+    os.waitpid(pid, 0)
+
+
+def in_process() -> float:
+    """One evaluation without any process."""
+    names: dict[str, Callable[[float], float]] = {}
+    exec(compile(SOURCE, "<candidate>", "exec"), names)
+    return names["f"](2.0)
+
+
+def spawn() -> None:
+    """One evaluation in a process by multiprocessing."""
+    process = multiprocessing.get_context("spawn").Process(target=in_process)
+    process.start()
+    process.join()
+
+
+def fresh_python() -> None:
+    """One evaluation in a new interpreter."""
+    subprocess.run([sys.executable, "-c", SOURCE + "print(f(2.0))"], check=True, stdout=subprocess.DEVNULL)
+
+
+def confined(sandbox: ForkSandbox) -> None:
+    """One evaluation in the sandbox."""
+    with sandbox.start(SOURCE, LIMITS) as candidate:
+        candidate.call("f", (2.0,))
+
+
+def measure(actions: dict[str, Callable[[], None]], rounds: int) -> dict[str, list[float]]:
+    """Returns milliseconds of each action, sorted; the actions take turns, so that noise hits all alike."""
+    taken: dict[str, list[float]] = {name: [] for name in actions}
+    for _ in range(rounds):
+        for name, action in actions.items():
+            started = time.perf_counter()
+            action()
+            taken[name].append(1000 * (time.perf_counter() - started))
+    return {name: sorted(values) for name, values in taken.items()}
+
+
+def evaluations(sandbox: ForkSandbox) -> None:
+    """Prints what one evaluation takes."""
+    taken = measure({"sandbox": lambda: confined(sandbox), "bare os.fork": bare_fork}, ROUNDS)
+    taken |= measure({"multiprocessing spawn": spawn, "python -c": fresh_python}, SLOW_ROUNDS)
+    fork = statistics.median(taken["bare os.fork"])
+    print(f"{'one evaluation':<24} {'median ms':>10} {'p95 ms':>8} {'against fork':>13}")
+    for name, values in taken.items():
+        median, late = statistics.median(values), values[int(0.95 * len(values))]
+        print(f"{name:<24} {median:>10.2f} {late:>8.2f} {median / fork:>12.2f}x")
+
+
+def calls(sandbox: ForkSandbox) -> None:
+    """Prints what a further call takes."""
+    with sandbox.start(SOURCE, Limits(seconds=60.0)) as candidate:
+        candidate.call("f", (2.0,))
+        started = time.perf_counter()
+        for _ in range(CALLS):
+            candidate.call("f", (2.0,))
+        print(f"one further call: {1e6 * (time.perf_counter() - started) / CALLS:.1f} microseconds")
+
+
+def starts(level: str) -> None:
+    """Prints how long a worker takes to start."""
+    taken = []
+    for _ in range(SLOW_ROUNDS):
+        started = time.perf_counter()
+        ForkSandbox(LEVELS[level]).close()
+        taken.append(time.perf_counter() - started)
+    print(f"starting and ending a worker: {statistics.median(taken):.2f} s")
+
+
+def timeouts(sandbox: ForkSandbox) -> None:
+    """Prints how late a time-out is noticed and its process gone."""
+    late = []
+    for _ in range(TIMEOUTS):
+        candidate = sandbox.start(SPIN, LIMITS)
+        candidate.begin_input()
+        started = time.perf_counter()
+        try:
+            candidate.call("f", ())
+        except CandidateFailure:
+            late.append(time.perf_counter() - started - LIMITS.seconds)
+    print(f"time-out noticed late by: {1000 * max(late):.1f} ms at most")
+
+
+def soak(sandbox: ForkSandbox, count: int) -> None:
+    """Prints memory and open files of both sides as evaluations go by."""
+    worker = sandbox.worker_pid
+    print(f"{'evaluations':>12} {'engine MB':>10} {'worker MB':>10} {'open files':>11} {'per s':>7}")
+    done, started = 0, time.perf_counter()
+    while True:
+        files = len(os.listdir("/proc/self/fd"))
+        rate = done / (time.perf_counter() - started)
+        print(f"{done:>12} {resident('self'):>10.1f} {resident(str(worker)):>10.1f} {files:>11} {rate:>7.0f}")
+        if done >= count:
+            return
+        for _ in range(min(SOAK_STEP, count - done)):
+            confined(sandbox)
+            done += 1
+
+
+def resident(pid: str) -> float:
+    """Returns the resident memory of a process, MB."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE") / 1e6
+
+
+def main() -> None:
+    """Prints all of it for one level."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--level", choices=[*LEVELS], help="the best that this machine gives, if not said")
+    parser.add_argument("--soak", type=int, default=0, metavar="N", help="also run N evaluations and look for leaks")
+    options = parser.parse_args()
+    level = options.level or next((name for name, reason in available_levels().items() if not reason), None)
+    if level is None:
+        parser.exit(1, "no level of the sandbox can be had here; see `funsearch doctor`\n")
+    for name in PRELOADED:  # the bare fork's process is as warm as the worker
+        importlib.import_module(name)
+    sandbox = ForkSandbox(LEVELS[level])
+    print(f"level {level}")
+    evaluations(sandbox)
+    calls(sandbox)
+    starts(level)
+    timeouts(sandbox)
+    if options.soak:
+        soak(sandbox, options.soak)
+    sandbox.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,62 @@
+"""The built-in model on real vLLM: prompts of a real problem, samples that a real evaluator takes; and no models."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from funsearch.core.evaluator import Evaluator
+from funsearch.core.ports import Sampler
+from funsearch.core.records import Prompt, Status
+from funsearch.errors import SamplerError
+from funsearch.loading import Problem, load_problem
+from funsearch.runtime.make import make_sampler
+from funsearch.runtime.settings import Settings
+from funsearch.samplers.model_folder import check_model
+from funsearch.sandbox import open_sandbox
+
+PROMPTS = 6
+
+
+@pytest.fixture(scope="module")
+def problem() -> Problem:
+    return load_problem("cap_set", inputs=["n=3"])
+
+
+@pytest.fixture(scope="module")
+def sampler() -> Iterator[Sampler]:
+    made = make_sampler(Settings())
+    yield made
+    made.close()
+
+
+@pytest.mark.model
+def test_many_prompts_at_once_give_whole_and_useful_samples(sampler: Sampler, problem: Problem) -> None:
+    text = problem.specification.prompt([problem.specification.first])
+    prompts = [Prompt(k, island=0, generation=0, text=text, version=1, parents=(0,), after=0) for k in range(PROMPTS)]
+    with ThreadPoolExecutor(PROMPTS) as pool:
+        answers = list(pool.map(sampler.sample, prompts))
+    samples = [sample for answer in answers for sample in answer]
+    assert [[sample.index for sample in answer] for answer in answers] == [[0, 1, 2, 3]] * PROMPTS
+    assert all(sample.prompt is prompt for prompt, answer in zip(prompts, answers, strict=True) for sample in answer)
+    assert len({sample.model for sample in samples}) == 1
+    assert all(0 < sample.tokens <= 128 and sample.prompt_tokens > 50 for sample in samples)
+    assert {sample.finish_reason for sample in samples} <= {"stop", "length"}
+    assert len({sample.text for sample in samples}) > PROMPTS, "it repeats itself"
+
+    sandbox = open_sandbox()
+    try:
+        evaluator = Evaluator(problem.specification, problem.evaluator, sandbox, inputs=problem.inputs)
+        statuses = [evaluator.evaluate(sample).status for sample in samples]
+    finally:
+        sandbox.close()
+    assert statuses.count(Status.OK) >= len(samples) // 4, statuses
+
+
+@pytest.mark.parametrize("files", [[], ["config.json"], ["model.safetensors"]])
+def test_folder_that_holds_no_model_is_refused_by_name(files: list[str], tmp_path: Path) -> None:
+    for name in files:
+        (tmp_path / name).write_text("{}")
+    with pytest.raises(SamplerError, match=str(tmp_path)):
+        check_model(str(tmp_path))
