@@ -2,7 +2,7 @@
 
 import importlib
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from funsearch._version import __version__
 from funsearch.core.ports import CandidateFailure
@@ -18,13 +18,25 @@ _LATER = {"Search": "funsearch.runtime.search", "load_problem": "funsearch.loadi
 """What is imported when it is first asked for, because it loads more than Python and numpy."""
 
 
-def evolve(function: _F) -> _F:
+@overload
+def evolve(function: _F) -> _F: ...
+@overload
+def evolve() -> Callable[[_F], _F]: ...
+def evolve(function: Any = None) -> Any:
     """Marks the function of a specification that the model rewrites."""
-    return function
+    return _unchanged if function is None else function
 
 
-def run(function: _F) -> _F:
+@overload
+def run(function: _F) -> _F: ...
+@overload
+def run() -> Callable[[_F], _F]: ...
+def run(function: Any = None) -> Any:
     """Marks the `evaluate` of a specification in the reference's one-file format."""
+    return _unchanged if function is None else function
+
+
+def _unchanged(function: _F) -> _F:
     return function
 
 

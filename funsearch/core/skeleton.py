@@ -109,9 +109,7 @@ def marked_functions(
                 )
             found[mark].append(node)
     if not found["evolve"]:
-        raise ProblemError(
-            f"No @funsearch.evolve in {filename}: decorate the function to evolve. See `funsearch init`."
-        )
+        raise ProblemError(f"No @funsearch.evolve in {filename}: decorate the function to evolve.")
     for mark, functions in found.items():
         if len(functions) > 1:
             names = " and ".join(f"{node.name} (line {node.lineno})" for node in functions)

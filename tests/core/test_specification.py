@@ -163,7 +163,7 @@ def test_specifications_travel_between_processes() -> None:
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        ("", "No @funsearch.evolve in my.py: decorate the function to evolve. See `funsearch init`."),
+        ("", "No @funsearch.evolve in my.py: decorate the function to evolve."),
         ("def f():\n    return 1\n", "No @funsearch.evolve in my.py"),
         ("import other\n\n@other.evolve\ndef f():\n    return 1\n", "No @funsearch.evolve"),
         ("x = 1\ndef f(:\n", r"^my.py:2: invalid syntax"),
