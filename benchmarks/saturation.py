@@ -80,7 +80,7 @@ def main() -> None:
     sandbox = open_sandbox()
     sandbox.close()
     start_ray(None)
-    workers = RayWorkers(problem.source, settings, None, sandbox.level)
+    workers = RayWorkers(problem.source, settings, problem.evaluator.limits, sandbox.level)
     ray.get(workers.sampler_actor.start.remote())
     with tempfile.TemporaryDirectory() as folder:
         storage = open_storage(f"sqlite:///{Path(folder) / 'saturation.db'}")

@@ -13,6 +13,7 @@ VERBS = {
     "run": "funsearch.cli.run",
     "resume": "funsearch.cli.resume",
     "replay": "funsearch.cli.replay",
+    "verify": "funsearch.cli.verify",
     "list": "funsearch.cli.list",
     "best": "funsearch.cli.best",
     "show": "funsearch.cli.show",

@@ -62,6 +62,11 @@ class Scorer:
         on = self._declared("heldout", self.problem.heldout)
         return [replace(entry, heldout=dict(self._verdict(entry.function, on).scores)) for entry in entries]
 
+    def again(self, function: Function, *, heldout: bool = False) -> Verdict:
+        """Returns the verdict of a worker that no candidate has been near, on the run's or the held-out inputs."""
+        self._sandbox.refresh()
+        return self._verdict(function, self.problem.heldout if heldout else self.problem.inputs)
+
     def close(self) -> None:
         """Ends the sandbox."""
         self._sandbox.close()

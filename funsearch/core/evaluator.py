@@ -7,7 +7,7 @@ import math
 import numbers
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Any, Literal
 
@@ -117,6 +117,31 @@ class Evaluator:
         kept = scores if self._problem.partial == "keep" else {}
         return Verdict(failure.status, kept, None, failure.detail, output, seconds)
 
+    def judge(self, function: Function, best: float | None) -> Verdict:
+        """Returns the verdict on a function; one that would be better than the best must be earned twice.
+
+        Raises:
+            SandboxError: candidates cannot be run at all.
+        """
+        verdict = self.score(function)
+        if verdict.score is None or (best is not None and verdict.score <= best):
+            return verdict
+        return self.confirm(function, verdict)
+
+    def confirm(self, function: Function, verdict: Verdict) -> Verdict:
+        """Returns the verdict if a fresh worker comes to it again, else one that sets the program aside as unstable.
+
+        Raises:
+            SandboxError: candidates cannot be run at all.
+        """
+        self._sandbox.refresh()
+        again = self.score(function)
+        if (again.status, again.scores) == (verdict.status, verdict.scores):
+            return verdict
+        second = f"{again.score:g}" if again.score is not None else f"{again.status} ({again.error})"
+        detail = f"unstable: {verdict.score:g} at first, {second} in a fresh worker"
+        return replace(verdict, status=Status.BAD_SCORE, scores={}, score=None, error=detail)
+
     def close(self) -> None:
         """Ends the sandbox."""
         self._sandbox.close()
@@ -149,7 +174,8 @@ class Evaluator:
             raise CandidateFailure(Status.INVALID_SOLUTION, str(error)) from error
         # The problem's own code met something it was not written for; a candidate may have provoked it.
         except Exception as error:
-            detail = f"the evaluator raised {type(error).__name__}: {error}{self._where(error.__traceback__)}"
+            name = type(self._problem).__name__
+            detail = f"the evaluator {name} raised {type(error).__name__}: {error}{self._where(error.__traceback__)}"
             raise CandidateFailure(Status.RUNTIME_ERROR, detail) from error
 
     def _where(self, trace: TracebackType | None) -> str:

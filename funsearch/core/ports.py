@@ -80,6 +80,16 @@ class CandidateProcess(Protocol):
             TypeError: an argument is of a type that does not cross the boundary (the evaluator's fault).
         """
 
+    def call_many(self, function: str, calls: Sequence[Sequence[Any]]) -> list[Any]:
+        """Returns what `function(*args)` returns for the arguments of each call, in their order.
+
+        Costs little more than one `call`.
+
+        Raises:
+            CandidateFailure: as `call`, for the first that fails.
+            TypeError: an argument is of a type that does not cross the boundary.
+        """
+
     def close(self) -> ProcessReport:
         """Ends the process and whatever it started, and reports. Calling it again returns the same report."""
 
@@ -104,6 +114,13 @@ class Sandbox(Protocol):
         Raises:
             CandidateFailure: the source does not compile or fails while it is executed.
             SandboxError: the worker is gone and could not be started again.
+        """
+
+    def refresh(self) -> None:
+        """Has the next candidate run in a child of a new worker, which no other candidate has been near.
+
+        Raises:
+            SandboxError: it cannot be started.
         """
 
     def close(self) -> None:

@@ -5,7 +5,7 @@ Knows nothing about how a candidate is confined or how its function came to be.
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Literal
 
 from funsearch.core.ports import CandidateProcess
@@ -16,24 +16,41 @@ class InvalidSolution(Exception):
     """Raised by a problem evaluator when what a candidate returned is no solution: INVALID_SOLUTION."""
 
 
+class CandidateFunction:
+    """One function of a confined program."""
+
+    def __init__(self, process: CandidateProcess, name: str) -> None:
+        self._process = process
+        self._name = name
+
+    def __call__(self, *args: Any) -> Any:
+        """Returns what it returns for the arguments."""
+        return self._process.call(self._name, args)
+
+    def map(self, *arguments: Iterable[Any]) -> list[Any]:
+        """Returns what it returns for the first of each of the arguments, the second of each, and so on.
+
+        As `list(map(f, *arguments))`, and much quicker than calling it as often. It sees all of them at once, so it is
+        not for calls that must not know of later ones.
+        """
+        return self._process.call_many(self._name, list(zip(*arguments, strict=True)))
+
+
 class Candidate:
     """A handle on a confined program: `candidate.f(*args)` calls its function `f` with plain data.
 
-    Values cross as None, bool, int, float, str, list, tuple, dict and numeric numpy arrays, both ways.
+    Values cross as None, bool, int, float, str, bytes, list, tuple, dict and numeric numpy arrays, both ways.
     """
 
     def __init__(self, process: CandidateProcess) -> None:
         self._process = process
 
-    def __getattr__(self, name: str) -> Callable[..., Any]:
-        """Returns a callable that runs function `name` of the candidate in its process."""
+    def __getattr__(self, name: str) -> CandidateFunction:
+        """Returns function `name` of the candidate, to be called in its process."""
         if name.startswith("_"):
             raise AttributeError(name)
-        call = self._process.call
-
-        def function(*args: Any) -> Any:
-            return call(name, args)
-
+        function = CandidateFunction(self._process, name)
+        setattr(self, name, function)
         return function
 
 

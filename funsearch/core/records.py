@@ -143,6 +143,12 @@ class Limits:
     """Address space beyond what the warm worker itself maps (FunSearch, Methods: 2 GB)."""
     output_bytes: int = 65536
     """Standard output and error together; more ends the candidate as OUTPUT_LIMIT."""
+    cpu_seconds: float | None = None
+    """Processor time over all inputs; None: a hundred times `seconds`, to end what runs on unseen."""
+    threads: int = 1
+    """Threads of numpy's libraries. More than 1 also permits a candidate to start some; memory is what bounds them."""
+    modules: tuple[str, ...] = ()
+    """Installed packages that candidates may import besides numpy and the standard library."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,10 @@ takes its evaluator down every time is given the verdict INFRA after three tries
 
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +19,7 @@ from ray.exceptions import RayError, RayTaskError
 from funsearch.core.evaluator import Evaluator, Verdict
 from funsearch.core.ports import Sampler
 from funsearch.core.records import Function, Limits, Prompt, Sample, Status
-from funsearch.errors import SamplerError, SamplerExhausted
+from funsearch.errors import ProblemError, SamplerError, SamplerExhausted
 from funsearch.loading import ProblemSource, load
 from funsearch.runtime.make import make_sampler
 from funsearch.runtime.settings import Settings
@@ -29,6 +31,10 @@ logger = logging.getLogger(__name__)
 MAX_TRIES = 3
 BATCH_SECONDS = 0.1
 """Tasks are sent together as long as they are expected to take no longer than this."""
+LOOK_SECONDS = 0.25
+"""How often the model's queue is looked at."""
+CONFIRMED = 2
+"""How often a program is evaluated at most: a new best one twice."""
 BATCHES_AHEAD = 2
 """Batches with an evaluator at once: one at work, one waiting, so that it never idles."""
 
@@ -63,11 +69,11 @@ class SamplerActor:
 class EvaluatorActor:
     """Holds one evaluator with its sandbox."""
 
-    def __init__(self, source: ProblemSource, limits: Limits | None, level: str) -> None:
+    def __init__(self, source: ProblemSource, limits: Limits, level: str) -> None:
         self._arguments = (source, limits, level)
         self._evaluator: Evaluator | None = None
 
-    def evaluate(self, functions: Sequence[Function]) -> list[Verdict]:
+    def evaluate(self, functions: Sequence[Function], best: float | None) -> list[Verdict]:
         if self._evaluator is None:
             source, limits, level = self._arguments
             problem = load(source)
@@ -75,7 +81,7 @@ class EvaluatorActor:
             self._evaluator = Evaluator(
                 problem.specification, problem.evaluator, sandbox, inputs=problem.inputs, limits=limits
             )
-        return [self._evaluator.score(function) for function in functions]
+        return [self._evaluator.judge(function, best) for function in functions]
 
 
 @dataclass(slots=True)
@@ -84,6 +90,8 @@ class _Slot:
 
     actor: Any
     batches: int = 0
+    since: float = 0.0
+    """When it began with the first of them, by the clock that never goes back."""
 
 
 @dataclass(slots=True)
@@ -122,9 +130,27 @@ class RayWorkers:
     """Drives one sampler actor and a number of evaluator actors."""
 
     def __init__(
-        self, source: ProblemSource, settings: Settings, limits: Limits | None, level: str, *, on_cluster: bool = False
+        self,
+        source: ProblemSource,
+        settings: Settings,
+        limits: Limits,
+        level: str,
+        *,
+        inputs: int = 1,
+        on_cluster: bool = False,
     ) -> None:
-        threads = settings.in_flight() + 2
+        """Starts the actors.
+
+        Args:
+            source: the problem, which each evaluator loads for itself.
+            settings: of the run.
+            limits: of a candidate.
+            level: of the sandbox.
+            inputs: how many the problem has.
+            on_cluster: whether Ray has more to do than this search.
+        """
+        self._source = source
+        threads = settings.most_in_flight() + 2
         gpus = 1 if on_cluster_gpu(settings) else 0
         self._sampler = (
             ray.remote(SamplerActor)
@@ -135,6 +161,11 @@ class RayWorkers:
         self._slots = [_Slot(make.remote(source, limits, level)) for _ in range(settings.evaluators)]
         self._pending: dict[Any, _Asked | _Batch | None] = {self._sampler.start.remote(): None}
         self._queue = _Queue()
+        self._best: float | None = None
+        self._look: Any = None
+        self._looked = 0.0
+        self._waiting: int | None = None
+        self._patience = settings.evaluator_seconds + CONFIRMED * inputs * limits.seconds
         self._seconds = BATCH_SECONDS
 
     @property
@@ -155,11 +186,16 @@ class RayWorkers:
         """Returns the handles of the evaluator actors."""
         return [slot.actor for slot in self._slots]
 
+    def waiting(self) -> int | None:
+        seen, self._waiting = self._waiting, None
+        return seen
+
     def ask(self, prompt: Prompt, at_most: int | None = None) -> None:
         self._ask(_Asked(prompt, at_most))
 
-    def evaluate(self, tasks: Sequence[Task]) -> None:
+    def evaluate(self, tasks: Sequence[Task], best: float | None) -> None:
         self._queue.fresh.extend(tasks)
+        self._best = best
         self._feed()
 
     def wait(self, seconds: float) -> list[Result]:
@@ -172,6 +208,8 @@ class RayWorkers:
         for ref in dict.fromkeys([*done, *more]):
             results += self._collect(ref, self._pending.pop(ref))
         self._feed()
+        self._look_at_queue()
+        self._notice_hanging()
         return results
 
     def abandon_prompts(self) -> None:
@@ -193,13 +231,40 @@ class RayWorkers:
             if slot.batches >= BATCHES_AHEAD:
                 return
             tasks, tries = self._queue.take(most)
+            if not slot.batches:
+                slot.since = time.monotonic()
             slot.batches += 1
-            ref = slot.actor.evaluate.remote([task.function for task in tasks])
+            ref = slot.actor.evaluate.remote([task.function for task in tasks], self._best)
             self._pending[ref] = _Batch(tasks, slot, tries)
+
+    def _look_at_queue(self) -> None:
+        """Keeps asking the sampler for the length of its queue, and never waits for the answer."""
+        if self._look is None:
+            if time.monotonic() - self._looked >= LOOK_SECONDS:
+                self._look, self._looked = self._sampler.stats.remote(), time.monotonic()
+            return
+        if ray.wait([self._look], timeout=0)[0]:
+            with suppress(RayError):  # a sampler that dies is noticed by what it was asked for
+                stats = ray.get(self._look)
+                self._waiting = None if stats is None else stats.waiting
+            self._look = None
+
+    def _notice_hanging(self) -> None:
+        """Raises when a problem's evaluator has long been back from its candidates, and does not come back itself."""
+        for work in self._pending.values():
+            if not isinstance(work, _Batch) or work.slot.batches == 0:
+                continue
+            taken = time.monotonic() - work.slot.since
+            if taken > len(work.tasks) * self._patience:
+                raise ProblemError(
+                    f"The evaluator of {self._source.name} has not come back for {taken:.0f} s: its own code hangs, as "
+                    "candidates are ended by their limits. If it needs so long, set evaluator_seconds higher."
+                )
 
     def _collect(self, ref: Any, work: _Asked | _Batch | None) -> list[Result]:
         if isinstance(work, _Batch):
             work.slot.batches -= 1
+            work.slot.since = time.monotonic()
         try:
             value = ray.get(ref)
         except RayTaskError as error:

@@ -64,7 +64,14 @@ class SearchActor:
         launch = self._launch
         problem = load(launch.source)
         limits = merged_limits(problem.evaluator.limits, launch.settings)
-        workers = RayWorkers(launch.source, launch.settings, limits, launch.run.sandbox, on_cluster=launch.on_cluster)
+        workers = RayWorkers(
+            launch.source,
+            launch.settings,
+            limits,
+            launch.run.sandbox,
+            inputs=len(problem.inputs),
+            on_cluster=launch.on_cluster,
+        )
         with (
             closing(open_storage(launch.database)) as storage,
             Search(problem, storage=storage, settings=launch.settings, workers=workers, run=launch.run) as self._search,

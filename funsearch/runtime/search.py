@@ -8,7 +8,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -21,7 +21,7 @@ from funsearch.loading import Problem
 from funsearch.runtime.ledger import Ledger
 from funsearch.runtime.progress import IslandView, Progress
 from funsearch.runtime.settings import Settings
-from funsearch.runtime.workers import Answered, Exhausted, LocalWorkers, Result, Workers
+from funsearch.runtime.workers import Answered, Exhausted, LocalWorkers, Result, Task, Workers
 from funsearch.sandbox import open_sandbox
 from funsearch.storage import open_storage
 
@@ -133,6 +133,7 @@ class Search:
         self._stop_asked = threading.Event()
         self._promised: dict[int, int] = {}
         self._to_ask: list[Prompt] = []
+        self._in_flight = self.settings.in_flight()
         self._left: deque[Prompt] = deque()
         self._exhausted = False
         self._restored = False
@@ -248,8 +249,8 @@ class Search:
 
     def _draw(self, budget: Budget) -> None:
         """Draws prompts until enough are in flight, the budget is spoken for, or the evaluators fall behind."""
-        limit = self.settings.in_flight()
         per_prompt = self.settings.samples_per_prompt
+        limit = self._in_flight = self._adapted(self._in_flight)
         while self._workers.asking + len(self._to_ask) < limit:
             if self._workers.evaluating > EVALUATION_BACKLOG * limit * per_prompt:
                 return
@@ -261,6 +262,20 @@ class Search:
             prompt = self._left.popleft() if self._left else self._ledger.draw()
             self._promised[prompt.index] = at_most
             self._to_ask.append(prompt)
+
+    def _adapted(self, limit: int) -> int:
+        """Returns how many prompts to keep with the model, by how many samples wait in its queue.
+
+        Too few, and it idles; too many, and prompts are old when they are answered.
+        """
+        waiting, target = self._workers.waiting(), self.settings.queue_target()
+        if waiting is None:
+            return limit
+        if waiting < target:
+            return min(
+                limit + -(-(target - waiting) // self.settings.samples_per_prompt), self.settings.most_in_flight()
+            )
+        return max(limit - 1, self.settings.in_flight()) if waiting > 2 * target else limit
 
     def _ask(self) -> None:
         """Hands the drawn prompts to the model; only now, when they are written down."""
@@ -274,15 +289,19 @@ class Search:
             self._promised.pop(result.prompt.index, None)
             self._session_samples += len(result.samples)
             self._session_tokens += sum(sample.tokens for sample in result.samples)
-            self._workers.evaluate(self._ledger.take(result.samples))
+            self._evaluate(self._ledger.take(result.samples))
         elif isinstance(result, Exhausted):
             self._promised.pop(result.prompt.index, None)
             self._exhausted = True
         else:
-            self._workers.evaluate(self._ledger.conclude(result.task, result.verdict))
+            self._evaluate(self._ledger.conclude(result.task, result.verdict))
         best = self.database.best
         if best is not None and best is not before:
             logger.info("new best: %s (program %d)", best.score, best.id)
+
+    def _evaluate(self, tasks: Sequence[Task]) -> None:
+        best = self.database.best
+        self._workers.evaluate(tasks, None if best is None else best.score)
 
     def _reset_by_clock(self) -> None:
         minutes = self.settings.reset_minutes
@@ -301,12 +320,12 @@ class Search:
         if not self.database.registered:
             return
         self._first_score = self.database.program(0).score
-        self._workers.evaluate(self._ledger.sift(list(self._storage.unevaluated(self.name))))
+        self._evaluate(self._ledger.sift(list(self._storage.unevaluated(self.name))))
         self._left.extend(self._storage.unanswered(self.name))
 
     def _evaluate_first(self) -> None:
         task = self._ledger.first_task()
-        self._workers.evaluate([task])
+        self._evaluate([task])
         results: list[Result] = []
         while not results and not self._stop_asked.is_set():
             results = self._workers.wait(WAIT_SECONDS)

@@ -37,6 +37,9 @@ class LimitSettings(BaseModel):
     seconds: float | None = Field(default=None, gt=0)
     memory_mb: int | None = Field(default=None, gt=0)
     output_bytes: int | None = Field(default=None, gt=0)
+    cpu_seconds: float | None = Field(default=None, gt=0)
+    threads: int | None = Field(default=None, gt=0)
+    modules: tuple[str, ...] | None = None
 
 
 class Settings(BaseModel):
@@ -52,8 +55,10 @@ class Settings(BaseModel):
     samples_per_prompt: int = Field(default=4, gt=0)
     """FunSearch, Methods: 4."""
     prompts_in_flight: int | None = Field(default=None, gt=0)
-    """Prompts with the model at once; by default enough that its queue never runs empty."""
+    """Prompts with the model at once; by default as many as keep its queue from running empty."""
     evaluators: int = Field(default=1, gt=0)
+    evaluator_seconds: float = Field(default=600.0, gt=0)
+    """How long the problem's own evaluator may compute for one program before it is taken to hang."""
     reset_minutes: float | None = Field(default=None, gt=0)
     """Resets the weaker islands by the clock, as the reference does, instead of by `database.reset_period`."""
     database: DatabaseConfig = DatabaseConfig()
@@ -67,10 +72,21 @@ class Settings(BaseModel):
         return self.model_copy(update={"seed": seed})
 
     def in_flight(self) -> int:
-        """Returns how many prompts to keep with the model: half as many again as vLLM runs at once."""
+        """Returns how many prompts to begin with: half as many samples again as vLLM works on at once."""
         if self.prompts_in_flight is not None:
             return self.prompts_in_flight
         return -(-3 * self.vllm.max_num_seqs // (2 * self.samples_per_prompt)) + 1
+
+    def most_in_flight(self) -> int:
+        """Returns how many prompts to have with the model at most.
+
+        A prompt stays until its last sample is done, so that up to one for each sample at work may be needed.
+        """
+        return self.prompts_in_flight or max(self.in_flight(), 2 * self.vllm.max_num_seqs)
+
+    def queue_target(self) -> int:
+        """Returns how many samples should wait in the model's queue, so that it is never empty between two looks."""
+        return max(self.samples_per_prompt, self.vllm.max_num_seqs // 4)
 
     def stored(self, inputs: Sequence[InputText]) -> dict[str, Any]:
         """Returns the settings and the user's inputs as plain JSON data, for `RunRecord.settings`."""

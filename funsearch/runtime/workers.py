@@ -64,11 +64,14 @@ class Workers(Protocol):
     def evaluating(self) -> int:
         """Returns how many tasks are with the evaluators."""
 
+    def waiting(self) -> int | None:
+        """Returns how many samples wait in the model's queue by the latest look; None if it was told before."""
+
     def ask(self, prompt: Prompt, at_most: int | None = None) -> None:
         """Hands a prompt to the model; no more than `at_most` samples shall come back."""
 
-    def evaluate(self, tasks: Sequence[Task]) -> None:
-        """Hands tasks to the evaluators."""
+    def evaluate(self, tasks: Sequence[Task], best: float | None) -> None:
+        """Hands tasks to the evaluators, with the best score so far: what beats it is scored again to confirm it."""
 
     def wait(self, seconds: float) -> list[Result]:
         """Returns what is done, as soon as something is or after `seconds`.
@@ -76,6 +79,7 @@ class Workers(Protocol):
         Raises:
             SamplerError: the model cannot answer.
             SandboxError: candidates cannot be run.
+            ProblemError: the problem's evaluator hangs.
         """
 
     def abandon_prompts(self) -> None:
@@ -93,6 +97,7 @@ class LocalWorkers:
         self._evaluator = evaluator
         self._prompts: deque[tuple[Prompt, int | None]] = deque()
         self._tasks: deque[Task] = deque()
+        self._best: float | None = None
 
     @property
     def asking(self) -> int:
@@ -102,16 +107,20 @@ class LocalWorkers:
     def evaluating(self) -> int:
         return len(self._tasks)
 
+    def waiting(self) -> int | None:
+        return None
+
     def ask(self, prompt: Prompt, at_most: int | None = None) -> None:
         self._prompts.append((prompt, at_most))
 
-    def evaluate(self, tasks: Sequence[Task]) -> None:
+    def evaluate(self, tasks: Sequence[Task], best: float | None) -> None:
         self._tasks.extend(tasks)
+        self._best = best
 
     def wait(self, seconds: float) -> list[Result]:
         if self._tasks:
             task = self._tasks.popleft()
-            return [Judged(task, self._evaluator.score(task.function))]
+            return [Judged(task, self._evaluator.judge(task.function, self._best))]
         if self._prompts:
             prompt, at_most = self._prompts.popleft()
             try:

@@ -27,6 +27,8 @@ SET_UP_SECONDS = 10.0
 OVERSHOOT_SECONDS = 0.02
 """How much longer than it may a candidate takes at most until it is noticed."""
 BIG_READ_BYTES = 2**20
+CALLS_AT_ONCE = 1000
+"""In one frame, of many calls."""
 
 _OWN_WORDS = {Status.COMPILE_ERROR, Status.RUNTIME_ERROR, Status.MEMORY, Status.EARLY_EXIT, Status.PROTOCOL}
 """What a candidate's process is believed to say of itself: none of it is to its advantage."""
@@ -76,10 +78,23 @@ class ForkedCandidate:
         self._deadline = time.monotonic() + self._limits.seconds
 
     def call(self, function: str, args: Sequence[Any]) -> Any:
+        return self._call(function, False, list(args))
+
+    def call_many(self, function: str, calls: Sequence[Sequence[Any]]) -> list[Any]:
+        results: list[Any] = []
+        for start in range(0, len(calls), CALLS_AT_ONCE):
+            several = [list(args) for args in calls[start : start + CALLS_AT_ONCE]]
+            values = self._call(function, True, several)
+            if type(values) is not list or len(values) != len(several):
+                raise self._fail(Status.PROTOCOL, f"not {len(several)} answers to {len(several)} calls of {function}")
+            results += values
+        return results
+
+    def _call(self, function: str, many: bool, arguments: list[Any]) -> Any:
         if self._failure is not None:
             raise self._failure
         try:
-            request = codec.encode([function, *args])
+            request = codec.encode([function, many, arguments])
         except codec.CodecError as error:
             raise TypeError(f"an argument of {function} does not cross to the candidate: {error}") from None
         if self._pending:
@@ -191,7 +206,9 @@ class ForkedCandidate:
             status, detail = Status.OUTPUT_LIMIT, self._output_limit()
         elif report.exit == -signal.SIGSYS:
             status, detail = Status.VIOLATION, "a forbidden system call"
-        elif report.exit in (-signal.SIGXCPU, -signal.SIGKILL) and report.cpu_seconds >= self._cpu_seconds:
+        elif report.exit == -signal.SIGXCPU or (
+            report.exit == -signal.SIGKILL and report.cpu_seconds >= self._cpu_seconds
+        ):
             status, detail = Status.CPU_LIMIT, f"{report.cpu_seconds:.1f} s of processor time"
         elif report.exit < 0:
             status, detail = Status.CRASH, _how(report.exit)

@@ -87,12 +87,12 @@ def _next_request() -> bytes | bytearray:
 
 
 def _answer(names: Mapping[str, Any], request: bytes | bytearray) -> bytes:
-    name, *args = codec.decode(request)
+    name, many, arguments = codec.decode(request)
     try:
         function = names[name]
     except KeyError:
         raise _Failure("RUNTIME_ERROR", f"the program has no function {name}") from None
-    value = function(*args)
+    value = [function(*args) for args in arguments] if many else function(*arguments)
     try:
         return codec.encode(value)
     except codec.CodecError as error:

@@ -13,31 +13,28 @@ from funsearch.errors import SandboxError
 from funsearch.sandbox import codec
 from funsearch.sandbox.affinity import SharedProcessor
 from funsearch.sandbox.candidate import ForkedCandidate
-from funsearch.sandbox.process import Level, WorkerLost, WorkerProcess
+from funsearch.sandbox.process import Level, Policy, WorkerLost, WorkerProcess
 from funsearch.sandbox.worker import Job
 
 CPU_INPUTS = 100
+"""Wall-clock limits of one input that a candidate may use of processor time over all of them, if nothing else is said.
+"""
 
 
 class ForkSandbox:
     """Runs candidates at one level of confinement. Used by one thread, in the process that made it."""
 
-    def __init__(self, level: Level, *, cpu_inputs: int = CPU_INPUTS) -> None:
+    def __init__(self, level: Level) -> None:
         """Starts the worker.
-
-        Args:
-            level: how to confine.
-            cpu_inputs: what a candidate may use of processor time over all its inputs, in wall-clock limits of one.
-                Calls are timed anyway; this ends what runs on unseen.
 
         Raises:
             SandboxError: it does not start at this level.
         """
         self._level = level
-        self._cpu_inputs = cpu_inputs
+        self._policy = Policy()
         self._owner = os.getpid()
         self._current: ForkedCandidate | None = None
-        self._worker: WorkerProcess | None = WorkerProcess(level)
+        self._worker: WorkerProcess | None = WorkerProcess(level, self._policy)
         self._closed = False
 
     @property
@@ -63,10 +60,17 @@ class ForkSandbox:
             self._worker = None
             raise SandboxError(f"The sandbox's worker died and, started again, died again ({error}).") from None
 
+    def refresh(self) -> None:
+        self._end_current()
+        self._end_worker()
+
     def close(self) -> None:
         self._closed = True
         if os.getpid() == self._owner:
             self._end_current()
+        self._end_worker()
+
+    def _end_worker(self) -> None:
         if self._worker is not None:
             self._worker.close()
             self._worker = None
@@ -77,10 +81,14 @@ class ForkSandbox:
             self._current = None
 
     def _load(self, source: str, limits: Limits) -> ForkedCandidate:
+        policy = Policy(limits.threads, limits.modules)
+        if policy != self._policy:
+            self._end_worker()
+            self._policy = policy
         if self._worker is None:
-            self._worker = WorkerProcess(self._level)
+            self._worker = WorkerProcess(self._level, policy)
         processor = SharedProcessor()
-        cpu_seconds = math.ceil(limits.seconds * self._cpu_inputs) + 1
+        cpu_seconds = math.ceil(limits.cpu_seconds or limits.seconds * CPU_INPUTS)
         job = Job(source, limits.memory_mb * 2**20, cpu_seconds, limits.output_bytes, processor.number)
         ours, theirs = socket.socketpair()
         with theirs:

@@ -36,6 +36,14 @@ class Level:
     namespaces: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What a problem grants its candidates in the worker itself."""
+
+    threads: int = 1
+    modules: tuple[str, ...] = ()
+
+
 class WorkerLost(Exception):
     """Raised when the worker died or does not answer."""
 
@@ -43,17 +51,17 @@ class WorkerLost(Exception):
 class WorkerProcess:
     """A running worker."""
 
-    def __init__(self, level: Level) -> None:
+    def __init__(self, level: Level, policy: Policy) -> None:
         """Starts it.
 
         Raises:
-            SandboxError: it does not start at this level.
+            SandboxError: it does not start at this level, or a module cannot be imported.
         """
         self._control, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(
                 [*(namespaces.command() if level.namespaces else []), *_command()],
-                env=_environment(),
+                env=_environment(policy.threads),
                 stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
@@ -61,7 +69,7 @@ class WorkerProcess:
                 start_new_session=True,  # so that Ctrl-C is the engine's alone
             )
         self.close = weakref.finalize(self, _end, self._process, self._control, os.getpid())
-        self._await_start(level)
+        self._await_start(level, policy)
 
     @property
     def pid(self) -> int:
@@ -100,13 +108,13 @@ class WorkerProcess:
         self.close()
         return WorkerLost(f"{type(error).__name__}: {error}")
 
-    def _await_start(self, level: Level) -> None:
+    def _await_start(self, level: Level, policy: Policy) -> None:
         stderr = self._process.stderr
         assert stderr is not None
         with stderr:
             try:
                 self._control.settimeout(START_SECONDS)
-                self._control.sendall(json.dumps(asdict(_settings(level))).encode() + b"\n")
+                self._control.sendall(json.dumps(asdict(_settings(level, policy))).encode() + b"\n")
                 if self._read(len(READY)) == READY:
                     self._control.settimeout(REPORT_SECONDS)
                     return
@@ -127,15 +135,16 @@ class WorkerProcess:
         return data
 
 
-def _settings(level: Level) -> Settings:
+def _settings(level: Level, policy: Policy) -> Settings:
     return Settings(
         path=[os.path.abspath(entry) for entry in sys.path if entry],
-        preload=preload.PRELOADED,
+        preload=[*preload.PRELOADED, *policy.modules],
         import_path=preload.library_folders(),
         confined=level.confined,
         landlock=level.landlock,
         listable=preload.library_folders(),
-        readable=preload.readable_paths() if level.landlock else [],
+        readable=preload.readable_paths(policy.modules) if level.landlock else [],
+        threads=policy.threads > 1,
         uid=UNPRIVILEGED_UID,
     )
 
@@ -146,10 +155,10 @@ def _command() -> list[str]:
     return [sys.executable, "-s", "-P", "-B", launcher]
 
 
-def _environment() -> dict[str, str]:
+def _environment(threads: int) -> dict[str, str]:
     """Returns the little that the worker needs: no secrets, and nothing that makes scores differ."""
     environment = {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "PYTHONHASHSEED": "0"}
-    environment |= {f"{name}_NUM_THREADS": "1" for name in ("OPENBLAS", "OMP", "MKL")}
+    environment |= {f"{name}_NUM_THREADS": str(threads) for name in ("OPENBLAS", "OMP", "MKL")}
     if "LD_LIBRARY_PATH" in os.environ:  # the interpreter itself may need it
         environment["LD_LIBRARY_PATH"] = os.environ["LD_LIBRARY_PATH"]
     return environment

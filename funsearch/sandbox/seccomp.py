@@ -10,11 +10,12 @@ from collections.abc import Sequence
 from funsearch.sandbox import syscalls
 from funsearch.sandbox.syscalls import Architecture
 
-LOAD, JUMP_EQUAL, JUMP_GREATER_EQUAL, RETURN = 0x20, 0x15, 0x35, 0x06
+LOAD, JUMP_EQUAL, JUMP_GREATER_EQUAL, JUMP_SET, RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
 KILL, ALLOW, ERRNO = 0x80000000, 0x7FFF0000, 0x00050000
 NUMBER_OFFSET, ARCH_OFFSET, ARGUMENTS_OFFSET = 0, 4, 16
 """Where `struct seccomp_data` keeps what; each argument takes eight bytes, the low word first."""
 X32_BIT = 0x40000000
+CLONE_THREAD = 0x00010000
 
 _FCNTL_COMMANDS = (0, 1, 2, 3, 1030)
 """Duplicating, reading and setting close-on-exec, reading flags. Not F_SETOWN and F_SETSIG, which send signals."""
@@ -39,14 +40,17 @@ def worker_filter(arch: Architecture, *, files: bool) -> bytes:
     return b"".join([*lines, _line(RETURN, ERRNO | errno.EPERM)])
 
 
-def candidate_filter(arch: Architecture) -> bytes:
+def candidate_filter(arch: Architecture, *, threads: bool = False) -> bytes:
     """Returns the program that a child puts on besides: it takes back what only the worker needs.
 
-    Short, because the kernel compiles it anew for every child. The worker's program has judged the architecture.
+    `threads` leaves it threads, but no processes. Short, because the kernel compiles it anew for every child. The
+    worker's program has judged the architecture.
     """
     lines = [_line(LOAD, NUMBER_OFFSET)]
     for name in syscalls.WORKER:
-        if name != "prlimit64":
+        if name == "clone" and threads:
+            lines += _threads_only(arch)
+        elif name != "prlimit64":
             lines += _answer(arch, name, ERRNO | errno.EPERM)
     return b"".join([*lines, *_own_limits_only(arch), _line(RETURN, ALLOW)])
 
@@ -72,6 +76,16 @@ def _one_of(arch: Architecture, name: str, argument: int, values: Sequence[int],
     lines = [_line(LOAD, ARGUMENTS_OFFSET + 8 * argument)]
     lines += [_line(JUMP_EQUAL, value, len(values) - index, 0) for index, value in enumerate(values)]
     return _only_for(arch, name, [*lines, _line(RETURN, ERRNO | error), _line(RETURN, ALLOW)])
+
+
+def _threads_only(arch: Architecture) -> list[bytes]:
+    """Permits `clone` of what shares memory and signals with its maker: threads."""
+    flags = _line(LOAD, ARGUMENTS_OFFSET)
+    return _only_for(
+        arch,
+        "clone",
+        [flags, _line(JUMP_SET, CLONE_THREAD, 0, 1), _line(RETURN, ALLOW), _line(RETURN, ERRNO | errno.EPERM)],
+    )
 
 
 def _own_limits_only(arch: Architecture) -> list[bytes]:

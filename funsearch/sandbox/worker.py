@@ -54,6 +54,8 @@ class Settings:
     landlock: bool
     listable: list[str]
     readable: list[str]
+    threads: bool
+    """Whether candidates may start threads."""
     uid: int
     """Who to be instead of root."""
 
@@ -288,7 +290,7 @@ def _confine(settings: Settings) -> Callable[[Job], None]:
     if settings.landlock:
         lowlevel.landlock(settings.listable, settings.readable)
     lowlevel.SeccompFilter(seccomp.worker_filter(arch, files=settings.landlock)).load()
-    return ChildEntrance(mapped, lowlevel.SeccompFilter(seccomp.candidate_filter(arch)))
+    return ChildEntrance(mapped, lowlevel.SeccompFilter(seccomp.candidate_filter(arch, threads=settings.threads)))
 
 
 class ChildEntrance:

@@ -41,6 +41,9 @@ class InProcessCandidate:
             self._failure = CandidateFailure(Status.PROTOCOL, str(error))
             raise self._failure from None
 
+    def call_many(self, function: str, calls: Sequence[Sequence[Any]]) -> list[Any]:
+        return [self.call(function, args) for args in calls]
+
     def close(self) -> ProcessReport:
         return ProcessReport(self._output.getvalue()[: self._limits.output_bytes])
 
@@ -71,6 +74,9 @@ class InProcessSandbox:
 
     def start(self, source: str, limits: Limits) -> InProcessCandidate:
         return InProcessCandidate(source, limits)
+
+    def refresh(self) -> None:
+        """Does nothing."""
 
     def close(self) -> None:
         """Does nothing."""

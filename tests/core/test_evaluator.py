@@ -183,7 +183,7 @@ def test_exception_of_the_evaluator_is_a_verdict_with_its_line() -> None:
     verdict = Evaluator(SPECIFICATION, Closeness(), InProcessSandbox()).score(body("return [x]"))
     line = Closeness.evaluate.__code__.co_firstlineno + 4
     assert verdict.status is Status.RUNTIME_ERROR
-    assert verdict.error.startswith("two: the evaluator raised TypeError: unsupported operand")
+    assert verdict.error.startswith("two: the evaluator Closeness raised TypeError: unsupported operand")
     assert verdict.error.endswith(f"(line {line} of the evaluator)")
 
 

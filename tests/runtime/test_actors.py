@@ -52,17 +52,17 @@ def scripted(tmp_path: Path) -> Settings:
 
 
 def test_work_of_actors_that_die_is_done_again(ray_here: None, problem: Problem, scripted: Settings) -> None:
-    workers = RayWorkers(problem.source, scripted, None, "none")
+    workers = RayWorkers(problem.source, scripted, Limits(), "none")
     database = ProgramsDatabase(problem.specification, tuple(problem.inputs))
     ledger = Ledger("run", problem.specification, database, MemoryStorage(), "none")
     first = ledger.first_task()
-    workers.evaluate([first])
+    workers.evaluate([first], None)
     (judged,) = collect(workers, 1)
     assert isinstance(judged, Judged)
     assert judged.verdict.status is Status.OK
 
     slow = Function("    import time\n    time.sleep(1.0)\n    return x\n")
-    workers.evaluate([Task(first.sample, slow, "slow")])
+    workers.evaluate([Task(first.sample, slow, "slow")], None)
     os.kill(pid_of(workers.sampler_actor), signal.SIGKILL)
     for actor in workers.evaluator_actors:
         os.kill(pid_of(actor), signal.SIGKILL)
@@ -82,7 +82,7 @@ def test_program_that_kills_its_evaluator_every_time_is_named(
     source = replace(problem.source, evaluator=deadly)
     workers = RayWorkers(source, scripted, Limits(seconds=5.0), "none")
     database = ProgramsDatabase(problem.specification, tuple(problem.inputs))
-    workers.evaluate([Ledger("run", problem.specification, database, MemoryStorage(), "none").first_task()])
+    workers.evaluate([Ledger("run", problem.specification, database, MemoryStorage(), "none").first_task()], None)
     (judged,) = collect(workers, 1)
     assert isinstance(judged, Judged)
     assert judged.verdict.status is Status.INFRA

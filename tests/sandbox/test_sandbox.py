@@ -2,12 +2,14 @@
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from funsearch.core.ports import CandidateFailure
+from funsearch.core.problem import Candidate
 from funsearch.core.records import Limits, Status
 from funsearch.errors import SandboxError
 from funsearch.sandbox import levels, open_sandbox, self_test
@@ -236,3 +238,88 @@ def test_level_that_cannot_be_had_is_refused_with_the_reason(monkeypatch: pytest
         open_sandbox("L3")
     with pytest.raises(SandboxError, match="no sandbox level L9"):
         open_sandbox("L9")
+
+
+def test_many_calls_cross_at_once(sandbox: ForkSandbox) -> None:
+    with sandbox.start("def f(a, b=1): return a * b\n", LIMITS) as process:
+        function = Candidate(process).f
+        assert function.map(range(2500), [2] * 2500) == [2 * n for n in range(2500)]
+        assert function.map([1.0]) == [1.0]
+        assert function.map([]) == []
+        assert function(3, 4) == 12
+
+
+@pytest.mark.parametrize(
+    ("source", "status"),
+    [
+        ("def f(a): return 1 / (a - 700)\n", Status.RUNTIME_ERROR),
+        ("def f(a):\n    while a == 1500: pass\n", Status.TIMEOUT),
+        ("def f(a): return object()\n", Status.PROTOCOL),
+        (
+            "import os, struct\ndef f(a):\n"
+            "    if a == 0: os.write(3, struct.pack('<I', 2) + b'V\\x01')\n    return a\n",
+            Status.PROTOCOL,
+        ),
+    ],
+)
+def test_one_bad_call_of_many_ends_them_all(source: str, status: Status, sandbox: ForkSandbox) -> None:
+    with sandbox.start(source, LIMITS) as process, pytest.raises(CandidateFailure) as caught:
+        Candidate(process).f.map(range(2000))
+    assert caught.value.status is status
+
+
+def test_threads_are_for_those_who_are_granted_them(sandbox: ForkSandbox) -> None:
+    source = """
+import threading
+import numpy as np
+def f():
+    results = []
+    threads = [threading.Thread(target=lambda k=k: results.append(k)) for k in range(3)]
+    for thread in threads: thread.start()
+    for thread in threads: thread.join()
+    return [sorted(results), float((np.ones((300, 300)) @ np.ones((300, 300))).sum())]
+"""
+    with sandbox.start(source, replace(LIMITS, threads=2)) as process:
+        assert process.call("f", ()) == [[0, 1, 2], 27e6]
+    with pytest.raises(CandidateFailure, match="can't start new thread"), sandbox.start(source, LIMITS) as process:
+        process.call("f", ())
+    forking = "import os\ndef f():\n    os.fork()\n"
+    with (
+        pytest.raises(CandidateFailure, match="not permitted"),
+        sandbox.start(forking, replace(LIMITS, threads=2)) as process,
+    ):
+        process.call("f", ())
+
+
+def test_packages_are_for_those_who_are_granted_them(sandbox: ForkSandbox) -> None:
+    source = "def f():\n    import click\n    return click.Choice(['a']).name\n"
+    with pytest.raises(CandidateFailure, match="No module named 'click'"), sandbox.start(source, LIMITS) as process:
+        process.call("f", ())
+    with sandbox.start(source, replace(LIMITS, modules=("click",))) as process:
+        assert process.call("f", ()) == "choice"
+    with pytest.raises(SandboxError, match="nosuchmodule"):
+        sandbox.start(source, replace(LIMITS, modules=("nosuchmodule",)))
+    with sandbox.start(HONEST, LIMITS) as process:
+        assert process.call("f", (3.0,)) == 3.0
+
+
+def test_processor_time_is_limited_over_all_inputs(sandbox: ForkSandbox) -> None:
+    source = "def f():\n    return sum(k * k for k in range(10**6))\n"
+    with (
+        sandbox.start(source, replace(LIMITS, cpu_seconds=1.0)) as process,
+        pytest.raises(CandidateFailure) as caught,
+    ):
+        for _ in range(100):
+            process.begin_input()
+            process.call("f", ())
+    assert caught.value.status is Status.CPU_LIMIT
+
+
+def test_fresh_worker_has_seen_nobody(sandbox: ForkSandbox) -> None:
+    with sandbox.start(HONEST, LIMITS) as process:
+        process.call("f", ())
+    before = sandbox.worker_pid
+    sandbox.refresh()
+    with sandbox.start(HONEST, LIMITS) as process:
+        assert process.call("f", (5.0,)) == 5.0
+    assert sandbox.worker_pid != before
