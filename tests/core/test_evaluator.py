@@ -281,3 +281,39 @@ def test_mean_is_finite_and_within_the_scores(values: list[float]) -> None:
     mean = reduce_scores(dict(zip(names, values, strict=True)), names, "mean")
     assert mean is not None
     assert -sys.float_info.max <= min(values) <= mean <= max(values)
+
+
+class Refreshing(InProcessSandbox):
+    """Counts fresh workers."""
+
+    refreshed = 0
+
+    def refresh(self) -> None:
+        self.refreshed += 1
+
+
+def judged(text: str, best: float | None) -> tuple[Status, str, int]:
+    sandbox = Refreshing()
+    evaluator = Evaluator(SPECIFICATION, Answer(), sandbox)
+    verdict = evaluator.judge(Function(text), best)
+    assert (verdict.score is None) == (verdict.status is not Status.OK)
+    return verdict.status, verdict.error, sandbox.refreshed
+
+
+def test_best_score_must_be_earned_twice() -> None:
+    assert judged("    return 3.0\n", None) == (Status.OK, "", 1)
+    assert judged("    return 3.0\n", 2.0) == (Status.OK, "", 1)
+    assert judged("    return 3.0\n", 3.0) == (Status.OK, "", 0)
+    assert judged("    return 1 / 0\n", None)[0::2] == (Status.RUNTIME_ERROR, 0)
+
+
+def test_best_score_that_changes_is_set_aside() -> None:
+    body = "    import time\n    return float(time.perf_counter_ns())\n"
+    status, error, refreshed = judged(body, 2.0)
+    assert (status, refreshed) == (Status.BAD_SCORE, 1)
+    assert error.startswith("unstable: ")
+    once = "    import sys\n    sys.once = getattr(sys, 'once', 0) + 1\n    return 9.0 / (2 - sys.once)\n"
+    status, error, _ = judged(once, 2.0)
+    del sys.once  # type: ignore[attr-defined]
+    assert status is Status.BAD_SCORE
+    assert "RUNTIME_ERROR" in error

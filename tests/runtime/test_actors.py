@@ -11,6 +11,7 @@ import ray
 
 from funsearch.core.database import ProgramsDatabase
 from funsearch.core.records import Function, Limits, Status
+from funsearch.errors import ProblemError
 from funsearch.loading import Problem
 from funsearch.runtime.actors import RayWorkers
 from funsearch.runtime.driver import start_ray
@@ -87,4 +88,17 @@ def test_program_that_kills_its_evaluator_every_time_is_named(
     assert isinstance(judged, Judged)
     assert judged.verdict.status is Status.INFRA
     assert "died 3 times" in judged.verdict.error
+    workers.close()
+
+
+def test_evaluator_that_hangs_is_the_problems_fault_by_name(
+    ray_here: None, problem: Problem, scripted: Settings
+) -> None:
+    hanging = problem.source.evaluator.replace("answer = ", "__import__('time').sleep(99)\n        answer = ")
+    settings = scripted.model_copy(update={"evaluator_seconds": 1.0})
+    workers = RayWorkers(replace(problem.source, evaluator=hanging), settings, Limits(seconds=0.5), "none", inputs=2)
+    database = ProgramsDatabase(problem.specification, tuple(problem.inputs))
+    workers.evaluate([Ledger("run", problem.specification, database, MemoryStorage(), "none").first_task()], None)
+    with pytest.raises(ProblemError, match=r"evaluator of closeness has not come back for \d+ s: its own code hangs"):
+        collect(workers, 1)
     workers.close()

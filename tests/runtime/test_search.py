@@ -4,12 +4,14 @@ from collections.abc import Callable
 
 import pytest
 
+from funsearch.core.evaluator import Evaluator
 from funsearch.core.records import Prompt, Sample, Status
 from funsearch.errors import ProblemError, SamplerError, SamplerExhausted
 from funsearch.loading import Problem
 from funsearch.runtime.replay import replay
 from funsearch.runtime.search import Search
 from funsearch.runtime.settings import Settings
+from funsearch.runtime.workers import LocalWorkers
 from funsearch.samplers.scripted import ScriptedSampler
 from funsearch.testing import InProcessSandbox, MemoryStorage
 
@@ -169,3 +171,41 @@ def test_exhausted_sampler_raises_only_for_prompts_it_has_no_answer_for() -> Non
     assert [s.text for s in ask(1)] == ["c"]
     with pytest.raises(SamplerExhausted):
         ask(2)
+
+
+def test_unstable_program_is_never_the_best(problem: Problem) -> None:
+    storage = MemoryStorage()
+    unstable = "    import time\n    return x - (time.perf_counter_ns() % 1000) / 1e9\n"
+    with searching(problem, [unstable, "    return x - 1\n"] * 4, storage, name="run") as search:
+        progress = search.run()
+        assert progress.best_score == -1.0
+        assert progress.statuses[Status.BAD_SCORE] == 4
+    assert "unstable" in next(e for e in storage.evaluations("run") if e.status is Status.BAD_SCORE).error
+
+
+def test_prompts_in_flight_follow_the_models_queue(problem: Problem, answers: Answers) -> None:
+    settings = Settings.load(None, ["vllm.max_num_seqs=16"])
+    few, most = settings.in_flight(), settings.most_in_flight()
+    assert few < most
+
+    class Queue(LocalWorkers):
+        seen: int | None = None
+
+        def waiting(self) -> int | None:
+            return self.seen
+
+    sampler = ScriptedSampler(answers(4000), samples_per_prompt=4)
+    evaluator = Evaluator(problem.specification, problem.evaluator, InProcessSandbox())
+    workers = Queue(sampler, evaluator)
+    asking = []
+
+    def clock() -> float:
+        asking.append(workers.asking)
+        workers.seen = None if len(asking) < 20 else 0 if len(asking) < 60 else 1000
+        return float(len(asking))
+
+    with Search(problem, storage=MemoryStorage(), settings=settings, workers=workers, clock=clock) as search:
+        search.run(minutes=3.0)
+    assert max(asking[:20]) <= few
+    assert few < max(asking[20:60]) <= most
+    assert asking[-5] <= few
