@@ -4,9 +4,11 @@ import itertools
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -136,12 +138,24 @@ def test_search_on_ray_from_start_to_replay(tmp_path: Path) -> None:
     assert replayed["identical"]
     assert replayed["samples"] == 46
 
+    verified = answer("verify", "one", "--top", 2, cwd=tmp_path)
+    assert [(line["program"], line["again"], line["stable"]) for line in verified] == [
+        (entry["program"], entry["score"], True) for entry in best[:2]
+    ]
+    assert set(verified[0]["heldout"]) == {"n6", "n7"}
     assert "funsearch resume one" in refusal(*command, cwd=tmp_path)
     assert "no run" in refusal("best", "two", cwd=tmp_path).lower()
     storage = open_storage(f"sqlite:///{tmp_path / 'funsearch.db'}")
     with storage.lease("one"):
         assert "one" in refusal("resume", "one", cwd=tmp_path)
     storage.close()
+
+    with closing(sqlite3.connect(tmp_path / "funsearch.db")) as database:
+        database.execute("update evaluations set scores = replace(scores, '8', '9') where program = 0")
+        database.commit()
+    lying = funsearch("verify", "one", "--top", 100, cwd=tmp_path)
+    assert lying.returncode == 1
+    assert lying.stdout.count("UNSTABLE") == 1
 
 
 @pytest.mark.ray
