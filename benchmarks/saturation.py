@@ -89,7 +89,7 @@ def main() -> None:
         search.run(minutes=minutes)
         searching = watch.finish()
         prompts = [prompt for prompt in storage.prompts("run") if prompt.index >= 0]
-        plain = alone(workers, iter(prompts), settings.in_flight(), minutes * 60)
+        plain = alone(workers, iter(prompts), settings.most_in_flight(), minutes * 60)
         search.close()
     empty = sum(waiting == 0 for _, _, waiting in searching)
     print(f"tokens/s in a search: {rate(searching):.0f}; alone on the same prompts: {rate(plain):.0f}")
