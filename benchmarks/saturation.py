@@ -7,6 +7,7 @@ actor alone. Prints both rates, their ratio, and how often the model's queue was
 """
 
 import argparse
+import itertools
 import tempfile
 import threading
 import time
@@ -89,7 +90,8 @@ def main() -> None:
         search.run(minutes=minutes)
         searching = watch.finish()
         prompts = [prompt for prompt in storage.prompts("run") if prompt.index >= 0]
-        plain = alone(workers, iter(prompts), settings.most_in_flight(), minutes * 60)
+        # Again from the start when they run out: it shall not idle.
+        plain = alone(workers, itertools.cycle(prompts), settings.most_in_flight(), minutes * 60)
         search.close()
     empty = sum(waiting == 0 for _, _, waiting in searching)
     print(f"tokens/s in a search: {rate(searching):.0f}; alone on the same prompts: {rate(plain):.0f}")

@@ -326,7 +326,7 @@ def _evaluator(source: ProblemSource) -> ProblemEvaluator:
         count = " and ".join(value.__name__ for value in classes) or "no class"
         raise ProblemError(
             f"{filename} has {count} derived from funsearch.ProblemEvaluator: it needs exactly one. "
-            "See docs/problems.md."
+            "See `funsearch init`."
         )
     try:
         return classes[0]()

@@ -17,6 +17,7 @@ VERBS = {
     "list": "funsearch.cli.list",
     "best": "funsearch.cli.best",
     "show": "funsearch.cli.show",
+    "init": "funsearch.cli.init",
     "check": "funsearch.cli.check",
     "evaluate": "funsearch.cli.evaluate",
     "problems": "funsearch.cli.problems",

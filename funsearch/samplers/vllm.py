@@ -67,6 +67,7 @@ class VllmSampler:
         self._warned = False
         self._closed = False
         self._lock = threading.Lock()
+        self._tokenizing = threading.Lock()
         self._work: set[Future[Any]] = set()
         self._log = EngineLog()
         self._loop = asyncio.new_event_loop()
@@ -155,6 +156,11 @@ class VllmSampler:
         return self._options.max_tokens or (CHAT_TOKENS if self._chat else COMPLETION_TOKENS)
 
     def _tokens(self, text: str) -> list[int]:
+        # One thread at a time: vLLM gives others a copy of the tokenizer each, which takes seconds to make.
+        with self._tokenizing:
+            return self._encoded(text)
+
+    def _encoded(self, text: str) -> list[int]:
         if self._chat:
             messages = [{"role": "user", "content": chat_request(text)}]
             return list(self._tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=False))

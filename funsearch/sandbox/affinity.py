@@ -8,7 +8,7 @@ import functools
 import os
 from collections.abc import Callable
 
-ANY = -1
+from funsearch.sandbox.worker import ANY_CPU
 
 
 class SharedProcessor:
@@ -16,8 +16,8 @@ class SharedProcessor:
 
     def __init__(self) -> None:
         self._before: set[int] = set()
-        self.number = ANY
-        """Which; `ANY` where there is no choice, or no means."""
+        self.number = ANY_CPU
+        """Which; ANY_CPU where there is no choice, or no means."""
         current = _current_processor()
         if current is not None:
             self._before = os.sched_getaffinity(0)

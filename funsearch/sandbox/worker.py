@@ -5,6 +5,7 @@ socket for the calls), and after each job's one word, END or KILL, answers with 
 the calls. Runs in a process of its own, started by `launch`; the rest of funsearch is not there.
 """
 
+import contextlib
 import gc
 import importlib
 import os
@@ -39,6 +40,7 @@ OPEN_FILES = 32
 RESERVE_BYTES = 2**20
 """What a child that is out of memory lets go of, so that this can still be said."""
 STACK_BYTES = 8 * 2**20
+ANY_CPU = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,7 @@ class Job(NamedTuple):
     cpu_seconds: int
     output_bytes: int
     cpu: int
-    """The processor to run on: the engine's, because a call between two that share one costs half; -1 for any."""
+    """The processor to run on: the engine's, because a call between two that share one costs half; or ANY_CPU."""
 
 
 class Report(NamedTuple):
@@ -102,7 +104,7 @@ class Worker:
         self._null = null
         self._enter_child = enter_child
         self._engine = os.getppid()
-        self._cpu = -1
+        self._cpu = ANY_CPU
         # Each child inherits it unused, which costs nothing.
         self._reserve = [np.empty(RESERVE_BYTES, np.uint8)]
 
@@ -137,8 +139,9 @@ class Worker:
             os._exit(0)
 
     def _run(self, job: Job, calls: int) -> Report:
-        if job.cpu != self._cpu:
-            os.sched_setaffinity(0, {job.cpu})
+        if job.cpu not in (self._cpu, ANY_CPU):
+            with contextlib.suppress(OSError):  # only speed is lost
+                os.sched_setaffinity(0, {job.cpu})
             self._cpu = job.cpu
         output, child_output = os.pipe()
         pid = os.fork()

@@ -49,6 +49,15 @@ def test_check_shows_the_first_prompt_and_the_score(tmp_path: Path) -> None:
     assert checked["prompt"].rstrip().endswith('"""Improved version of `priority_v0`."""')
 
 
+def test_new_problem_runs_at_once_and_is_not_overwritten(tmp_path: Path) -> None:
+    assert funsearch("init", "my_problem", cwd=tmp_path).returncode == 0
+    checked = answer("check", "problems/my_problem.py", cwd=tmp_path)
+    assert (checked["status"], checked["problem"]) == ("OK", "my_problem")
+    assert checked["scores"]["n200"] > checked["scores"]["n100"] > 20
+    assert "exists already" in refusal("init", "my_problem", cwd=tmp_path)
+    assert "no name for a problem" in refusal("init", "../x", cwd=tmp_path)
+
+
 def test_evaluate_gives_every_file_its_verdict(tmp_path: Path) -> None:
     (tmp_path / "good.py").write_text("def priority(el, n):\n    return -float(sum(el))\n")
     (tmp_path / "slow.py").write_text("def priority(el, n):\n    while True: pass\n")

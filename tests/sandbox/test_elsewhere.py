@@ -23,10 +23,10 @@ NEW_NAMESPACES = 0x7E020000
 """Flags of `clone` that make namespaces."""
 
 
-def run_corpus(**options: object) -> None:
+def run_corpus(name: str, **options: object) -> None:
     """Runs the corpus in a process of its own, which must pass and must not skip everything."""
     command = [sys.executable, "-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider", "-p", "no:xdist", *CORPUS]
-    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "LOGNAME": name}  # which names the temporary folder
     environment.pop("PYTEST_ADDOPTS", None)
     done = subprocess.run(
         command, capture_output=True, text=True, timeout=300, cwd=HERE.parent.parent, env=environment, **options
@@ -41,7 +41,7 @@ def test_corpus_is_contained_by_an_ordinary_user(tmp_path_factory: pytest.TempPa
     trial = [sys.executable, "-c", "import numpy, pytest, funsearch.sandbox.levels"]
     if subprocess.run(trial, user=NOBODY, group=NOBODY, extra_groups=[], capture_output=True, cwd="/").returncode:
         pytest.skip(f"an ordinary user cannot read {sys.executable} or what it needs")
-    run_corpus(user=NOBODY, group=NOBODY, extra_groups=[])
+    run_corpus("corpus-nobody", user=NOBODY, group=NOBODY, extra_groups=[])
 
 
 def container_filter(arch: syscalls.Architecture) -> lowlevel.SeccompFilter:
@@ -68,4 +68,4 @@ def test_corpus_is_contained_in_a_default_container() -> None:
         lowlevel.no_new_privileges()
         profile.load()
 
-    run_corpus(preexec_fn=enter)
+    run_corpus("corpus-container", preexec_fn=enter)

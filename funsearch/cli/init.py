@@ -1,0 +1,90 @@
+"""`funsearch init`: a pair of files to start a problem from."""
+
+from pathlib import Path
+
+import click
+
+from funsearch.cli import options
+from funsearch.errors import ProblemError
+
+SPECIFICATION = '''"""Picks many of the numbers below n, no two of which differ by a square."""
+
+# What the model sees: this docstring, what stands below it, and versions of the function under @funsearch.evolve.
+# Replace it all by your own problem, and keep it short: it is in every prompt.
+
+import funsearch
+
+
+def solve(n: int) -> list[int]:
+    """Returns the numbers picked: by descending priority, each unless it differs from one of them by a square."""
+    squares = {k * k for k in range(1, n)}
+    chosen: list[int] = []
+    for number in sorted(range(n), key=lambda number: -priority(number, n)):
+        if all(abs(number - other) not in squares for other in chosen):
+            chosen.append(number)
+    return chosen
+
+
+@funsearch.evolve
+def priority(number: int, n: int) -> float:
+    """Returns the priority of picking `number`."""
+    return -float(number % 5)
+'''
+
+EVALUATOR = '''"""What the model never sees: the inputs, and the scoring of what a program returns."""
+
+import math
+
+import funsearch
+
+
+class {name}(funsearch.ProblemEvaluator):
+    inputs = {{"n100": 100, "n200": 200}}
+    """What the search scores programs on; the last one's score is the program's."""
+    heldout = {{"n300": 300}}
+    """What the search never sees; `funsearch best --heldout` reports on it."""
+
+    def evaluate(self, candidate, value):
+        """Returns the score on one input: how many numbers there are. `candidate.solve` runs in the sandbox."""
+        numbers = candidate.solve(value)
+        # Verify everything: a program may return anything.
+        if not isinstance(numbers, list) or not all(type(x) is int and 0 <= x < value for x in numbers):
+            raise funsearch.InvalidSolution("not a list of numbers below n")
+        for index, number in enumerate(numbers):
+            for other in numbers[:index]:
+                if math.isqrt(abs(number - other)) ** 2 == abs(number - other):  # 0 is one, so none is picked twice
+                    raise funsearch.InvalidSolution(f"{{other}} and {{number}} differ by a square")
+        return len(numbers)
+'''
+
+
+@click.command(name="init")
+@click.argument("name")
+@options.verbosity
+def command(name: str) -> None:
+    """Writes problems/NAME.py and evaluators/NAME.py, a small problem that runs at once, to make your own of.
+
+    \b
+    funsearch init my_problem
+    funsearch check problems/my_problem.py
+    funsearch run problems/my_problem.py
+    """
+    if not name.isidentifier():
+        raise ProblemError(f"{name} is no name for a problem: use letters, digits and _, as in my_problem.")
+    class_name = "".join(word[:1].upper() + word[1:] for word in name.split("_")) or "Problem"
+    files = {
+        Path("problems", f"{name}.py"): SPECIFICATION,
+        Path("evaluators", f"{name}.py"): EVALUATOR.format(name=class_name),
+    }
+    for file in files:
+        if file.exists():
+            raise ProblemError(f"{file} exists already: choose another name, or remove it.")
+    for file, text in files.items():
+        try:
+            file.parent.mkdir(exist_ok=True)
+            file.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise ProblemError(f"Cannot write {file}: {error.strerror}.") from None
+        click.echo(f"wrote {file}")
+    click.echo(f"  funsearch check problems/{name}.py    runs its first program")
+    click.echo(f"  funsearch run problems/{name}.py      searches for better ones")
