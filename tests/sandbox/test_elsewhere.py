@@ -39,8 +39,12 @@ def test_corpus_is_contained_by_an_ordinary_user(tmp_path_factory: pytest.TempPa
     if os.geteuid() != 0:
         pytest.skip("all of these tests run as an ordinary user already")
     trial = [sys.executable, "-c", "import numpy, pytest, funsearch.sandbox.levels"]
-    if subprocess.run(trial, user=NOBODY, group=NOBODY, extra_groups=[], capture_output=True, cwd="/").returncode:
-        pytest.skip(f"an ordinary user cannot read {sys.executable} or what it needs")
+    try:
+        subprocess.run(
+            trial, user=NOBODY, group=NOBODY, extra_groups=[], check=True, capture_output=True, cwd=HERE.parent.parent
+        )
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip(f"an ordinary user cannot run {sys.executable} with what it needs")
     run_corpus("corpus-nobody", user=NOBODY, group=NOBODY, extra_groups=[])
 
 
