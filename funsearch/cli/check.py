@@ -70,5 +70,37 @@ def command(
     if verdict.status is not Status.OK:
         raise ProblemError(
             f"The first program of {loaded.name} gets no score: {verdict.status}: {verdict.error.strip()}. "
-            f"Mend {specification.name} or the evaluator; the function must run on every input as it stands."
+            f"{_remedy(verdict.status.value, verdict.error, specification.name)}"
         )
+    limit = loaded.evaluator.limits.seconds
+    if seconds > limit * len(loaded.inputs):
+        click.echo(
+            f"Warning: that took longer than the limit of {limit:g} s for each input. A candidate's time is limited, "
+            "the evaluator's own is not: make it quicker, or a search will wait for it.",
+            err=True,
+        )
+
+
+REMEDIES = (
+    ("BAD_SCORE", "not a number: None", "Return a number from `evaluate`."),
+    ("BAD_SCORE", "", "`evaluate` has to return a finite number."),
+    (
+        "RUNTIME_ERROR",
+        "does not cross",
+        "Give inputs as plain data: numbers, texts, lists, dicts, arrays.",
+    ),
+    ("RUNTIME_ERROR", "has no function", "Call a function that the specification defines."),
+    ("RUNTIME_ERROR", "the evaluator", "Mend the evaluator."),
+    ("PROTOCOL", "", "Return plain data to the evaluator: numbers, texts, lists, dicts, arrays."),
+    ("INVALID_SOLUTION", "", "Either what the program builds is no solution, or the evaluator refuses what is one."),
+    ("TIMEOUT", "", "Make the first program quicker or the inputs smaller, or set `limits` in the evaluator."),
+    ("MEMORY", "", "Let the first program use less, or set `limits` in the evaluator."),
+)
+"""What to do about a first program without a score, by status and a part of the error."""
+
+
+def _remedy(status: str, error: str, function: str) -> str:
+    for of, part, remedy in REMEDIES:
+        if of == status and part in error:
+            return remedy
+    return f"Mend {function}, or what calls it: the first program must run on every input as it stands."

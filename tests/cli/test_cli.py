@@ -58,6 +58,42 @@ def test_new_problem_runs_at_once_and_is_not_overwritten(tmp_path: Path) -> None
     assert "no name for a problem" in refusal("init", "../x", cwd=tmp_path)
 
 
+NEWCOMERS = {
+    "returns nothing": ("return len(numbers)", "len(numbers)", "Return a number from `evaluate`"),
+    "returns a text": ("return len(numbers)", "return 'many'", "finite number"),
+    "input of a strange type": ('"n100": 100', '"n100": {1, 2}', "as plain data"),
+    "calls what is not there": ("candidate.solve(value)", "candidate.slove(value)", "that the specification defines"),
+    "calls it wrongly": ("candidate.solve(value)", "candidate.solve(value, 3)", "takes 1 positional argument"),
+    "fails itself": ("return len(numbers)", "return 1 + 'x'", "Mend the evaluator"),
+    "refuses everything": ("return len(numbers)", "raise funsearch.InvalidSolution('no')", "no solution"),
+}
+
+
+@pytest.mark.parametrize("fault", NEWCOMERS)
+def test_newcomers_fault_in_an_evaluator_is_told_with_its_remedy(fault: str, tmp_path: Path) -> None:
+    old, new, says = NEWCOMERS[fault]
+    funsearch("init", "mine", cwd=tmp_path)
+    evaluator = tmp_path / "evaluators" / "mine.py"
+    text = evaluator.read_text()
+    assert old in text
+    evaluator.write_text(text.replace(old, new))
+    done = funsearch("check", "problems/mine.py", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert says in done.stderr.splitlines()[-1]
+
+
+def test_slow_evaluator_is_told_of(tmp_path: Path) -> None:
+    funsearch("init", "mine", cwd=tmp_path)
+    evaluator = tmp_path / "evaluators" / "mine.py"
+    slow = "import time; time.sleep(0.4); return len(numbers)"
+    text = evaluator.read_text().replace("return len(numbers)", slow)
+    evaluator.write_text(text.replace("    heldout", "    limits = funsearch.Limits(seconds=0.3)\n    heldout"))
+    done = funsearch("check", "problems/mine.py", cwd=tmp_path)
+    assert done.returncode == 0
+    assert "Warning: that took longer" in done.stderr
+
+
 def test_evaluate_gives_every_file_its_verdict(tmp_path: Path) -> None:
     (tmp_path / "good.py").write_text("def priority(el, n):\n    return -float(sum(el))\n")
     (tmp_path / "slow.py").write_text("def priority(el, n):\n    while True: pass\n")
@@ -80,7 +116,20 @@ def test_problems_are_listed(tmp_path: Path) -> None:
 
 
 def test_verb_help_teaches(tmp_path: Path) -> None:
-    for verb in ("run", "resume", "replay", "list", "best", "show", "check", "evaluate", "problems", "doctor"):
+    for verb in (
+        "run",
+        "resume",
+        "replay",
+        "list",
+        "best",
+        "show",
+        "verify",
+        "init",
+        "check",
+        "evaluate",
+        "problems",
+        "doctor",
+    ):
         assert "Usage:" in funsearch(verb, "--help", cwd=tmp_path).stdout
     assert funsearch("run", "--nonsense", cwd=tmp_path).returncode == 2
 
