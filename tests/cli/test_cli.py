@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from funsearch.cli import VERBS
 from funsearch.storage import open_storage
 from funsearch.testing.endpoint import FakeEndpoint
 
@@ -116,20 +117,7 @@ def test_problems_are_listed(tmp_path: Path) -> None:
 
 
 def test_verb_help_teaches(tmp_path: Path) -> None:
-    for verb in (
-        "run",
-        "resume",
-        "replay",
-        "list",
-        "best",
-        "show",
-        "verify",
-        "init",
-        "check",
-        "evaluate",
-        "problems",
-        "doctor",
-    ):
+    for verb in VERBS:
         assert "Usage:" in funsearch(verb, "--help", cwd=tmp_path).stdout
     assert funsearch("run", "--nonsense", cwd=tmp_path).returncode == 2
 
