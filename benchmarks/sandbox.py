@@ -9,7 +9,6 @@ evaluations leave anything behind.
 """
 
 import argparse
-import importlib
 import multiprocessing
 import os
 import statistics
@@ -32,19 +31,60 @@ LIMITS = Limits(seconds=1.0, memory_mb=256)
 ROUNDS, SLOW_ROUNDS, CALLS, TIMEOUTS, SOAK_STEP = 400, 5, 20_000, 5, 5000
 
 
-def bare_fork() -> None:
-    """One evaluation in a child that nothing confines and nobody watches."""
+BARE_FORKS = """
+import gc, importlib, os, sys, time
+
+for name in sys.argv[1].split():
+    importlib.import_module(name)
+gc.collect()
+gc.freeze()
+gc.disable()
+source = sys.argv[2]
+
+
+def evaluate():
     reading, writing = os.pipe()
     pid = os.fork()
     if pid == 0:
-        try:
-            os.write(writing, repr(in_process()).encode())
-        finally:
-            os._exit(0)
+        names = {}
+        exec(compile(source, "<candidate>", "exec"), names)
+        os.write(writing, repr(names["f"](2.0)).encode())
+        os._exit(0)
     os.close(writing)
     os.read(reading, 100)
     os.close(reading)
     os.waitpid(pid, 0)
+
+
+for line in sys.stdin:
+    started = time.perf_counter()
+    evaluate()
+    print(time.perf_counter() - started, flush=True)
+"""
+"""A process as warm as the worker, that forks for each evaluation; nothing confines the child and nobody watches it."""
+
+
+class BareForks:
+    """Evaluates in bare forks, timed where they are made."""
+
+    def __init__(self) -> None:
+        command = [sys.executable, "-c", BARE_FORKS, " ".join([*PRELOADED, "msgpack"]), SOURCE]
+        environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+        )
+
+    def __call__(self) -> float:
+        """Returns the seconds of one evaluation."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write("go\n")
+        self._process.stdin.flush()
+        return float(self._process.stdout.readline())
+
+    def close(self) -> None:
+        """Ends the process."""
+        self._process.communicate()
 
 
 def in_process() -> float:
@@ -52,6 +92,17 @@ def in_process() -> float:
     names: dict[str, Callable[[float], float]] = {}
     exec(compile(SOURCE, "<candidate>", "exec"), names)
     return names["f"](2.0)
+
+
+def timed(action: Callable[[], object]) -> Callable[[], float]:
+    """Returns the action, timed."""
+
+    def run() -> float:
+        started = time.perf_counter()
+        action()
+        return time.perf_counter() - started
+
+    return run
 
 
 def spawn() -> None:
@@ -72,21 +123,21 @@ def confined(sandbox: ForkSandbox) -> None:
         candidate.call("f", (2.0,))
 
 
-def measure(actions: dict[str, Callable[[], None]], rounds: int) -> dict[str, list[float]]:
+def measure(actions: dict[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
     """Returns milliseconds of each action, sorted; the actions take turns, so that noise hits all alike."""
     taken: dict[str, list[float]] = {name: [] for name in actions}
     for _ in range(rounds):
         for name, action in actions.items():
-            started = time.perf_counter()
-            action()
-            taken[name].append(1000 * (time.perf_counter() - started))
+            taken[name].append(1000 * action())
     return {name: sorted(values) for name, values in taken.items()}
 
 
 def evaluations(sandbox: ForkSandbox) -> None:
     """Prints what one evaluation takes."""
-    taken = measure({"sandbox": lambda: confined(sandbox), "bare os.fork": bare_fork}, ROUNDS)
-    taken |= measure({"multiprocessing spawn": spawn, "python -c": fresh_python}, SLOW_ROUNDS)
+    bare = BareForks()
+    taken = measure({"sandbox": timed(lambda: confined(sandbox)), "bare os.fork": bare}, ROUNDS)
+    bare.close()
+    taken |= measure({"multiprocessing spawn": timed(spawn), "python -c": timed(fresh_python)}, SLOW_ROUNDS)
     fork = statistics.median(taken["bare os.fork"])
     print(f"{'one evaluation':<24} {'median ms':>10} {'p95 ms':>8} {'against fork':>13}")
     for name, values in taken.items():
@@ -130,18 +181,25 @@ def timeouts(sandbox: ForkSandbox) -> None:
 
 def soak(sandbox: ForkSandbox, count: int) -> None:
     """Prints memory and open files of both sides as evaluations go by."""
-    worker = sandbox.worker_pid
+    worker = innermost(sandbox.worker_pid)
     print(f"{'evaluations':>12} {'engine MB':>10} {'worker MB':>10} {'open files':>11} {'per s':>7}")
     done, started = 0, time.perf_counter()
     while True:
         files = len(os.listdir("/proc/self/fd"))
         rate = done / (time.perf_counter() - started)
-        print(f"{done:>12} {resident('self'):>10.1f} {resident(str(worker)):>10.1f} {files:>11} {rate:>7.0f}")
+        print(f"{done:>12} {resident('self'):>10.1f} {resident(worker):>10.1f} {files:>11} {rate:>7.0f}")
         if done >= count:
             return
         for _ in range(min(SOAK_STEP, count - done)):
             confined(sandbox)
             done += 1
+
+
+def innermost(pid: int | None) -> str:
+    """Returns the worker itself, which bubblewrap may have started."""
+    while children := Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+        pid = int(children[0])
+    return str(pid)
 
 
 def resident(pid: str) -> float:
@@ -158,8 +216,6 @@ def main() -> None:
     level = options.level or next((name for name, reason in available_levels().items() if not reason), None)
     if level is None:
         parser.exit(1, "no level of the sandbox can be had here; see `funsearch doctor`\n")
-    for name in PRELOADED:  # the bare fork's process is as warm as the worker
-        importlib.import_module(name)
     sandbox = ForkSandbox(LEVELS[level])
     print(f"level {level}")
     evaluations(sandbox)
