@@ -1,0 +1,71 @@
+"""Shannon capacity of cyclic graphs: the size of a candidate's independent set, verified here from scratch.
+
+The n-th strong power of the cyclic graph C_k has the vectors in Z_k^n as vertices; two are adjacent if they differ by
+-1, 0 or 1 modulo k in each coordinate. An independent set of size s shows that the Shannon capacity of C_k is at least
+s^(1 / n).
+
+Best known sizes: C_7^5 367 (Polak and Schrijver, 2019), C_9^n for n = 3 ... 6: 81, 324, 1458, 6561 (Mathew and
+Östergård, 2016), C_11^4 754 (FunSearch; 748 before), all of which FunSearch finds; and C_7^4 108 (Vesel and Žerovnik,
+2002). The first program finds as many vertices as a constant priority does, floor(k / 2)^n: 81 in C_7^4, 243 in C_7^5,
+64 in C_9^3, 625 in C_11^4.
+"""
+
+from typing import Any
+
+import numpy as np
+
+import funsearch
+
+LARGEST = 10**6
+"""A set is built from all k^n vertices; beyond this not even their list is practical."""
+
+
+class ShannonCapacity(funsearch.ProblemEvaluator):
+    """Scores a candidate's `solve(k, n)` by the number of its vertices."""
+
+    inputs = {"C7_4": (7, 4)}
+    heldout = {"C7_5": (7, 5), "C9_3": (9, 3), "C11_4": (11, 4)}
+
+    def evaluate(self, candidate: funsearch.Candidate, value: Any) -> float:
+        """Returns the size of the independent set that the candidate builds for `value`, a cycle and a power."""
+        k, n = value
+        return float(verified_size(candidate.solve(k, n), k, n))
+
+    def check_input(self, value: Any) -> tuple[int, int]:
+        """Returns the length of the cycle and the power."""
+        if not isinstance(value, tuple | list) or len(value) != 2 or any(type(number) is not int for number in value):
+            raise ValueError(f"{value!r:.80} is no pair (k, n) of integers")
+        k, n = value
+        if not 3 <= k <= LARGEST:
+            raise ValueError(f"{k!r:.80} is no length of a cycle: give an integer of at least 3")
+        # The order matters: a large power would not even be computed quickly.
+        if not 1 <= n <= 20 or k**n > LARGEST:
+            raise ValueError(f"{n!r:.80} is no power: give a positive integer with {k}^n of at most {LARGEST}")
+        return k, n
+
+
+def verified_size(vertices: Any, k: int, n: int) -> int:
+    """Returns how many vertices there are.
+
+    Raises:
+        InvalidSolution: they are not distinct vectors of Z_k^n with no two adjacent.
+    """
+    if not isinstance(vertices, list):
+        raise funsearch.InvalidSolution(f"not a list but of type {type(vertices).__name__}")
+    if len(vertices) > k**n:
+        raise funsearch.InvalidSolution(f"{len(vertices)} vertices, where there are only {k**n}")
+    for vertex in vertices:
+        if not isinstance(vertex, tuple | list) or len(vertex) != n:
+            raise funsearch.InvalidSolution(f"not a vector of length {n}: {vertex!r:.80}")
+        if any(type(entry) is not int or not 0 <= entry < k for entry in vertex):
+            raise funsearch.InvalidSolution(f"entries other than 0 ... {k - 1}: {vertex!r:.80}")
+    points = np.array(vertices, dtype=np.int64).reshape(len(vertices), n)
+    for index, point in enumerate(points):
+        # From one entry to another modulo k, plus one: 0, 1 or 2 if they are adjacent or equal.
+        steps = (points[:index] - point + 1) % k
+        close = (steps <= 2).all(axis=1)
+        if close.any():
+            other = vertices[int(close.argmax())]
+            fault = "a vertex occurs twice" if list(other) == list(vertices[index]) else "two vertices are adjacent"
+            raise funsearch.InvalidSolution(f"{fault}: {other} and {vertices[index]}")
+    return len(vertices)
