@@ -21,6 +21,8 @@ from funsearch.testing import InProcessSandbox
 BEST_FIT = "def priority(item, bins):\n    return item - bins\n"
 CASES = [
     ("cap_set", "n8", None),
+    ("admissible_set", "I12_7", None),
+    ("shannon_capacity", "C11_4", None),
     ("bin_packing", "or500", BEST_FIT),
     ("bin_packing", "weibull5k", BEST_FIT),
 ]
