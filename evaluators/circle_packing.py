@@ -1,0 +1,83 @@
+"""Circle packing: the sum of the radii of n circles in the unit square, verified here in exact arithmetic.
+
+There is no tolerance: the floats that a candidate returns are taken for the rational numbers that they are, and no
+circle may leave the square or overlap another by anything. Circles may touch. The skeleton chooses the largest radii
+for a candidate's centres, less a part of about 10^-14 for what is rounded.
+
+    n                      26       32
+    best known          2.635    2.937    about: AlphaEvolve (2025), appendix B.12; 2.634 and 2.936 before it
+    first program       2.232    2.604    rows, every other one shifted
+    grid                2.167    2.667
+    grid and gaps       2.541    2.790    a smaller circle in each gap of a square grid, while there are any left
+
+For 26, later reports go up to about 2.636, some of them within a tolerance.
+"""
+
+from fractions import Fraction
+from itertools import combinations
+from math import fsum
+from typing import Any
+
+import numpy as np
+
+import funsearch
+
+MOST = 100
+"""Skeleton and exact check take some tenths of a second for as many."""
+
+
+class CirclePacking(funsearch.ProblemEvaluator):
+    """Scores a candidate's `solve(n)` by the sum of its radii."""
+
+    inputs = {"n26": 26}
+    heldout = {"n32": 32}
+    baselines = {
+        "grid": """\
+def place(n):
+    columns = round(n**0.5)
+    row, column = np.divmod(np.arange(n), columns)
+    return np.column_stack([(column + 0.5) / columns, (row + 0.5) / np.ceil(n / columns)])
+""",
+        "grid and gaps": """\
+def place(n):
+    side = next(k for k in range(1, n + 1) if k**2 + (k - 1) ** 2 >= n)
+    grid = [((i % side + 0.5) / side, (i // side + 0.5) / side) for i in range(side**2)]
+    gaps = [(i / side, j / side) for i in range(1, side) for j in range(1, side)]
+    return np.array((grid + gaps)[:n])
+""",
+    }
+
+    def evaluate(self, candidate: funsearch.Candidate, value: Any) -> float:
+        """Returns the sum of the radii of `value` circles that the candidate packs."""
+        return verified_sum(candidate.solve(value), value)
+
+    def check_input(self, value: Any) -> int:
+        """Returns the number of circles."""
+        if type(value) is not int or not 1 <= value <= MOST:
+            raise ValueError(f"{value!r:.80} is no number of circles: give an integer from 1 to {MOST}")
+        return value
+
+
+def verified_sum(circles: Any, n: int) -> float:
+    """Returns the sum of the radii, correctly rounded.
+
+    Raises:
+        InvalidSolution: these are not n circles inside the unit square that do not overlap.
+    """
+    if not isinstance(circles, np.ndarray):
+        raise funsearch.InvalidSolution(f"not an array but of type {type(circles).__name__}")
+    if circles.dtype != np.float64 or circles.shape != (n, 3):
+        raise funsearch.InvalidSolution(f"an array of {circles.dtype}, shape {circles.shape}; wanted float64, ({n}, 3)")
+    rows: list[list[float]] = circles.tolist()
+    if not np.isfinite(circles).all():
+        raise funsearch.InvalidSolution("an entry is NaN or infinite")
+    exact = [(Fraction(x), Fraction(y), Fraction(r)) for x, y, r in rows]
+    for index, (x, y, r) in enumerate(exact):
+        if r <= 0:
+            raise funsearch.InvalidSolution(f"circle {index} has no positive radius: {rows[index]}")
+        if not (r <= x <= 1 - r and r <= y <= 1 - r):
+            raise funsearch.InvalidSolution(f"circle {index} leaves the unit square: {rows[index]}")
+    for (i, (x, y, r)), (j, (u, v, s)) in combinations(enumerate(exact), 2):
+        if (x - u) ** 2 + (y - v) ** 2 < (r + s) ** 2:
+            raise funsearch.InvalidSolution(f"circles {i} and {j} overlap: {rows[i]} and {rows[j]}")
+    return fsum(r for _, _, r in rows)

@@ -1,0 +1,73 @@
+"""Sidon sets: the size of the subset of {1, ..., n} that a candidate builds, verified here from scratch.
+
+All sums a + b with a <= b are distinct, or, what is the same, all differences: the set is a Golomb ruler of length at
+most n - 1. Constructions by Singer, Bose and Ruzsa give about sqrt(n) elements, and no set has more than
+sqrt(n) + O(n^(1/4)) (Erdős and Turán). The best known, from the shortest known rulers (J. B. Shearer's table, OEIS
+A003022), and what is found here:
+
+    n                    250   500   1000
+    best known            19    26     35    proven to be the largest for 250 and 500
+    first program         16    21     28    outside in
+    Mian-Chowla           15    20     27    the least number that fits, OEIS A005282
+    Ruzsa                 13    22     30    for the prime that suits n
+"""
+
+from typing import Any
+
+import funsearch
+
+LARGEST = 20_000
+"""A priority is asked for each number up to n."""
+
+
+class SidonSet(funsearch.ProblemEvaluator):
+    """Scores a candidate's `solve(n)` by the number of its elements."""
+
+    inputs = {"n500": 500}
+    heldout = {"n250": 250, "n1000": 1000}
+    baselines = {
+        "Mian-Chowla": "def priority(x, n):\n    return -float(x)\n",
+        # The x with g^x = x modulo a prime p, for a primitive root g, are p - 1 elements of each p(p - 1) numbers.
+        "Ruzsa": """\
+def priority(x, n):
+    p = max(p for p in range(2, n + 2) if (p - 1) ** 2 <= n and all(p % d for d in range(2, p)))
+    g = next(g for g in range(1, p) if len({pow(g, k, p) for k in range(p - 1)}) == p - 1)
+    return float(pow(g, x, p) == x % p)
+""",
+    }
+
+    def evaluate(self, candidate: funsearch.Candidate, value: Any) -> float:
+        """Returns the size of the Sidon subset of {1, ..., `value`} that the candidate builds."""
+        return float(verified_size(candidate.solve(value), value))
+
+    def check_input(self, value: Any) -> int:
+        """Returns the largest number allowed in a set."""
+        if type(value) is not int or not 1 <= value <= LARGEST:
+            raise ValueError(f"{value!r:.80} is no n: give an integer from 1 to {LARGEST}")
+        return value
+
+
+def verified_size(elements: Any, n: int) -> int:
+    """Returns how many elements there are.
+
+    Raises:
+        InvalidSolution: they are not distinct integers from 1 to n of which all sums of two are distinct.
+    """
+    if not isinstance(elements, list):
+        raise funsearch.InvalidSolution(f"not a list but of type {type(elements).__name__}")
+    if len(elements) > n:
+        raise funsearch.InvalidSolution(f"{len(elements)} elements, where there are only {n}")
+    for element in elements:
+        if type(element) is not int or not 1 <= element <= n:
+            raise funsearch.InvalidSolution(f"not an integer from 1 to {n}: {element!r:.80}")
+    if len(set(elements)) != len(elements):
+        raise funsearch.InvalidSolution("an element occurs twice")
+    pairs: dict[int, tuple[int, int]] = {}
+    # There are fewer than 2n sums, so that this ends after as many pairs however long the list is.
+    for index, a in enumerate(elements):
+        for b in elements[: index + 1]:
+            if a + b in pairs:
+                c, d = pairs[a + b]
+                raise funsearch.InvalidSolution(f"two equal sums: {a} + {b} = {c} + {d}")
+            pairs[a + b] = a, b
+    return len(elements)

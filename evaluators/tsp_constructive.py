@@ -1,0 +1,191 @@
+"""Travelling salesman, constructive: how much longer a candidate's tours are than tours of a local search.
+
+One call of `solve(coordinates)` returns a whole tour as a list of cities; that it visits each city once is verified
+here, and its length computed. A score is minus the excess in percent over the reference, a tour by nearest neighbour
+and then 2-opt: the mean over the instances of an input. It may be positive: the shortest tours through 100 uniform
+cities have a mean length of 7.76 (Kool, van Hoof and Welling, 2019), the references here one of 8.13, so that the best
+possible score on such cities is about 4.5. Nearest neighbour stays 25 percent above the shortest (Johnson and McGeoch,
+1997). What is found here:
+
+    input                uniform   clustered
+    first program         -21.0      -17.1     nearest neighbour
+    in order             -529.9     -804.8     the cities as they are numbered
+    far from the start    -10.6      -15.5     nearest neighbour that leaves what is near the start for later
+    lonely neighbour      -13.8      -15.0     nearest neighbour that prefers a city far from the others
+
+Coordinates are multiples of 2^-20, so that squares and their sums are exact and all machines find the same lengths.
+"""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+import funsearch
+
+GRID = 2**20
+"""Cities lie on a grid of this many lines each way, in the unit square."""
+MOST_CITIES = 500
+"""The reference takes seconds beyond this."""
+FARTHEST = 1e9
+"""Largest coordinate given by the user."""
+CLOSEST = 1e-9
+"""Some two of a user's cities are as far from each other, so that no reference vanishes."""
+
+
+@dataclass(frozen=True)
+class Instance:
+    """Cities in the plane."""
+
+    cities: tuple[tuple[float, float], ...]
+
+    @cached_property
+    def distances(self) -> np.ndarray:
+        """The distances between all cities."""
+        x, y = np.array(self.cities).T
+        distances: np.ndarray = np.sqrt((x[:, None] - x) ** 2 + (y[:, None] - y) ** 2)
+        return distances
+
+    @cached_property
+    def reference(self) -> float:
+        """The length of a tour that nothing but the cities decides on."""
+        return length(self.distances, improved(self.distances, nearest_neighbour(self.distances)))
+
+
+def length(distances: np.ndarray, tour: Sequence[int]) -> float:
+    """Returns the length of a round trip."""
+    return math.fsum(distances[tour, np.roll(tour, -1)].tolist())
+
+
+def nearest_neighbour(distances: np.ndarray) -> list[int]:
+    """Returns the tour that starts in city 0 and always goes on to the nearest unvisited city."""
+    tour, unvisited = [0], np.arange(1, len(distances))
+    while len(unvisited):
+        place = int(np.argmin(distances[tour[-1], unvisited]))
+        tour.append(int(unvisited[place]))
+        unvisited = np.delete(unvisited, place)
+    return tour
+
+
+def improved(distances: np.ndarray, tour: Sequence[int]) -> list[int]:
+    """Returns the tour after reversing parts of it, each time the best part, until that makes it no shorter (2-opt)."""
+    order = np.array(tour)
+    least = 1e-9 * distances.max()
+    while True:
+        after = np.roll(order, -1)
+        legs = distances[order, after]
+        changes = distances[np.ix_(order, order)] + distances[np.ix_(after, after)] - legs[:, None] - legs
+        gains = np.triu(-changes, 1)
+        first, last = divmod(int(np.argmax(gains)), len(order))
+        if gains[first, last] <= least:
+            return [int(city) for city in order]
+        order[first + 1 : last + 1] = order[first + 1 : last + 1][::-1].copy()
+
+
+def uniform(instances: int, cities: int, seed: int) -> list[Instance]:
+    """Returns instances of cities anywhere in the unit square."""
+    rng = np.random.default_rng(seed)
+    return [on_grid(rng.integers(0, GRID, (cities, 2))) for _ in range(instances)]
+
+
+def clustered(instances: int, cities: int, seed: int) -> list[Instance]:
+    """Returns instances of cities near a tenth as many centres, by up to 1/16 in each coordinate."""
+    rng = np.random.default_rng(seed)
+    spread = GRID // 16
+    made = []
+    for _ in range(instances):
+        centres = rng.integers(spread, GRID - spread, (math.ceil(cities / 10), 2))
+        own = centres[rng.integers(0, len(centres), cities)]
+        made.append(on_grid(own + rng.integers(-spread, spread, (cities, 2))))
+    return made
+
+
+def on_grid(points: np.ndarray) -> Instance:
+    """Returns the instance of these points of the grid."""
+    return Instance(tuple((x / GRID, y / GRID) for x, y in points.tolist()))
+
+
+class TspConstructive(funsearch.ProblemEvaluator):
+    """Scores a candidate's `solve(coordinates)` by the lengths of its tours."""
+
+    inputs = {"uniform": uniform(12, 100, seed=1), "clustered": clustered(12, 100, seed=2)}
+    selection = {"uniform": uniform(40, 100, seed=51), "clustered": clustered(40, 100, seed=52)}
+    heldout = {
+        "uniform100": uniform(40, 100, seed=101),
+        "clustered100": clustered(40, 100, seed=102),
+        "uniform200": uniform(10, 200, seed=103),
+    }
+    reduction = "mean"
+    limits = funsearch.Limits(seconds=20.0)
+    baselines = {
+        "in order": "def priority(to_current, to_start, between):\n    return -np.arange(len(to_current))\n",
+        "far from the start": "def priority(to_current, to_start, between):\n    return 0.3 * to_start - to_current\n",
+        "lonely neighbour": """\
+def priority(to_current, to_start, between):
+    return 0.3 * np.sort(between)[:, 1:4].sum(axis=1) / 3 - to_current
+""",
+    }
+
+    def evaluate(self, candidate: funsearch.Candidate, value: Sequence[Instance]) -> float:
+        """Returns minus the excess over the reference, in percent, as a mean over the instances of `value`."""
+        ratios = [tour_length(candidate.solve(np.array(one.cities)), one) / one.reference for one in value]
+        return -100.0 * (math.fsum(ratios) / len(ratios) - 1.0)
+
+    def read_input(self, text: str) -> Any:
+        """Returns what JSON says."""
+        return json.loads(text)
+
+    def check_input(self, value: Any) -> list[Instance]:
+        """Returns the instances of {"cities": [[x, y], ...]}, or of a list of those."""
+        values = value if isinstance(value, list | tuple) else [value]
+        if not values:
+            raise ValueError("there are no instances in it")
+        return [one if isinstance(one, Instance) else read_instance(one) for one in values]
+
+
+def tour_length(tour: Any, instance: Instance) -> float:
+    """Returns the length of the tour.
+
+    Raises:
+        InvalidSolution: it does not visit each city once.
+    """
+    count = len(instance.cities)
+    if not isinstance(tour, list):
+        raise funsearch.InvalidSolution(f"not a list but of type {type(tour).__name__}")
+    if len(tour) != count:
+        raise funsearch.InvalidSolution(f"a tour of length {len(tour)} through {count} cities")
+    for city in tour:
+        if type(city) is not int or not 0 <= city < count:
+            raise funsearch.InvalidSolution(f"not a city from 0 to {count - 1}: {city!r:.80}")
+    if len(set(tour)) != count:
+        raise funsearch.InvalidSolution("a city is visited twice")
+    return length(instance.distances, tour)
+
+
+def read_instance(value: Any) -> Instance:
+    """Returns the instance that a mapping with `cities` describes.
+
+    Raises:
+        ValueError: it is none, or all its cities are one.
+    """
+    if not isinstance(value, Mapping) or "cities" not in value:
+        raise ValueError(f'an instance is {{"cities": [[x, y], ...]}}, not {value!r:.80}')
+    cities = value["cities"]
+    if not isinstance(cities, list | tuple) or not 3 <= len(cities) <= MOST_CITIES:
+        raise ValueError(f"the cities {cities!r:.80} are no list of 3 to {MOST_CITIES} pairs of coordinates")
+    for city in cities:
+        if not isinstance(city, list | tuple) or len(city) != 2 or not all(map(is_coordinate, city)):
+            raise ValueError(f"the city {city!r:.80} is no pair of numbers from -{FARTHEST:g} to {FARTHEST:g}")
+    instance = Instance(tuple((float(x), float(y)) for x, y in cities))
+    if instance.distances.max() < CLOSEST:
+        raise ValueError(f"all cities are in one place, within {CLOSEST:g} of each other: a tour has no length")
+    return instance
+
+
+def is_coordinate(value: Any) -> bool:
+    """Returns whether a value is a number of reasonable size."""
+    return type(value) in (int, float) and -FARTHEST <= value <= FARTHEST
