@@ -12,6 +12,7 @@ python=${PYTHON:-python3}
   echo "Cannot make a virtual environment: install Python's venv module (Debian, Ubuntu: apt install python3-venv)." >&2
   exit 1
 }
+.venv/bin/python -m pip --version >/dev/null 2>&1 || .venv/bin/python -m ensurepip --upgrade >/dev/null  # made by uv
 .venv/bin/python -m pip install --quiet --disable-pip-version-check "uv>=0.5"
 
 # The CPU build of PyTorch comes from a folder of wheels if pip is configured with one that has it, else from
