@@ -812,7 +812,7 @@ def _corpus() -> dict[str, Hostile]:
         ("files", FILES, {*REFUSED, None}),
         ("network", NETWORK, {*REFUSED}),
         ("descriptors", DESCRIPTORS, {*CRASHED, *timeout, Status.PROTOCOL, Status.EARLY_EXIT, None}),
-        ("values", VALUES, {Status.PROTOCOL, Status.MEMORY, Status.CRASH, *runtime}),
+        ("values", VALUES, {Status.PROTOCOL, Status.MEMORY, Status.CRASH, *runtime, *timeout}),
         ("state", STATE, {*runtime, *timeout, Status.EARLY_EXIT, Status.PROTOCOL, Status.CRASH}),
     ]
     return {

@@ -12,7 +12,7 @@ from funsearch.core.records import Limits, Status
 from funsearch.loading import Problem, load_problem
 from funsearch.sandbox.engine import ForkSandbox
 
-LIMITS = Limits(seconds=2.0, memory_mb=256)
+LIMITS = Limits(seconds=10.0, memory_mb=256)
 TINY = '{"capacity": 10, "items": [6, 7, 5, 5, 3, 4, 8, 2]}'
 
 OBJECTS = {
