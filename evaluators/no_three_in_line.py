@@ -1,0 +1,71 @@
+"""No three in line: the number of points of the n x n grid that a candidate chooses, verified here from scratch.
+
+"In line" means on any straight line, not only on rows, columns and diagonals. Two of a row and 2n in all is the most,
+and known to be possible for every n up to 46 (A. Flammenkamp, "Progress in the no-three-in-line problem, II", Journal
+of Combinatorial Theory A 81, 1998). Which sets are found here:
+
+    n                    11    13    17
+    best known           22    26    34    2n
+    first program        13    16    22    inside out
+    row by row           13    17    23    the first point that fits
+    Erdős                17    21    28    first the n points (x, x^2 mod n), no three in line if n is prime
+"""
+
+from typing import Any
+
+import numpy as np
+
+import funsearch
+
+LARGEST = 100
+"""A priority is asked for each of the n^2 points."""
+
+
+class NoThreeInLine(funsearch.ProblemEvaluator):
+    """Scores a candidate's `solve(n)` by the number of its points."""
+
+    inputs = {"n11": 11}
+    heldout = {"n13": 13, "n17": 17}
+    baselines = {
+        "row by row": "def priority(x, y, n):\n    return 0.0\n",
+        "Erdős": "def priority(x, y, n):\n    return float(y == x * x % n)\n",
+    }
+
+    def evaluate(self, candidate: funsearch.Candidate, value: Any) -> float:
+        """Returns how many points of the grid of side `value` the candidate chooses."""
+        return float(verified_size(candidate.solve(value), value))
+
+    def check_input(self, value: Any) -> int:
+        """Returns the side of the grid."""
+        if type(value) is not int or not 1 <= value <= LARGEST:
+            raise ValueError(f"{value!r:.80} is no side of a grid: give an integer from 1 to {LARGEST}")
+        return value
+
+
+def verified_size(points: Any, n: int) -> int:
+    """Returns how many points there are.
+
+    Raises:
+        InvalidSolution: they are not distinct points of the n x n grid with no three on a line.
+    """
+    if not isinstance(points, list):
+        raise funsearch.InvalidSolution(f"not a list but of type {type(points).__name__}")
+    if len(points) > 2 * n:
+        raise funsearch.InvalidSolution(f"{len(points)} points, where more than {2 * n} put three into a row")
+    for point in points:
+        if not isinstance(point, tuple | list) or len(point) != 2:
+            raise funsearch.InvalidSolution(f"not a pair of coordinates: {point!r:.80}")
+        if any(type(entry) is not int or not 0 <= entry < n for entry in point):
+            raise funsearch.InvalidSolution(f"coordinates other than 0 to {n - 1}: {point!r:.80}")
+    if len({tuple(point) for point in points}) != len(points):
+        raise funsearch.InvalidSolution("a point occurs twice")
+    grid = np.array(points, dtype=np.int64).reshape(len(points), 2)
+    for index, point in enumerate(grid):
+        # Of three points in line, the first sees the other two in the same direction, or in opposite ones.
+        dx, dy = (grid[index + 1 :] - point).T
+        parallel = np.outer(dx, dy) == np.outer(dy, dx)
+        np.fill_diagonal(parallel, False)
+        if parallel.any():
+            b, c = np.argwhere(parallel)[0] + index + 1
+            raise funsearch.InvalidSolution(f"three points in line: {points[index]}, {points[b]}, {points[c]}")
+    return len(points)
