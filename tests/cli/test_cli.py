@@ -38,7 +38,8 @@ def refusal(*args: object, cwd: Path, **env: str) -> str:
     assert done.returncode == 1, (done.returncode, done.stdout, done.stderr)
     *progress, said = [line for line in done.stderr.splitlines() if line]
     assert said.startswith("Error: "), done.stderr
-    assert all(line.startswith(("Run ", "starting: ", "running: ", "best ")) for line in progress), done.stderr
+    shown = ("Run ", "starting: ", "running: ", "failed: ", "best ")
+    assert all(line.startswith(shown) for line in progress), done.stderr
     assert done.stdout == ""
     return said
 
