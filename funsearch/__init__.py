@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from funsearch._version import __version__
 from funsearch.core.ports import CandidateFailure
-from funsearch.core.problem import Candidate, InvalidSolution, ProblemEvaluator
+from funsearch.core.problem import Candidate, InvalidSolution, ProblemEvaluator, Result
 from funsearch.core.records import Limits
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ __all__ = [
     "InvalidSolution",
     "Limits",
     "ProblemEvaluator",
+    "Result",
     "Search",
     "__version__",
     "evolve",

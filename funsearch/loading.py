@@ -11,6 +11,7 @@ import importlib.resources
 import importlib.util
 import inspect
 import linecache
+import math
 import sys
 import types
 from collections.abc import Mapping, Sequence
@@ -335,6 +336,13 @@ def _evaluator(source: ProblemSource) -> ProblemEvaluator:
         raise ProblemError(f"{filename}: {classes[0].__name__}() raised {type(error).__name__}: {error}.") from error
 
 
+def _thresholds(evaluator: ProblemEvaluator, name: str) -> Mapping[Any, Any]:
+    value: Any = evaluator.thresholds
+    if not isinstance(value, Mapping):
+        raise ProblemError(f"`thresholds` of {name} is {value!r:.80}: make it a dict of scores by input.")
+    return value
+
+
 def _check_declarations(evaluator: ProblemEvaluator, name: str) -> None:
     """Refuses class attributes of an evaluator that are of no use."""
     for attribute in ("inputs", "selection", "heldout", "baselines"):
@@ -345,5 +353,13 @@ def _check_declarations(evaluator: ProblemEvaluator, name: str) -> None:
         value = getattr(evaluator, attribute)
         if value not in words:
             raise ProblemError(f"`{attribute}` of {name} is {value!r}: make it {' or '.join(map(repr, words))}.")
+    for of, least in _thresholds(evaluator, name).items():
+        if isinstance(least, bool) or not isinstance(least, int | float) or not math.isfinite(least):
+            raise ProblemError(f"`thresholds` of {name} has {least!r:.80} for {of}: make it a number.")
+        if of not in list(evaluator.inputs)[:-1]:
+            raise ProblemError(
+                f"`thresholds` of {name} names {of}, which is no input that others follow: name one of "
+                f"{', '.join(list(evaluator.inputs)[:-1]) or 'several inputs'}."
+            )
     if not isinstance(evaluator.limits, Limits):
         raise ProblemError(f"`limits` of {name} is {evaluator.limits!r:.80}: make it funsearch.Limits(...).")

@@ -269,6 +269,12 @@ def test_missing_evaluator_is_refused_with_all_remedies(write: Write, tmp_path: 
         (EVALUATOR + "    inputs = {}\n", "near has no inputs: give some with --input NAME=VALUE, or set `inputs`"),
         (EVALUATOR + "    reduction = 'max'\n", "`reduction` of near is 'max': make it 'last' or 'mean'."),
         (EVALUATOR + "    partial = True\n", "`partial` of near is True: make it 'reject' or 'keep'."),
+        (EVALUATOR + "    thresholds = 5\n", "`thresholds` of near is 5: make it a dict of scores by input."),
+        (
+            EVALUATOR + "    thresholds = {'n': 1.0}\n",
+            "`thresholds` of near names n, which is no input that others follow",
+        ),
+        (EVALUATOR + "    thresholds = {'n': 'x'}\n", "`thresholds` of near has 'x' for n: make it a number."),
         (EVALUATOR + "    limits = 5\n", "`limits` of near is 5: make it funsearch.Limits(...)."),
     ],
 )

@@ -29,18 +29,19 @@ def command(
     Needs no model. Exits with 1 when the first program gets no score.
     """
     from funsearch.core.evaluator import Evaluator
-    from funsearch.core.records import Status
+    from funsearch.core.records import Status, joined_notes
     from funsearch.errors import ProblemError
     from funsearch.loading import load_problem
     from funsearch.sandbox import open_sandbox
 
     loaded = load_problem(problem, evaluator, inputs)
     specification = loaded.specification
-    prompt = specification.prompt([specification.first])
     box = open_sandbox(sandbox or "auto", unsafe=bool(unsafe))
     started = time.perf_counter()
     verdict = Evaluator(specification, loaded.evaluator, box, inputs=loaded.inputs).score(specification.first)
     seconds = time.perf_counter() - started
+    shown = loaded.evaluator.show_notes
+    prompt = specification.prompt([specification.first], [joined_notes(verdict.feedback)] if shown else [])
     box.close()
     if as_json:
         options.print_json(
@@ -64,7 +65,8 @@ def command(
         )
         click.echo(f"first program: {verdict.status} in {seconds:.2f} s, sandbox {box.level}")
         for name, score in verdict.scores.items():
-            click.echo(f"  {name}: {score:g}")
+            said = verdict.feedback.get(name)
+            click.echo(f"  {name}: {score:g}" + (f" ({said.notes})" if said and said.notes else ""))
         click.echo("\nThe first prompt:\n")
         click.echo(prompt)
     if verdict.status is not Status.OK:

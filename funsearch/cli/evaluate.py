@@ -84,6 +84,9 @@ def _score(scorer: Any, text: str) -> dict[str, Any]:
         "scores": dict(verdict.scores),
         "error": verdict.error,
         "output": verdict.output,
+        "stage": verdict.stage,
+        "notes": {name: said.notes for name, said in verdict.feedback.items() if said.notes},
+        "artifacts": {name: dict(said.artifacts) for name, said in verdict.feedback.items() if said.artifacts},
     }
 
 
@@ -94,3 +97,5 @@ def _print(file: Path, result: dict[str, Any]) -> None:
         click.echo("  " + ", ".join(f"{name} {value:.6g}" for name, value in result["scores"].items()))
     if result["error"]:
         click.echo(f"  {result['error'].strip()}")
+    for name, notes in result.get("notes", {}).items():
+        click.echo(f"  {name}: {notes}")

@@ -42,7 +42,7 @@ class {name}(funsearch.ProblemEvaluator):
     inputs = {{"n100": 100, "n200": 200}}
     """What the search scores programs on; the last one's score is the program's."""
     heldout = {{"n300": 300}}
-    """What the search never sees; `funsearch best --heldout` reports on it."""
+    """What the search never sees; the best programs are reported on it."""
 
     def evaluate(self, candidate, value):
         """Returns the score on one input: how many numbers there are. `candidate.solve` runs in the sandbox."""

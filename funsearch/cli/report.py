@@ -1,13 +1,14 @@
 """Scores programs of a run on inputs that the search never saw, and the problem's baselines beside them."""
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from funsearch.core.code import read_file
-from funsearch.core.evaluator import Evaluator, Verdict
-from funsearch.core.records import Function, RunRecord
+from funsearch.core.evaluator import Evaluator, Verdict, reduce_scores
+from funsearch.core.ports import Sandbox, Storage
+from funsearch.core.records import Evaluation, Function, HeldOut, RunRecord
 from funsearch.errors import ProblemError
 from funsearch.loading import ProblemSource, load
 from funsearch.runtime.limits import merged_limits
@@ -17,59 +18,112 @@ from funsearch.sandbox import open_sandbox
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One row of a report. `scores` and `heldout` miss the inputs on which the program got no score."""
+    """One row of a report. `scores` misses the inputs on which the program got no score."""
 
     name: str
     function: Function
     scores: Mapping[str, float]
-    heldout: dict[str, float] | None = None
+    score: float | None
+    heldout: HeldOut | None = None
+    """None when it has not been scored on held-out inputs."""
 
 
 class Scorer:
     """Scores programs of a run again, in a fresh sandbox, on inputs of one's choice."""
 
     def __init__(self, record: RunRecord) -> None:
-        """Loads the run's problem and opens the sandbox.
+        """Loads the run's problem. The sandbox is opened when something has to be scored.
 
         Raises:
             ProblemError: the recorded problem does not load.
-            SandboxError: candidates cannot be confined as they were.
         """
+        self._run = record.name
         settings, inputs = Settings.restored(record.settings)
         self.problem = load(ProblemSource(record.problem, record.specification, record.evaluator, inputs))
         self._limits = merged_limits(self.problem.evaluator.limits, settings)
-        self._sandbox = open_sandbox(settings.sandbox.level, unsafe=settings.sandbox.unsafe)
+        self._settings = settings.sandbox
+        self._opened: Sandbox | None = None
 
-    def baselines(self) -> list[Entry]:
-        """Returns the first program and the problem's baselines, scored on the run's inputs."""
-        problem = self.problem
-        sources = {name: read_file(problem.specification, text) for name, text in problem.evaluator.baselines.items()}
-        functions = {"first program": problem.specification.first, **sources}
-        return [
-            Entry(name, function, self._verdict(function, problem.inputs).scores)
-            for name, function in functions.items()
-        ]
+    def baselines(self, *, heldout: bool) -> list[Entry]:
+        """Returns the problem's baselines, scored on the run's inputs, and on the held-out ones if asked for."""
+        return [self._baseline(name, text, heldout) for name, text in self.problem.evaluator.baselines.items()]
 
-    def select(self, entries: Sequence[Entry]) -> list[Entry]:
-        """Returns the entries, those first that score best on the problem's selection inputs."""
+    def select(self, functions: Mapping[int, Function]) -> list[int]:
+        """Returns the ids of the functions, those first that score best on the problem's selection inputs."""
         on = self._declared("selection", self.problem.evaluator.selection)
-        found = [self._verdict(entry.function, on).score for entry in entries]
-        scores = [-math.inf if score is None else score for score in found]
-        return [entries[i] for i in sorted(range(len(entries)), key=scores.__getitem__, reverse=True)]
+        scores = {id: self._verdict(function, on).score for id, function in functions.items()}
+        reached = {id: -math.inf if score is None else score for id, score in scores.items()}
+        return sorted(reached, key=reached.__getitem__, reverse=True)
 
-    def heldout(self, entries: Sequence[Entry]) -> list[Entry]:
-        """Returns the entries with their scores on the held-out inputs."""
-        on = self._declared("heldout", self.problem.heldout)
-        return [replace(entry, heldout=dict(self._verdict(entry.function, on).scores)) for entry in entries]
+    def entries(
+        self, found: Mapping[int, Evaluation], storage: Storage, *, heldout: bool | None = None
+    ) -> dict[int, Entry]:
+        """Returns the evaluations that are programs as entries, by id.
+
+        Args:
+            found: what to make entries of.
+            storage: of the run; what is not known yet of how they do on held-out inputs is found out and written there.
+            heldout: whether to have that in the entries; by default, if the problem has held-out inputs.
+        """
+        functions = {id: evaluation.function for id, evaluation in found.items() if evaluation.function is not None}
+        known: dict[int, HeldOut] = {}
+        if self.problem.heldout if heldout is None else heldout:
+            known = storage.heldout(self._run, list(functions))
+            new = {id: self._heldout(function) for id, function in functions.items() if id not in known}
+            storage.add_heldout(self._run, new)
+            known |= new
+        return {
+            id: Entry(
+                "first program" if id == 0 else str(id), function, found[id].scores, found[id].score, known.get(id)
+            )
+            for id, function in functions.items()
+        }
+
+    def heldout_score(self, found: HeldOut | None) -> float | None:
+        """Returns the scores on the held-out inputs as one number, None if there is none."""
+        names = list(self.problem.heldout)
+        return reduce_scores(found.scores, names, self.problem.evaluator.reduction) if found else None
+
+    def gain(self, first: Entry, entry: Entry) -> str:
+        """Returns how much better an entry is than the first program, where it was chosen and where it was not."""
+        if first is entry or first.score is None or entry.score is None:
+            return "None is better than the first program."
+        said = f"Program {entry.name}: {entry.score - first.score:+.6g} against the first program on the run's inputs"
+        before, after = self.heldout_score(first.heldout), self.heldout_score(entry.heldout)
+        if before is not None and after is not None:
+            return f"{said}, {after - before:+.6g} on held-out inputs."
+        return (
+            f"{said}; on held-out inputs {entry.heldout.status}: {entry.heldout.error}" if entry.heldout else f"{said}."
+        )
 
     def again(self, function: Function, *, heldout: bool = False) -> Verdict:
         """Returns the verdict of a worker that no candidate has been near, on the run's or the held-out inputs."""
-        self._sandbox.refresh()
+        self._sandbox().refresh()
         return self._verdict(function, self.problem.heldout if heldout else self.problem.inputs)
 
     def close(self) -> None:
         """Ends the sandbox."""
-        self._sandbox.close()
+        if self._opened is not None:
+            self._opened.close()
+
+    def _sandbox(self) -> Sandbox:
+        """Returns the sandbox, opened at the level of the run.
+
+        Raises:
+            SandboxError: candidates cannot be confined as they were.
+        """
+        if self._opened is None:
+            self._opened = open_sandbox(self._settings.level, unsafe=self._settings.unsafe)
+        return self._opened
+
+    def _baseline(self, name: str, text: str, heldout: bool) -> Entry:
+        function = read_file(self.problem.specification, text)
+        verdict = self._verdict(function, self.problem.inputs)
+        return Entry(name, function, verdict.scores, verdict.score, self._heldout(function) if heldout else None)
+
+    def _heldout(self, function: Function) -> HeldOut:
+        verdict = self._verdict(function, self._declared("heldout", self.problem.heldout))
+        return HeldOut(verdict.status, verdict.scores, verdict.error)
 
     def _declared(self, name: str, inputs: Mapping[str, Any]) -> Mapping[str, Any]:
         if not inputs:
@@ -79,7 +133,7 @@ class Scorer:
         return inputs
 
     def _verdict(self, function: Function, on: Mapping[str, Any]) -> Verdict:
-        problem = self.problem
-        return Evaluator(problem.specification, problem.evaluator, self._sandbox, inputs=on, limits=self._limits).score(
+        problem, sandbox = self.problem, self._sandbox()
+        return Evaluator(problem.specification, problem.evaluator, sandbox, inputs=on, limits=self._limits).score(
             function
         )

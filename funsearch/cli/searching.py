@@ -11,6 +11,7 @@ from sqlalchemy.engine import make_url
 from funsearch.cli.options import console, print_json
 from funsearch.cli.view import LiveView
 from funsearch.core.records import RunRecord
+from funsearch.errors import FunsearchError
 from funsearch.loading import Problem
 from funsearch.runtime.driver import Launch, launch, start_ray
 from funsearch.runtime.make import split_spec
@@ -36,7 +37,7 @@ def go(
     if as_json:
         print_json(summary(progress))
     else:
-        _say(progress, db)
+        _say(progress, "" if progress.best_score is None or progress.state == "interrupted" else _gain(run, db), db)
     sys.exit(130 if progress.state == "interrupted" else 0)
 
 
@@ -58,7 +59,24 @@ def summary(progress: Progress) -> dict[str, object]:
     }
 
 
-def _say(progress: Progress, db: str) -> None:
+def _gain(run: RunRecord, db: str) -> str:
+    """Returns how much better the best program is than the first, on held-out inputs too if the problem has any."""
+    from funsearch.cli.report import Scorer
+    from funsearch.storage import open_storage
+
+    try:
+        storage = open_storage(db, create=False)
+        scorer = Scorer(run)
+        ((best, evaluation),) = storage.best(run.name, 1)
+        entries = scorer.entries({0: storage.program(run.name, 0), best: evaluation}, storage)
+        scorer.close()
+        storage.close()
+    except FunsearchError as error:  # the search itself is done and saved
+        return str(error)
+    return scorer.gain(entries[0], entries[best])
+
+
+def _say(progress: Progress, gain: str, db: str) -> None:
     where = "" if db == "sqlite:///funsearch.db" else f" --db {db}"
     why = {
         "samples": "the samples asked for are there",
@@ -68,9 +86,8 @@ def _say(progress: Progress, db: str) -> None:
         "interrupted": "interrupted; everything finished is saved",
     }
     click.echo(f"Stopped: {why.get(progress.state, progress.state)}.")
-    if progress.best_program is not None and progress.first_score is not None:
-        gain = (progress.best_score or 0.0) - progress.first_score
-        click.echo(f"Best score {progress.best_score:g}, {gain:+g} against the first program.")
+    if progress.best_score is not None:
+        click.echo(f"Best score {progress.best_score:.6g}.{gain and ' '}{gain}")
     click.echo(f"  funsearch best {progress.run}{where}      the best programs")
     click.echo(f"  funsearch resume {progress.run}{where}    goes on")
 

@@ -12,24 +12,32 @@ from funsearch.cli import options
 @options.json_option
 @options.verbosity
 def command(run: str, program: int, db: str, as_json: bool) -> None:
-    """Shows PROGRAM of RUN: code, scores per input, parents, prompt and the model's answer.
+    """Shows PROGRAM of RUN: code, scores per input and on held-out ones, parents, prompt and the model's answer.
 
     Every sample of a run has a program number, failed ones too. 0 is the first program.
     """
-    from funsearch.core.specification import Specification
+    from funsearch.cli.report import Scorer
+    from funsearch.core.records import Status, joined_notes
     from funsearch.storage import open_storage
 
     storage = open_storage(db, create=False)
     record = storage.run(run)
     evaluation = storage.program(run, program)
-    specification = Specification.parse(record.specification, record.problem)
-    sample = evaluation.sample
-    code = specification.function_source(evaluation.function) if evaluation.function else None
+    scorer = Scorer(record)
+    sample, function = evaluation.sample, evaluation.function
+    code = scorer.problem.specification.function_source(function) if function else None
+    scored = {program: evaluation} if evaluation.status is Status.OK else {}
+    heldout = {id: entry.heldout for id, entry in scorer.entries(scored, storage).items()}.get(program)
+    scorer.close()
     facts = {
         "program": program,
         "status": evaluation.status.value,
         "score": evaluation.score,
         "scores": dict(evaluation.scores),
+        "heldout": dict(heldout.scores) if heldout else None,
+        "stage": evaluation.stage,
+        "notes": joined_notes(evaluation.feedback),
+        "artifacts": {name: dict(said.artifacts) for name, said in evaluation.feedback.items() if said.artifacts},
         "error": evaluation.error,
         "output": evaluation.output,
         "code": code,
@@ -49,7 +57,7 @@ def command(run: str, program: int, db: str, as_json: bool) -> None:
         return
     screen = options.console()
     for name, value in facts.items():
-        if name not in ("code", "prompt", "sample") and value not in ("", None):
+        if name not in ("code", "prompt", "sample") and value not in ("", None, {}):
             screen.print(f"{name}: {value}", soft_wrap=True)
     if code:
         screen.print()

@@ -11,7 +11,7 @@ from typing import Literal, Protocol
 
 from funsearch.core.evaluator import reduce_scores
 from funsearch.core.island import Island
-from funsearch.core.records import ALL_ISLANDS, Evaluation, Function, Program, Prompt, Reset, Status
+from funsearch.core.records import ALL_ISLANDS, Evaluation, Function, Program, Prompt, Reset, Status, joined_notes
 from funsearch.core.selection import RankedSelection, ReferenceSelection, Selection
 
 PROMPT_DRAWS, RESET_DRAWS = 0, 1
@@ -21,8 +21,8 @@ PROMPT_DRAWS, RESET_DRAWS = 0, 1
 class PromptBuilder(Protocol):
     """Makes the text of a prompt; a `Specification` is one."""
 
-    def prompt(self, functions: Sequence[Function]) -> str:
-        """Returns the text that shows `functions`, the worst first."""
+    def prompt(self, functions: Sequence[Function], notes: Sequence[str] = ()) -> str:
+        """Returns the text that shows `functions`, the worst first, with `notes` on each if there are any."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +82,7 @@ class ProgramsDatabase:
         seed: int = 0,
         reduction: Literal["last", "mean"] = "last",
         partial: Literal["reject", "keep"] = "reject",
+        show_notes: bool = False,
     ) -> None:
         if seed < 0:
             raise ValueError(f"seed = {seed}: must not be negative")
@@ -96,6 +97,7 @@ class ProgramsDatabase:
         self._seed = seed
         self._reduction = reduction
         self._partial = partial
+        self._show_notes = show_notes
         self._selection: Selection = RankedSelection() if self.config.selection == "ranked" else ReferenceSelection()
         self.islands = [Island(self._selection.index(), 0) for _ in range(self.config.islands)]
         self._programs: dict[int, Program] = {}
@@ -136,7 +138,8 @@ class ProgramsDatabase:
             config.temperature_period,
             config.length_temperature,
         )
-        text = self._prompts.prompt([program.function for program in programs])
+        notes = [program.notes for program in programs] if self._show_notes else []
+        text = self._prompts.prompt([program.function for program in programs], notes)
         parents = tuple(program.id for program in programs)
         return Prompt(index, number, island.generation, text, len(programs), parents, self.registered)
 
@@ -195,7 +198,8 @@ class ProgramsDatabase:
             return None
         signature = tuple(scores.get(name) for name in self._names)
         prompt = evaluation.sample.prompt
-        return Program(id, function, signature, score, prompt.island, prompt.parents, evaluation.key)
+        notes = joined_notes(evaluation.feedback) if self._show_notes else ""
+        return Program(id, function, signature, score, prompt.island, prompt.parents, evaluation.key, notes)
 
     def _insert(self, program: Program, evaluation: Evaluation) -> tuple[int, ...]:
         """Inserts a program on its prompt's island, unless it is known there or the island was reset since."""

@@ -4,7 +4,6 @@ Knows nothing about how a candidate is confined, nor about duplicates, islands a
 """
 
 import math
-import numbers
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -12,16 +11,17 @@ from types import TracebackType
 from typing import Any, Literal
 
 from funsearch.core.code import UnreadableCompletion, key, read_completion
+from funsearch.core.feedback import read_result
 from funsearch.core.ports import CandidateFailure, CandidateProcess, Sandbox
 from funsearch.core.problem import Candidate, InvalidSolution, ProblemEvaluator
-from funsearch.core.records import Evaluation, Function, Limits, Sample, Status
+from funsearch.core.records import Evaluation, Feedback, Function, Limits, Sample, Status
 from funsearch.core.specification import Specification
 from funsearch.errors import ProblemError, SandboxError
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What became of a function. `scores` is empty unless `status` is OK or the problem keeps partial results."""
+    """What became of a function. Which scores there are is told at `Evaluation`."""
 
     status: Status
     scores: Mapping[str, float] = field(default_factory=dict)
@@ -32,6 +32,9 @@ class Verdict:
     output: str = ""
     seconds: float = 0.0
     """Wall-clock time of the candidate's processes."""
+    stage: int = 1
+    """1 and how many of the problem's thresholds it passed."""
+    feedback: Mapping[str, Feedback] = field(default_factory=dict)
 
 
 class Evaluator:
@@ -56,6 +59,10 @@ class Evaluator:
         self._sandbox = sandbox
         self._inputs = dict(problem.inputs if inputs is None else inputs)
         self._limits = limits or problem.limits
+        # After the last input there is nothing left to be spared.
+        self._thresholds = {
+            name: problem.thresholds[name] for name in list(self._inputs)[:-1] if name in problem.thresholds
+        }
         if not self._inputs:
             raise ProblemError(f"{type(problem).__name__} has no inputs: set `inputs` in it, or give some.")
 
@@ -81,18 +88,22 @@ class Evaluator:
             verdict.seconds,
             self._sandbox.level,
             score=verdict.score,
+            stage=verdict.stage,
+            feedback=verdict.feedback,
         )
 
     def score(self, function: Function) -> Verdict:
         """Returns the verdict on a function. One process serves all inputs, in their order.
 
-        The first failure ends it (`partial = "reject"`), or a fresh process goes on with the next input (`"keep"`).
+        The first failure ends it (`partial = "reject"`), or a fresh process goes on with the next input (`"keep"`). A
+        score below its input's threshold ends it in any case.
 
         Raises:
             SandboxError: candidates cannot be run at all.
         """
         source = self.specification.program(function)
         scores: dict[str, float] = {}
+        feedback: dict[str, Feedback] = {}
         failure: CandidateFailure | None = None
         output, seconds = "", 0.0
         left = list(self._inputs)
@@ -103,7 +114,7 @@ class Evaluator:
                 failure = failure or error
                 break
             with process:
-                stopped = self._score_inputs(process, left, scores)
+                stopped = self._score_inputs(process, left, scores, feedback)
                 report = process.close()
             output += report.output
             seconds += report.seconds
@@ -111,11 +122,12 @@ class Evaluator:
                 stopped = CandidateFailure(Status.OUTPUT_LIMIT, f"more than {self._limits.output_bytes} bytes")
             failure = failure or stopped
         output = output[: self._limits.output_bytes]
+        stage = 1 + sum(scores.get(name, -math.inf) >= least for name, least in self._thresholds.items())
         if failure is None:
             score = reduce_scores(scores, list(self._inputs), self._problem.reduction)
-            return Verdict(Status.OK, scores, score, "", output, seconds)
-        kept = scores if self._problem.partial == "keep" else {}
-        return Verdict(failure.status, kept, None, failure.detail, output, seconds)
+            return Verdict(Status.OK, scores, score, "", output, seconds, stage, feedback)
+        kept = scores if self._problem.partial == "keep" or failure.status is Status.BELOW_THRESHOLD else {}
+        return Verdict(failure.status, kept, None, failure.detail, output, seconds, stage, feedback)
 
     def judge(self, function: Function, best: float | None) -> Verdict:
         """Returns the verdict on a function; one that would be better than the best must be earned twice.
@@ -147,27 +159,34 @@ class Evaluator:
         self._sandbox.close()
 
     def _score_inputs(
-        self, process: CandidateProcess, left: list[str], scores: dict[str, float]
+        self, process: CandidateProcess, left: list[str], scores: dict[str, float], feedback: dict[str, Feedback]
     ) -> CandidateFailure | None:
-        """Scores inputs until one fails; takes what was tried out of `left`."""
+        """Scores inputs until one fails; takes what was tried, and what shall not be tried, out of `left`."""
         while left:
             name = left.pop(0)
             process.begin_input()
             try:
-                scores[name] = self._score_input(Candidate(process), self._inputs[name])
+                scores[name], said = self._score_input(Candidate(process), self._inputs[name])
+                if said is not None:
+                    feedback[name] = said
+                if name in self._thresholds and scores[name] < self._thresholds[name]:
+                    detail = f"{scores[name]:g} is less than {self._thresholds[name]:g}"
+                    raise CandidateFailure(Status.BELOW_THRESHOLD, detail)
             except CandidateFailure as error:
+                if name in self._thresholds:
+                    left.clear()
                 several = len(self._inputs) > 1
                 return CandidateFailure(error.status, f"{name}: {error.detail}") if several else error
         return None
 
-    def _score_input(self, candidate: Candidate, value: Any) -> float:
-        """Returns the score on one input.
+    def _score_input(self, candidate: Candidate, value: Any) -> tuple[float, Feedback | None]:
+        """Returns the score on one input, and what the evaluator said beside it.
 
         Raises:
             CandidateFailure: there is none, for whatever reason but a broken sandbox.
         """
         try:
-            return finite_score(self._problem.evaluate(candidate, value))
+            return read_result(self._problem.evaluate(candidate, value))
         except (CandidateFailure, SandboxError):
             raise
         except InvalidSolution as error:
@@ -200,20 +219,3 @@ def reduce_scores(
     if any(name not in scores for name in names):
         return None
     return float(statistics.mean(scores[name] for name in names))  # Exact: neither order nor size of the sum matters.
-
-
-def finite_score(value: Any) -> float:
-    """Returns a score as a float.
-
-    Raises:
-        CandidateFailure: BAD_SCORE, for anything but a finite real number.
-    """
-    if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise CandidateFailure(Status.BAD_SCORE, f"not a number: {value!r:.100}")
-    try:
-        score = float(value)
-    except OverflowError:
-        raise CandidateFailure(Status.BAD_SCORE, "too large for a float") from None
-    if not math.isfinite(score):
-        raise CandidateFailure(Status.BAD_SCORE, f"not finite: {value!r:.100}")
-    return score

@@ -3,13 +3,14 @@
 Knows nothing about any adapter.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol, Self
 
 from funsearch.core.records import (
     Evaluation,
+    HeldOut,
     Limits,
     Prompt,
     Reset,
@@ -203,6 +204,16 @@ class Storage(Protocol):
 
     def best(self, name: str, top: int) -> list[tuple[int, Evaluation]]:
         """Returns up to `top` scored programs with their ids, distinct by key: best first, of equals the oldest."""
+
+    def heldout(self, name: str, ids: Sequence[int]) -> dict[int, HeldOut]:
+        """Returns how those of the programs did on the held-out inputs that have been scored on them."""
+
+    def add_heldout(self, name: str, found: Mapping[int, HeldOut]) -> None:
+        """Writes how programs, by id, did on the held-out inputs; what is there already stays. Needs no lease.
+
+        Raises:
+            StorageError: nothing was written, or there is no such program.
+        """
 
     def counts(self, name: str) -> RunCounts:
         """Returns the run in numbers."""

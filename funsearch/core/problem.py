@@ -6,6 +6,7 @@ Knows nothing about how a candidate is confined or how its function came to be.
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 from funsearch.core.ports import CandidateProcess
@@ -14,6 +15,17 @@ from funsearch.core.records import Limits
 
 class InvalidSolution(Exception):
     """Raised by a problem evaluator when what a candidate returned is no solution: INVALID_SOLUTION."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A score with what there is to say about it: what `ProblemEvaluator.evaluate` may return in place of a number."""
+
+    score: float
+    notes: str = ""
+    """A few words on how the program did; prompts show them if the problem sets `show_notes`."""
+    artifacts: Mapping[str, Any] = field(default_factory=dict)
+    """Small plain data by name, to be stored and shown: JSON's types, tuples and numeric arrays (kept as lists)."""
 
 
 class CandidateFunction:
@@ -72,11 +84,16 @@ class ProblemEvaluator(ABC):
     """How per-input scores become one score: the last input's (as in the reference code), or their mean."""
     partial: ClassVar[Literal["reject", "keep"]] = "reject"
     """What becomes of a program that fails on some inputs: rejected, or kept with the other inputs' scores."""
+    thresholds: ClassVar[Mapping[str, float]] = {}
+    """The score, by input, that a program must reach there to be evaluated on the inputs that follow. A program below
+    one is BELOW_THRESHOLD: stored, and never shown to the model. Cheap inputs go first."""
+    show_notes: ClassVar[bool] = False
+    """Whether prompts show the notes of a `Result` above the program that they are about."""
     limits: ClassVar[Limits] = Limits()
 
     @abstractmethod
-    def evaluate(self, candidate: Candidate, value: Any) -> float:
-        """Returns the score of `candidate` on one input's value; larger is better.
+    def evaluate(self, candidate: Candidate, value: Any) -> float | Result:
+        """Returns the score of `candidate` on one input's value, alone or in a `Result`; larger is better.
 
         Raises:
             InvalidSolution: what the candidate returned is not a solution.

@@ -28,6 +28,8 @@ class Status(StrEnum):
     PROTOCOL = "PROTOCOL"
     INVALID_SOLUTION = "INVALID_SOLUTION"
     BAD_SCORE = "BAD_SCORE"
+    BELOW_THRESHOLD = "BELOW_THRESHOLD"
+    """It ran, and scored too little on a cheap input to be evaluated on the dear ones."""
     INFRA = "INFRA"
     """Our own fault: retried, and never held against the program."""
 
@@ -80,8 +82,27 @@ class Function:
 
 
 @dataclass(frozen=True, slots=True)
+class Feedback:
+    """What a problem evaluator has to say of a program on one input, beside its score."""
+
+    notes: str = ""
+    artifacts: Mapping[str, Any] = field(default_factory=dict)
+    """Plain JSON data by name."""
+
+
+def joined_notes(feedback: Mapping[str, Feedback]) -> str:
+    """Returns the notes on a program in one text; they name their inputs if several have any."""
+    notes = {name: said.notes for name, said in feedback.items() if said.notes}
+    return "\n".join(notes.values() if len(notes) < 2 else (f"{name}: {text}" for name, text in notes.items()))
+
+
+@dataclass(frozen=True, slots=True)
 class Evaluation:
-    """The verdict on one sample. `scores` is empty unless `status` is OK (or the problem keeps partial results)."""
+    """The verdict on one sample.
+
+    `scores` is empty unless `status` is OK, the problem keeps partial results, or the program was not evaluated further
+    for what it scored on a cheap input.
+    """
 
     sample: Sample
     status: Status
@@ -102,6 +123,19 @@ class Evaluation:
     """Id of the program whose verdict this is; None when the sandbox was asked."""
     score: float | None = None
     """The scores reduced to one number, as the problem declares; None unless `status` is OK."""
+    stage: int = 1
+    """Up to where it was evaluated: 1 and how many of the problem's thresholds it passed."""
+    feedback: Mapping[str, Feedback] = field(default_factory=dict)
+    """What the evaluator said, per named input; inputs of which it said nothing are missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeldOut:
+    """What became of a program on the held-out inputs, which no search sees."""
+
+    status: Status
+    scores: Mapping[str, float]
+    error: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +152,8 @@ class Program:
     parents: tuple[int, ...]
     key: str = ""
     """Digest of the normalised AST, as in `Evaluation`."""
+    notes: str = ""
+    """The evaluator's notes, where prompts show them."""
 
 
 @dataclass(frozen=True, slots=True)

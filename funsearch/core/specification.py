@@ -79,9 +79,9 @@ class Specification:
         text = header.docstring if docstring is None else f'    """{docstring}"""\n'
         return f"{preamble}{space}{header.decorators}def {name or self.name}{header.signature}\n{text}{body}"
 
-    def prompt(self, functions: Sequence[Function]) -> str:
-        """Returns the best-shot prompt that shows `functions`, the worst first."""
-        return best_shot_prompt(self, functions)
+    def prompt(self, functions: Sequence[Function], notes: Sequence[str] = ()) -> str:
+        """Returns the best-shot prompt that shows `functions`, the worst first, with notes on each if given any."""
+        return best_shot_prompt(self, functions, notes)
 
 
 def _parse(text: str, filename: str) -> Specification:

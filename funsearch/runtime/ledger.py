@@ -11,7 +11,7 @@ from funsearch.core.code import UnreadableCompletion, key, read_completion
 from funsearch.core.database import ProgramsDatabase, Registration
 from funsearch.core.evaluator import Verdict
 from funsearch.core.ports import Event, Storage
-from funsearch.core.records import ALL_ISLANDS, Evaluation, Prompt, Reset, Sample, Status
+from funsearch.core.records import ALL_ISLANDS, Evaluation, Feedback, Prompt, Reset, Sample, Status
 from funsearch.core.specification import Specification
 from funsearch.runtime.progress import Counts
 from funsearch.runtime.workers import Task
@@ -146,6 +146,8 @@ class Ledger:
                 sandbox=first.sandbox,
                 duplicate_of=known,
                 score=first.score,
+                stage=first.stage,
+                feedback={name: Feedback(said.notes) for name, said in first.feedback.items() if said.notes},
             )
         )
         return True
@@ -162,6 +164,8 @@ class Ledger:
             verdict.seconds,
             self._sandbox,
             score=verdict.score,
+            stage=verdict.stage,
+            feedback=verdict.feedback,
         )
 
     def _register(self, evaluation: Evaluation) -> Registration:

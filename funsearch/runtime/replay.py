@@ -46,6 +46,7 @@ def replay(
         seed=settings.seed,
         reduction=problem.evaluator.reduction,
         partial=problem.evaluator.partial,
+        show_notes=problem.evaluator.show_notes,
     )
     limits = merged_limits(problem.evaluator.limits, settings)
     evaluator = Evaluator(specification, problem.evaluator, sandbox, inputs=problem.inputs, limits=limits)

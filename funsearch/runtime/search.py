@@ -126,6 +126,7 @@ class Search:
             seed=self.settings.seed,
             reduction=problem.evaluator.reduction,
             partial=problem.evaluator.partial,
+            show_notes=problem.evaluator.show_notes,
         )
         self._sandbox_level = run.sandbox
         self._ledger = Ledger(run.name, problem.specification, self.database, self._storage, run.sandbox)

@@ -4,14 +4,15 @@ Knows nothing about runs' names, nor about opening and closing anything.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, bindparam, func, insert, select, text
 
 from funsearch.core.ports import Event
-from funsearch.core.records import Evaluation, Function, Prompt, Reset, Sample, Status
+from funsearch.core.records import Evaluation, Feedback, Function, HeldOut, Prompt, Reset, Sample, Status
 from funsearch.storage.columns import ExactText
-from funsearch.storage.tables import evaluations, models, prompts, resets, samples
+from funsearch.storage.tables import evaluations, heldout, models, prompts, resets, samples
 
 Condition = ColumnElement[bool]
 Values = dict[str, Any]
@@ -47,6 +48,8 @@ _EVALUATION = (
     evaluations.c.sandbox,
     evaluations.c.duplicate_of,
     evaluations.c.score,
+    evaluations.c.stage,
+    evaluations.c.feedback,
 )
 _RESET = (resets.c.reset, resets.c.after_evaluations, resets.c.islands, resets.c.founders)
 # One that another run's writer has just added is not an error.
@@ -131,6 +134,25 @@ def read_resets(connection: Connection, run: int) -> list[Reset]:
     ]
 
 
+def read_heldout(connection: Connection, run: int, ids: Sequence[int]) -> dict[int, HeldOut]:
+    """Returns what is known of the programs on the held-out inputs."""
+    query = select(heldout.c.program, heldout.c.status, heldout.c.scores, heldout.c.error)
+    rows = connection.execute(query.where(heldout.c.run == run, heldout.c.program.in_(ids)))
+    return {row.program: HeldOut(Status(row.status), row.scores, row.error) for row in rows}
+
+
+def add_heldout(connection: Connection, run: int, found: Mapping[int, HeldOut]) -> None:
+    """Adds what is not known yet."""
+    known = read_heldout(connection, run, list(found))
+    rows = [
+        {"run": run, "program": id, "status": one.status.value, "scores": dict(one.scores), "error": one.error}
+        for id, one in found.items()
+        if id not in known
+    ]
+    if rows:
+        connection.execute(insert(heldout), rows)
+
+
 def _prompts_by_index(connection: Connection, run: int, indices: set[int]) -> dict[int, Prompt]:
     return {prompt.index: prompt for prompt in read_prompts(connection, run, prompts.c.prompt.in_(indices))}
 
@@ -138,6 +160,7 @@ def _prompts_by_index(connection: Connection, run: int, indices: set[int]) -> di
 def _evaluation(row: Sequence[Any], sample: Sample) -> Evaluation:
     status, body, preamble, *rest = row
     function = None if body is None else Function(body, preamble)
+    rest[-1] = {name: Feedback(**said) for name, said in (rest[-1] or {}).items()}
     return Evaluation(sample, Status(status), function, *rest)
 
 
@@ -182,6 +205,8 @@ def _evaluation_values(evaluation: Evaluation, program: int) -> Values:
         "sandbox": evaluation.sandbox,
         "duplicate_of": evaluation.duplicate_of,
         "score": evaluation.score,
+        "stage": evaluation.stage,
+        "feedback": {name: asdict(said) for name, said in evaluation.feedback.items()} or None,
     }
 
 

@@ -5,23 +5,25 @@ page, so that a slow reader keeps nothing from being tidied up.
 """
 
 import difflib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import TypeVar
 
 from sqlalchemy import Connection, Engine, exists, func, insert, select, tuple_, update
 
 from funsearch.core.ports import Event
-from funsearch.core.records import Evaluation, Prompt, Reset, RunCounts, RunRecord, RunSummary, Sample, Status
+from funsearch.core.records import Evaluation, HeldOut, Prompt, Reset, RunCounts, RunRecord, RunSummary, Sample, Status
 from funsearch.errors import StorageError
 from funsearch.storage.faults import storage_errors
 from funsearch.storage.leases import Leases
 from funsearch.storage.rows import (
     Condition,
     add_events,
+    add_heldout,
     add_models,
     of_sample,
     read_evaluations,
+    read_heldout,
     read_prompts,
     read_resets,
     read_samples,
@@ -167,6 +169,18 @@ class SqlStorage:
                 ids.setdefault(key, id)
             found = read_evaluations(connection, run, evaluations.c.program.in_(ids.values()))
         return [(id, found[id]) for id in ids.values()]
+
+    def heldout(self, name: str, ids: Sequence[int]) -> dict[int, HeldOut]:
+        """Returns what is known of the programs on the held-out inputs. See `Storage.heldout`."""
+        run = self._run_id(name)
+        with self._read() as connection:
+            return read_heldout(connection, run, ids)
+
+    def add_heldout(self, name: str, found: Mapping[int, HeldOut]) -> None:
+        """Writes how programs did on the held-out inputs. See `Storage.add_heldout`."""
+        run = self._run_id(name)
+        with self._write() as connection:
+            add_heldout(connection, run, found)
 
     def counts(self, name: str) -> RunCounts:
         """Returns the run in numbers."""

@@ -4,7 +4,19 @@ What is small stands first in a row and texts stand last, so that counting and s
 nothing about records, nor how a database comes to have these tables (see `funsearch.storage.migrations`).
 """
 
-from sqlalchemy import Column, Double, ForeignKey, ForeignKeyConstraint, Index, Integer, MetaData, Table, Text, and_
+from sqlalchemy import (
+    Column,
+    Double,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    and_,
+    text,
+)
 
 from funsearch.storage.columns import ExactText, Json
 
@@ -83,6 +95,8 @@ evaluations = Table(
     Column("preamble", ExactText),
     Column("error", ExactText, nullable=False),
     Column("output", ExactText, nullable=False),
+    Column("stage", Integer, nullable=False, server_default=text("1")),
+    Column("feedback", Json),
     ForeignKeyConstraint(["run", "prompt", "sample"], [samples.c.run, samples.c.prompt, samples.c.sample]),
 )
 
@@ -99,4 +113,15 @@ resets = Table(
     Column("after_evaluations", Integer, nullable=False),
     Column("islands", Json, nullable=False),
     Column("founders", Json, nullable=False),
+)
+
+heldout = Table(
+    "heldout",
+    metadata,
+    Column("run", Integer, primary_key=True, autoincrement=False),
+    Column("program", Integer, primary_key=True, autoincrement=False),
+    Column("status", Text, nullable=False),
+    Column("scores", Json, nullable=False),
+    Column("error", ExactText, nullable=False),
+    ForeignKeyConstraint(["run", "program"], [evaluations.c.run, evaluations.c.program]),
 )

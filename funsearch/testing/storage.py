@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from funsearch.core.ports import Event
-from funsearch.core.records import Evaluation, Prompt, Reset, RunCounts, RunRecord, RunSummary, Sample, Status
+from funsearch.core.records import Evaluation, HeldOut, Prompt, Reset, RunCounts, RunRecord, RunSummary, Sample, Status
 from funsearch.errors import RunBusyError, StorageError
 
 Id = TypeVar("Id", int, tuple[int, int])
@@ -31,6 +31,7 @@ class _Run:
     held: bool = False
     books: _Books = field(default_factory=_Books)
     programs: list[Evaluation] = field(default_factory=list)
+    heldout: dict[int, HeldOut] = field(default_factory=dict)
 
 
 class MemoryStorage:
@@ -110,6 +111,15 @@ class MemoryStorage:
         for id, evaluation, _ in ranked:
             first.setdefault(evaluation.key, (id, evaluation))
         return list(first.values())[: max(top, 0)]
+
+    def heldout(self, name: str, ids: Sequence[int]) -> dict[int, HeldOut]:
+        known = self._run(name).heldout
+        return {id: known[id] for id in ids if id in known}
+
+    def add_heldout(self, name: str, found: Mapping[int, HeldOut]) -> None:
+        run = self._run(name)
+        _check_known(set(found), dict(enumerate(run.programs)), {})
+        run.heldout = {**found, **run.heldout}
 
     def counts(self, name: str) -> RunCounts:
         run = self._run(name)

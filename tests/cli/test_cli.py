@@ -205,6 +205,47 @@ def test_search_on_ray_from_start_to_replay(tmp_path: Path) -> None:
     assert lying.stdout.count("UNSTABLE") == 1
 
 
+TELLING = """import funsearch
+
+
+class Sum(funsearch.ProblemEvaluator):
+    inputs = {"few": 3, "many": 9}
+    heldout = {"more": 12}
+    thresholds = {"few": 0.0}
+    show_notes = True
+
+    def evaluate(self, candidate, value):
+        numbers = [candidate.weigh(i) for i in range(value)]
+        return funsearch.Result(sum(numbers), f"the largest is {max(numbers):g}", {"numbers": numbers})
+"""
+
+
+@pytest.mark.ray
+def test_notes_reach_the_prompt_and_the_dear_input_only_good_programs(tmp_path: Path) -> None:
+    specification = '"""Sums."""\nimport funsearch\n\n@funsearch.evolve\ndef weigh(i: int) -> float:\n    return 0.0\n'
+    (tmp_path / "sums.py").write_text(specification)
+    (tmp_path / "sums_evaluator.py").write_text(TELLING)
+    answers = ["    return i - 2.0\n", "    return float(i)\n", "    return float(i)  # again\n"] * 2
+    (tmp_path / "answers.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in answers))
+    checked = answer("check", "sums.py", cwd=tmp_path)
+    assert "# few: the largest is 0\n# many: the largest is 0\ndef weigh_v0" in checked["prompt"]
+    command = ("run", "sums.py", "--sampler", "scripted:answers.jsonl", "--name", "x", "--islands", 1)
+    ended = funsearch(*command, cwd=tmp_path)
+    assert "+36 against the first program on the run's inputs, +66 on held-out inputs." in ended.stdout
+    (best,) = answer("best", "x", cwd=tmp_path)
+    assert (best["scores"], best["heldout"]) == ({"few": 3.0, "many": 36.0}, {"more": 66.0})
+    shown = answer("show", "x", best["program"], cwd=tmp_path)
+    assert shown["notes"] == "few: the largest is 2\nmany: the largest is 8"
+    assert shown["artifacts"]["few"] == {"numbers": [0.0, 1.0, 2.0]}
+    below = answer("show", "x", 1, cwd=tmp_path)
+    assert (below["status"], below["scores"], below["stage"]) == ("BELOW_THRESHOLD", {"few": -3.0}, 1)
+    assert below["heldout"] is None
+    assert answer("replay", "x", cwd=tmp_path)["identical"]
+    (tmp_path / "candidate.py").write_text("def weigh(i):\n    return 1.0\n")
+    evaluated = answer("evaluate", "sums.py", "candidate.py", cwd=tmp_path)
+    assert evaluated["notes"] == {"few": "the largest is 1", "many": "the largest is 1"}
+
+
 @pytest.mark.ray
 @pytest.mark.parametrize(
     ("failure", "says"),

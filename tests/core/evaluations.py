@@ -10,8 +10,8 @@ FIRST = Prompt(ALL_ISLANDS, ALL_ISLANDS, 0, "", 0, (), 0)
 class Bodies:
     """A prompt that is just the bodies it shows."""
 
-    def prompt(self, functions: Sequence[Function]) -> str:
-        return "|".join(function.body for function in functions)
+    def prompt(self, functions: Sequence[Function], notes: Sequence[str] = ()) -> str:
+        return "|".join(function.body for function in functions) + "".join(f"#{text}" for text in notes)
 
 
 def evaluation(prompt: Prompt, body: str, *scores: float, status: Status = Status.OK) -> Evaluation:

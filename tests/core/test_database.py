@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from funsearch.core.database import DatabaseConfig, ProgramsDatabase
-from funsearch.core.records import Evaluation, Prompt, Status
+from funsearch.core.records import Evaluation, Feedback, Prompt, Status
 
 
 def database(seed: int = 3, **config: object) -> ProgramsDatabase:
@@ -23,6 +23,22 @@ def view(made: ProgramsDatabase) -> list[object]:
 
 
 # Drawing
+
+
+def test_notes_are_shown_where_the_problem_asks_for_it() -> None:
+    for show in (False, True):
+        made = ProgramsDatabase(Bodies(), ("a", "b"), DatabaseConfig(islands=1), show_notes=show)
+        said = {"b": Feedback("close"), "a": Feedback("", {"x": 1})}
+        made.register(replace(evaluation(FIRST, "first", 0.0, 0.0), feedback=said))
+        assert made.get_prompt().text == ("first#close" if show else "first")
+
+
+def test_program_that_went_no_further_than_a_cheap_input_is_not_inserted() -> None:
+    for partial in ("reject", "keep"):
+        made = ProgramsDatabase(Bodies(), ("a", "b"), DatabaseConfig(islands=1), partial=partial)  # type: ignore[arg-type]
+        made.register(evaluation(FIRST, "first", 0.0, 0.0))
+        assert made.register(evaluation(on(0), "below", 9.0, status=Status.BELOW_THRESHOLD)).program is None
+        assert made.islands[0].programs == 1
 
 
 def test_first_program_goes_to_every_island() -> None:

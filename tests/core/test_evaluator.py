@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 import funsearch
 from funsearch.core.code import key
-from funsearch.core.evaluator import Evaluator, finite_score, reduce_scores
+from funsearch.core.evaluator import Evaluator, reduce_scores
+from funsearch.core.feedback import MOST_ARTIFACT, finite_score, read_result
 from funsearch.core.ports import CandidateFailure, ProcessReport
-from funsearch.core.records import Function, Limits, Prompt, Sample, Status
+from funsearch.core.records import Function, Limits, Prompt, Sample, Status, joined_notes
 from funsearch.core.specification import Specification
 from funsearch.errors import ProblemError, SandboxError
 from funsearch.testing import InProcessSandbox
@@ -42,6 +43,12 @@ class Closeness(funsearch.ProblemEvaluator):
 
 class Keeping(Closeness):
     partial = "keep"
+
+
+class Staged(Closeness):
+    """Goes on to nine only with those that are near on five, and to five with those that are near on two."""
+
+    thresholds = {"two": -4.0, "five": -1.0}
 
 
 class Answer(funsearch.ProblemEvaluator):
@@ -317,3 +324,88 @@ def test_best_score_that_changes_is_set_aside() -> None:
     del sys.once  # type: ignore[attr-defined]
     assert status is Status.BAD_SCORE
     assert "RUNTIME_ERROR" in error
+
+
+@pytest.mark.parametrize(
+    ("text", "status", "scored", "stage", "error"),
+    [
+        ("return x", Status.OK, ["two", "five", "nine"], 3, ""),
+        ("return x + 1", Status.OK, ["two", "five", "nine"], 3, ""),
+        ("return 3.9", Status.BELOW_THRESHOLD, ["two", "five"], 2, "five: -1.1 is less than -1"),
+        ("return 7.0", Status.BELOW_THRESHOLD, ["two"], 1, "two: -5 is less than -4"),
+        ("return 1 / (x - 5)", Status.RUNTIME_ERROR, [], 1, "five: ZeroDivisionError"),
+        ("return 1 / (x - 9)", Status.BELOW_THRESHOLD, ["two", "five"], 2, "five: -5.25 is less than -1"),
+    ],
+)
+def test_program_below_a_threshold_is_not_evaluated_further(
+    text: str, status: Status, scored: list[str], stage: int, error: str
+) -> None:
+    verdict = Evaluator(SPECIFICATION, Staged(), InProcessSandbox()).score(body(text))
+    assert (verdict.status, list(verdict.scores)) == (status, scored)
+    assert (verdict.score is not None) == (status is Status.OK)
+    assert verdict.error.startswith(error)
+    assert verdict.stage == (stage if scored else 2)
+
+
+def test_keeping_does_not_go_on_past_a_threshold_that_was_not_reached() -> None:
+    class StagedKeeping(Staged):
+        partial = "keep"
+
+    score = Evaluator(SPECIFICATION, StagedKeeping(), InProcessSandbox()).score
+    failed = score(body("return 1 / (x - 5)"))
+    assert (failed.status, list(failed.scores)) == (Status.RUNTIME_ERROR, ["two"])
+    below = score(body("return 7.0"))
+    assert (below.status, list(below.scores)) == (Status.BELOW_THRESHOLD, ["two"])
+
+
+def test_thresholds_of_inputs_that_were_replaced_do_not_count() -> None:
+    inputs = {"other": 0.0, "five": 5.0}
+    verdict = Evaluator(SPECIFICATION, Staged(), InProcessSandbox(), inputs=inputs).score(body("return 100.0"))
+    assert (verdict.status, verdict.stage) == (Status.OK, 1)
+
+
+class Telling(funsearch.ProblemEvaluator):
+    """Says what it was answered."""
+
+    inputs = {"a": 1.0, "b": 2.0}
+
+    def evaluate(self, candidate: funsearch.Candidate, value: Any) -> funsearch.Result:
+        answer = candidate.guess(value)
+        return funsearch.Result(answer, f"said {answer:g}" if value > 1 else "", {"answers": np.array([answer, value])})
+
+
+def test_notes_and_artifacts_are_kept_by_input() -> None:
+    evaluation = Evaluator(SPECIFICATION, Telling(), InProcessSandbox()).evaluate(sample("    return x + 1\n"))
+    assert evaluation.scores == {"a": 2.0, "b": 3.0}
+    assert evaluation.feedback["b"].notes == "said 3"
+    assert {name: said.artifacts["answers"] for name, said in evaluation.feedback.items()} == {
+        "a": [2.0, 1.0],
+        "b": [3.0, 2.0],
+    }
+    assert joined_notes(evaluation.feedback) == "said 3"
+
+
+@pytest.mark.parametrize(
+    ("returned", "says"),
+    [
+        (funsearch.Result(1.0, notes=3), "notes of a Result"),  # type: ignore[arg-type]
+        (funsearch.Result(1.0, artifacts=[1]), "artifacts of a Result"),  # type: ignore[arg-type]
+        (funsearch.Result(1.0, artifacts={"x": {1, 2}}), "artifact x"),
+        (funsearch.Result(1.0, artifacts={"x": float("nan")}), "artifact x"),
+        (funsearch.Result(1.0, artifacts={"x": np.array([object()])}), "artifact x"),
+    ],
+)
+def test_feedback_of_a_wrong_type_is_the_evaluators_fault(returned: Any, says: str) -> None:
+    with pytest.raises(TypeError, match=says):
+        read_result(returned)
+
+
+def test_bad_score_in_a_result_is_one() -> None:
+    with pytest.raises(CandidateFailure, match="BAD_SCORE"):
+        read_result(funsearch.Result(float("nan")))
+
+
+def test_large_artifact_is_left_out_and_says_so() -> None:
+    _, said = read_result(funsearch.Result(1.0, artifacts={"small": "x", "large": "x" * MOST_ARTIFACT}))
+    assert said is not None
+    assert said.artifacts == {"small": "x", "large": "(left out: 65,538 characters)"}

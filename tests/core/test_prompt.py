@@ -35,6 +35,16 @@ def test_prompts_match_the_golden_files(golden: str, name: str, functions: list[
     assert specification.prompt(functions or [specification.first]) == (GOLDEN / f"{golden}.prompt.txt").read_text()
 
 
+def test_notes_stand_above_the_program_they_are_about() -> None:
+    specification = parse("cap_set")
+    prompt = specification.prompt([COUNTING, RECURSIVE, COUNTING], ["", "n8: 448\n\nslow\x0con n7", "x" * 999])
+    assert "\n\n# n8: 448\n# slow\n# on n7\nimport math\n" in prompt
+    assert f"\n\n# {'x' * 400} ...\ndef priority_v2(" in prompt
+    assert prompt.replace(f"# {'x' * 400} ...\n", "").replace("# n8: 448\n# slow\n# on n7\n", "") == (
+        specification.prompt([COUNTING, RECURSIVE, COUNTING])
+    )
+
+
 def test_a_base_model_goes_on_where_the_prompt_ends() -> None:
     prompt = parse("cap_set").prompt([COUNTING, COUNTING, COUNTING])
     assert prompt.endswith(

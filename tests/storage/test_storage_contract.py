@@ -6,7 +6,17 @@ from dataclasses import replace
 import pytest
 
 from funsearch.core.ports import Storage
-from funsearch.core.records import ALL_ISLANDS, Evaluation, Prompt, Reset, RunCounts, RunSummary, Sample, Status
+from funsearch.core.records import (
+    ALL_ISLANDS,
+    Evaluation,
+    HeldOut,
+    Prompt,
+    Reset,
+    RunCounts,
+    RunSummary,
+    Sample,
+    Status,
+)
 from funsearch.errors import RunBusyError, StorageError
 
 Reopen = Callable[[], Storage]
@@ -228,3 +238,20 @@ def test_asking_for_a_lease_holds_nothing(storage: Storage) -> None:
     storage.lease("demo")
     with storage.lease("demo"):
         pass
+
+
+def test_held_out_scores_are_written_once_and_by_anybody(storage: Storage, reopen: Reopen, make) -> None:
+    storage.append("demo", [event for index in range(3) for event in make.judged(index)])
+    first = HeldOut(Status.OK, {"z": 0.1 + 0.2, "a": -1.0})
+    with storage.lease("demo"):
+        reopen().add_heldout("demo", {1: first})
+    second = HeldOut(Status.TIMEOUT, {}, "too \ud800 slow")
+    storage.add_heldout("demo", {1: second, 2: second})
+    found = reopen().heldout("demo", [0, 1, 2])
+    assert found == {1: first, 2: second}
+    assert list(found[1].scores) == ["z", "a"]
+
+
+def test_held_out_scores_of_no_program_are_refused(storage: Storage) -> None:
+    with pytest.raises(StorageError):
+        storage.add_heldout("demo", {7: HeldOut(Status.OK, {})})

@@ -7,13 +7,18 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from funsearch.core.ports import Event, Storage
-from funsearch.core.records import Evaluation, Function, Prompt, Reset, RunRecord, Sample, Status
+from funsearch.core.records import Evaluation, Feedback, Function, Prompt, Reset, RunRecord, Sample, Status
 from funsearch.storage.columns import escape, unescape
 
 NASTY = st.sampled_from(["\x00", "\x1a", "\x1a0000", "\ud800", "\udfff", "\ud83d\ude00", "\r\n", "\\u0000", "'", "%s"])
 TEXTS = st.lists(st.text(max_size=8) | st.characters() | NASTY, max_size=4).map("".join)
 COUNTS = st.integers(0, 2**31 - 1)
 FLOATS = st.floats(allow_nan=False, allow_infinity=False)
+PLAIN = st.recursive(
+    st.none() | st.booleans() | st.integers() | FLOATS | TEXTS,
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(TEXTS, inner, max_size=2),
+    max_leaves=5,
+)
 RUN_NUMBERS = itertools.count()
 
 
@@ -38,6 +43,8 @@ def evaluations(draw: st.DrawFn, sample: Sample) -> Evaluation:
         sandbox=draw(st.sampled_from(["L3", "none", ""])),
         duplicate_of=draw(st.none() | COUNTS),
         score=draw(st.none() | FLOATS),
+        stage=draw(COUNTS),
+        feedback=draw(st.dictionaries(TEXTS, st.builds(Feedback, TEXTS, st.dictionaries(TEXTS, PLAIN)), max_size=2)),
     )
 
 
@@ -83,11 +90,7 @@ def test_events_come_back_equal(reopen: Callable[[], Storage], events: list[Even
 @given(
     texts=st.tuples(TEXTS, TEXTS, TEXTS),
     created=FLOATS,
-    value=st.recursive(
-        st.none() | st.booleans() | st.integers() | FLOATS | TEXTS,
-        lambda inner: st.lists(inner, max_size=2) | st.dictionaries(TEXTS, inner, max_size=2),
-        max_leaves=5,
-    ),
+    value=PLAIN,
 )
 def test_runs_come_back_equal(
     reopen: Callable[[], Storage], texts: tuple[str, str, str], created: float, value: object
