@@ -9,7 +9,8 @@ vector of each orbit.
 Best known sizes (FunSearch): I(12, 7) = 792 and I(15, 10) = 3003, which are full, A(21, 15) = 43 596,
 A(24, 17) = 237 984. A constant priority gives 690 on (12, 7) and 1842 on (15, 10); the published 548 for a constant on
 (12, 7) is of a skeleton without the symmetry, `admissible_set_full`, and no symmetric set can have that size: with
-weight 7 each orbit's is a multiple of 3. The first program takes the vectors with the most twos first: 630 on (12, 7), 1740 on (15, 10).
+weight 7 each orbit's is a multiple of 3. The first program takes the vectors with the most twos first: 630 on (12, 7),
+1740 on (15, 10).
 
 A set of size s implies the lower bound
 

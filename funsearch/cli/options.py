@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -9,6 +10,8 @@ from typing import Any, TypeVar
 import click
 from rich.console import Console
 from rich.syntax import Syntax
+
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -67,13 +70,29 @@ def print_json(value: Any) -> None:
     click.echo(json.dumps(value, allow_nan=False))
 
 
-def print_code(code: str) -> None:
-    """Prints Python code, in colour on a terminal and unchanged elsewhere."""
+def visible(text: str) -> str:
+    """Returns text as a terminal can be given it: control characters, which could command it, are spelled out."""
+    return _CONTROL.sub(lambda match: repr(match[0])[1:-1], text)
+
+
+def print_text(text: str) -> None:
+    """Prints what a model or a program wrote: unchanged into a file or pipe, harmless on a terminal."""
+    click.echo(visible(text) if console().is_terminal else text)
+
+
+def print_code(code: str, language: str = "python") -> None:
+    """Prints code, in colour on a terminal and unchanged elsewhere."""
     screen = console()
     if screen.is_terminal:
-        screen.print(Syntax(code, "python", background_color="default", word_wrap=True))
+        screen.print(Syntax(visible(code), language, background_color="default", word_wrap=True))
     else:
         click.echo(code)
+
+
+def print_diff(diff: str) -> None:
+    """Prints a unified diff, if it is not empty."""
+    if diff:
+        print_code(diff, "diff")
 
 
 def console(stderr: bool = False) -> Console:

@@ -58,12 +58,12 @@ def command(run: str, program: int, db: str, as_json: bool) -> None:
     screen = options.console()
     for name, value in facts.items():
         if name not in ("code", "prompt", "sample") and value not in ("", None, {}):
-            screen.print(f"{name}: {value}", soft_wrap=True)
+            options.print_text(f"{name}: {value}")
     if code:
         screen.print()
         options.print_code(code)
     if sample.prompt.index >= 0:
         screen.rule("prompt")
-        click.echo(sample.prompt.text)
+        options.print_text(sample.prompt.text)
         screen.rule("answer")
-        click.echo(sample.text)
+        options.print_text(sample.text)

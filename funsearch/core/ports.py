@@ -12,6 +12,7 @@ from funsearch.core.records import (
     Evaluation,
     HeldOut,
     Limits,
+    Point,
     Prompt,
     Reset,
     RunCounts,
@@ -204,6 +205,9 @@ class Storage(Protocol):
 
     def best(self, name: str, top: int) -> list[tuple[int, Evaluation]]:
         """Returns up to `top` scored programs with their ids, distinct by key: best first, of equals the oldest."""
+
+    def points(self, name: str) -> Iterator[Point]:
+        """Yields the evaluations without their texts, in the order in which they were appended."""
 
     def heldout(self, name: str, ids: Sequence[int]) -> dict[int, HeldOut]:
         """Returns how those of the programs did on the held-out inputs that have been scored on them."""

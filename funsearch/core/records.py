@@ -219,6 +219,17 @@ class RunSummary:
 
 
 @dataclass(frozen=True, slots=True)
+class Point:
+    """An evaluation without its texts, for pictures of a whole run."""
+
+    program: int
+    island: int
+    status: Status
+    score: float | None
+    duplicate: bool
+
+
+@dataclass(frozen=True, slots=True)
 class RunCounts:
     """What storage can say of a run in numbers, over its whole life. The first program is not a sample."""
 

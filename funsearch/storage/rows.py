@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, and_, bindparam, func, insert, select, text
 
 from funsearch.core.ports import Event
-from funsearch.core.records import Evaluation, Feedback, Function, HeldOut, Prompt, Reset, Sample, Status
+from funsearch.core.records import Evaluation, Feedback, Function, HeldOut, Point, Prompt, Reset, Sample, Status
 from funsearch.storage.columns import ExactText
 from funsearch.storage.tables import evaluations, heldout, models, prompts, resets, samples
 
@@ -132,6 +132,20 @@ def read_resets(connection: Connection, run: int) -> list[Reset]:
         Reset(index, after, tuple(islands), tuple(founders))
         for index, after, islands, founders in connection.execute(query)
     ]
+
+
+def read_points(connection: Connection, run: int, *where: Condition) -> list[Point]:
+    """Returns the evaluations that meet the conditions without their texts, in the order of their ids."""
+    of_prompt = and_(prompts.c.run == evaluations.c.run, prompts.c.prompt == evaluations.c.prompt)
+    query = select(
+        evaluations.c.program,
+        prompts.c.island,
+        evaluations.c.status,
+        evaluations.c.score,
+        evaluations.c.duplicate_of.is_not(None),
+    ).join_from(evaluations, prompts, of_prompt)
+    rows = connection.execute(query.where(evaluations.c.run == run, *where).order_by(evaluations.c.program))
+    return [Point(id, island, Status(status), score, bool(twice)) for id, island, status, score, twice in rows]
 
 
 def read_heldout(connection: Connection, run: int, ids: Sequence[int]) -> dict[int, HeldOut]:

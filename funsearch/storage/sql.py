@@ -12,7 +12,18 @@ from typing import TypeVar
 from sqlalchemy import Connection, Engine, exists, func, insert, select, tuple_, update
 
 from funsearch.core.ports import Event
-from funsearch.core.records import Evaluation, HeldOut, Prompt, Reset, RunCounts, RunRecord, RunSummary, Sample, Status
+from funsearch.core.records import (
+    Evaluation,
+    HeldOut,
+    Point,
+    Prompt,
+    Reset,
+    RunCounts,
+    RunRecord,
+    RunSummary,
+    Sample,
+    Status,
+)
 from funsearch.errors import StorageError
 from funsearch.storage.faults import storage_errors
 from funsearch.storage.leases import Leases
@@ -24,6 +35,7 @@ from funsearch.storage.rows import (
     of_sample,
     read_evaluations,
     read_heldout,
+    read_points,
     read_prompts,
     read_resets,
     read_samples,
@@ -169,6 +181,16 @@ class SqlStorage:
                 ids.setdefault(key, id)
             found = read_evaluations(connection, run, evaluations.c.program.in_(ids.values()))
         return [(id, found[id]) for id in ids.values()]
+
+    def points(self, name: str) -> Iterator[Point]:
+        """Yields the evaluations without their texts, in the order in which they were appended."""
+        run = self._run_id(name)
+
+        def page(connection: Connection, last: Point | None) -> list[Point]:
+            start = last.program + 1 if last else 0
+            return read_points(connection, run, evaluations.c.program.between(start, start + 20 * PAGE - 1))
+
+        return self._stream(page)
 
     def heldout(self, name: str, ids: Sequence[int]) -> dict[int, HeldOut]:
         """Returns what is known of the programs on the held-out inputs. See `Storage.heldout`."""

@@ -7,7 +7,18 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from funsearch.core.ports import Event
-from funsearch.core.records import Evaluation, HeldOut, Prompt, Reset, RunCounts, RunRecord, RunSummary, Sample, Status
+from funsearch.core.records import (
+    Evaluation,
+    HeldOut,
+    Point,
+    Prompt,
+    Reset,
+    RunCounts,
+    RunRecord,
+    RunSummary,
+    Sample,
+    Status,
+)
 from funsearch.errors import RunBusyError, StorageError
 
 Id = TypeVar("Id", int, tuple[int, int])
@@ -111,6 +122,12 @@ class MemoryStorage:
         for id, evaluation, _ in ranked:
             first.setdefault(evaluation.key, (id, evaluation))
         return list(first.values())[: max(top, 0)]
+
+    def points(self, name: str) -> Iterator[Point]:
+        return (
+            Point(id, e.sample.prompt.island, e.status, e.score, e.duplicate_of is not None)
+            for id, e in enumerate(self._run(name).programs)
+        )
 
     def heldout(self, name: str, ids: Sequence[int]) -> dict[int, HeldOut]:
         known = self._run(name).heldout

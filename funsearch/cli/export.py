@@ -1,0 +1,181 @@
+"""`funsearch export`: a run as files that stand on their own."""
+
+import json
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from funsearch.cli import options
+from funsearch.errors import FunsearchError
+
+if TYPE_CHECKING:
+    from funsearch.core.ports import Storage
+    from funsearch.core.records import Evaluation, RunRecord
+
+
+@click.command(name="export")
+@click.argument("run")
+@click.option("-o", "--output", type=click.Path(path_type=Path, file_okay=False), help="FOLDER. [default: RUN]")
+@click.option(
+    "--top", metavar="K", type=click.IntRange(min=1), default=10, show_default=True, help="How many programs."
+)
+@click.option("--parquet", is_flag=True, help="Write the samples as Parquet, too; needs pyarrow.")
+@options.db_option
+@options.verbosity
+def command(run: str, output: Path | None, top: int, parquet: bool, db: str) -> None:
+    """Writes RUN into a folder: the best programs as Python files, the problem, all samples, and a report.
+
+    The report says how to score the programs again with `funsearch evaluate`. samples.jsonl has a sample a line with
+    its prompt's number, verdict and scores; it can be sampled from again with --sampler scripted:samples.jsonl.
+
+    \b
+    funsearch export bin_packing-1 -o found
+    """
+    from funsearch.cli.report import Scorer
+    from funsearch.storage import open_storage
+
+    if parquet:
+        _arrow()  # says that it is missing before anything is written
+    storage = open_storage(db, create=False)
+    record = storage.run(run)
+    folder = output or Path(run.replace("/", "_"))
+    if folder.exists() and any(folder.iterdir()):
+        raise FunsearchError(f"{folder} is there and not empty: name another folder with -o.")
+    scorer = Scorer(record)
+    best = dict(storage.best(run, top))
+    entries = scorer.entries({0: storage.program(run, 0), **best}, storage) if best else {}
+    scorer.close()
+    source = scorer.problem.specification.function_source
+    try:
+        (folder / "programs").mkdir(parents=True, exist_ok=True)
+        inputs = _write_problem(folder, record)
+        files = {}
+        for place, id in enumerate(best, start=1):
+            files[id] = folder / "programs" / f"{place:02d}_program_{id}.py"
+            files[id].write_text(_heading(run, id, best[id]) + source(entries[id].function), encoding="utf-8")
+        count = _write_samples(folder / "samples.jsonl", storage, run)
+        if parquet:
+            _write_parquet(folder / "samples.jsonl", folder / "samples.parquet")
+        report = _report(record, count, entries, best, files, inputs)
+        if best:
+            report += f"\n{scorer.gain(entries[0], entries[next(iter(best))])}\n"
+        report += _picture(folder, storage, run)
+        (folder / "report.md").write_text(report, encoding="utf-8")
+    except OSError as error:
+        raise FunsearchError(f"Cannot write {error.filename or folder}: {error.strerror}.") from None
+    click.echo(f"wrote {folder}: {len(best)} programs, {count} samples, report.md")
+
+
+def _heading(run: str, id: int, evaluation: "Evaluation") -> str:
+    model = " ".join(evaluation.sample.model.split())  # what an endpoint calls itself
+    return f"# Program {id} of the run {run}: score {evaluation.score:.10g}, by {model}.\n\n"
+
+
+def _write_problem(folder: Path, record: "RunRecord") -> list[str]:
+    """Writes the run's problem and inputs; returns the arguments of `funsearch evaluate` that name them."""
+    from funsearch.runtime.settings import Settings
+
+    _, inputs = Settings.restored(record.settings)
+    (folder / f"{record.problem}.py").write_text(record.specification, encoding="utf-8")
+    arguments = [f"{record.problem}.py"]
+    if record.evaluator:
+        (folder / f"{record.problem}_evaluator.py").write_text(record.evaluator, encoding="utf-8")
+    for text in inputs:
+        value = text.text
+        if text.from_file:
+            file = folder / "inputs" / text.name.replace("/", "_")
+            file.parent.mkdir(exist_ok=True)
+            file.write_text(text.text, encoding="utf-8")
+            value = f"@{file.relative_to(folder)}"
+        arguments += ["--input", f"{text.name}={value}"]
+    return arguments
+
+
+def _write_samples(file: Path, storage: "Storage", run: str) -> int:
+    """Writes the samples that have a verdict, in the order of their verdicts; returns how many."""
+    count = 0
+    with file.open("w", encoding="utf-8") as lines:
+        for sample in _samples(storage, run):
+            lines.write(json.dumps(sample) + "\n")
+            count += 1
+    return count
+
+
+def _samples(storage: "Storage", run: str) -> Iterator[dict[str, Any]]:
+    for id, evaluation in enumerate(storage.evaluations(run)):
+        sample = evaluation.sample
+        if sample.prompt.index >= 0:
+            yield {
+                "program": id,
+                "prompt": sample.prompt.index,
+                "sample": sample.index,
+                "island": sample.prompt.island,
+                "parents": list(sample.prompt.parents),
+                "model": sample.model,
+                "finish_reason": sample.finish_reason,
+                "tokens": sample.tokens,
+                "status": evaluation.status.value,
+                "score": evaluation.score,
+                "scores": dict(evaluation.scores),
+                "duplicate_of": evaluation.duplicate_of,
+                "seconds": evaluation.seconds,
+                "sandbox": evaluation.sandbox,
+                "text": sample.text,
+            }
+
+
+def _arrow() -> Any:
+    try:
+        from pyarrow import json as arrow_json
+        from pyarrow import parquet
+    except ImportError:
+        raise FunsearchError("Parquet needs pyarrow: pip install pyarrow.") from None
+    return arrow_json, parquet
+
+
+def _write_parquet(lines: Path, file: Path) -> None:
+    reader, writer = _arrow()
+    writer.write_table(reader.read_json(lines), file)
+
+
+def _report(
+    record: "RunRecord",
+    samples: int,
+    entries: Any,
+    best: "dict[int, Evaluation]",
+    files: dict[int, Path],
+    arguments: list[str],
+) -> str:
+    """Returns the report but for its picture."""
+    lines = [f"# {record.name}", "", f"{samples:,} samples on `{record.problem}`, sandbox {record.sandbox}.", ""]
+    names = list(dict.fromkeys(name for entry in entries.values() for name in entry.scores))
+    unseen = list(dict.fromkeys(n for entry in entries.values() if entry.heldout for n in entry.heldout.scores))
+    lines.append(
+        f"| program | score | {''.join(f'{n} | ' for n in names)}{''.join(f'{n} (held out) | ' for n in unseen)}"
+    )
+    lines.append("|---|" + "---|" * (1 + len(names) + len(unseen)))
+    for id, entry in entries.items():
+        heldout = entry.heldout.scores if entry.heldout else {}
+        values = [entry.score, *(entry.scores.get(n) for n in names), *(heldout.get(n) for n in unseen)]
+        label = f"[{entry.name}](programs/{files[id].name})" if id in files else entry.name
+        lines.append(f"| {label} | " + " | ".join("-" if v is None else f"{v:.6g}" for v in values) + " |")
+    if best:
+        command = shlex.join(["funsearch", "evaluate", *arguments, f"programs/{next(iter(files.values())).name}"])
+        lines += ["", "In this folder, this scores the best of them again:", "", "```", command, "```"]
+    return "\n".join(lines) + "\n"
+
+
+def _picture(folder: Path, storage: "Storage", run: str) -> str:
+    """Draws the run into the folder; returns what the report says of it, nothing where matplotlib is missing."""
+    import importlib.util
+
+    from funsearch.cli.plot import write
+    from funsearch.cli.plotting import plot
+
+    if importlib.util.find_spec("matplotlib") is None:
+        return ""
+    write(plot(run, list(storage.points(run)), storage.resets(run)), folder / "plot.svg", run)
+    return "\n![Scores over samples](plot.svg)\n"

@@ -1,0 +1,68 @@
+"""`funsearch plot`: a run as a picture."""
+
+import base64
+import html
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from funsearch.cli import options
+from funsearch.errors import FunsearchError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+KINDS = (".png", ".svg", ".html")
+
+
+@click.command(name="plot")
+@click.argument("run")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="FILE.png, .svg or .html. [default: RUN.png]",
+)
+@options.db_option
+@options.verbosity
+def command(run: str, output: Path | None, db: str) -> None:
+    """Draws RUN: the score of every program over the samples, the islands' resets, and the shares of the verdicts.
+
+    \b
+    funsearch plot bin_packing-1 -o bin_packing.svg
+    """
+    from funsearch.cli.plotting import plot
+    from funsearch.storage import open_storage
+
+    file = output or Path(f"{run}.png")
+    if file.suffix not in KINDS:
+        raise FunsearchError(f"{file} is of no kind that can be drawn: give it one of the endings {', '.join(KINDS)}.")
+    storage = open_storage(db, create=False)
+    points = list(storage.points(run))
+    if not points:
+        raise FunsearchError(f"The run {run} has nothing to draw yet: its first program has not been evaluated.")
+    figure = plot(run, points, storage.resets(run))
+    write(figure, file, run)
+    click.echo(f"wrote {file}")
+
+
+def write(figure: "Figure", file: Path, title: str) -> None:
+    """Writes a picture in the format that its file's name tells.
+
+    Raises:
+        FunsearchError: the file cannot be written.
+    """
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="svg" if file.suffix == ".svg" else "png", dpi=150)
+    data = buffer.getvalue()
+    if file.suffix == ".html":
+        picture = base64.b64encode(data).decode()
+        title = html.escape(title)
+        page = f'<!doctype html><meta charset="utf-8"><title>{title}</title><img alt="{title}" style="max-width:100%" '
+        data = f'{page}src="data:image/png;base64,{picture}">\n'.encode()
+    try:
+        file.write_bytes(data)
+    except OSError as error:
+        raise FunsearchError(f"Cannot write {file}: {error.strerror}.") from None

@@ -1,0 +1,140 @@
+"""Looking at a finished run: lineage, diff, plot and export."""
+
+import itertools
+import json
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from funsearch.cli import group
+from funsearch.cli.options import visible
+from funsearch.errors import FunsearchError
+from funsearch.loading import load_problem
+from funsearch.runtime.search import Search
+from funsearch.runtime.settings import Settings
+from funsearch.samplers.scripted import ScriptedSampler
+
+BODIES = [
+    "    return float(sum(el))\n",
+    "    return 1 / 0\n",
+    "    return el[0] * 2.0 - el[-1]\n",
+    "    return -float(sum(el)) + el[0]\n",
+    "    return float(sum(el))  # again\n",
+    '    """<script>alert(1)</script> \x1b[31mred"""\n    return el[0] * 0.5\n',
+]
+
+
+@pytest.fixture(scope="module")
+def db(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The URL of a database with one run."""
+    url = f"sqlite:///{tmp_path_factory.mktemp('run') / 'runs.db'}"
+    settings = Settings.load(None, ["database.islands=2", "database.reset_period=8"])
+    problem = load_problem("cap_set", inputs=["n=3"])
+    with Search(problem, sampler=ScriptedSampler(BODIES * 3, 2), storage=url, settings=settings, name="x") as search:
+        search.run()
+    return url
+
+
+def invoke(*args: object, db: str) -> Result:
+    return CliRunner().invoke(group, [*map(str, args), "--db", db])
+
+
+def answer(*args: object, db: str) -> Any:
+    done = invoke(*args, "--json", db=db)
+    assert done.exit_code == 0, done.output
+    return json.loads(done.stdout)
+
+
+def refusal(*args: object, db: str) -> str:
+    done = invoke(*args, db=db)
+    assert isinstance(done.exception, FunsearchError)
+    return str(done.exception)
+
+
+def test_lineage_leads_from_the_first_program_to_the_one_asked_for(db: str) -> None:
+    (best,) = answer("best", "x", db=db)
+    found = answer("lineage", "x", best["program"], db=db)
+    line = found["line"]
+    assert (line[0]["program"], line[0]["parent"], line[-1]["program"]) == (0, None, best["program"])
+    assert [step["parent"] for step in line[1:]] == [step["program"] for step in line[:-1]]
+    for before, after in itertools.pairwise(line):
+        assert after["gain"] == after["score"] - before["score"]
+        assert after["parent"] in after["parents"]
+        assert after["diff"].startswith(f"--- program {before['program']}\n")
+    assert found["ancestors"]["0"] == []
+    assert set(found["ancestors"]) >= {str(step["program"]) for step in line}
+    assert "the first program" in invoke("lineage", "x", best["program"], db=db).stdout
+
+
+def test_diff_has_scores_and_changes(db: str) -> None:
+    found = answer("diff", "x", 0, 1, db=db)
+    assert (found["a"], found["b"], list(found["scores"])) == (0, 1, ["n"])
+    assert "+    return float(sum(el))" in found["diff"]
+    assert "+    return float(sum(el))" in invoke("diff", "x", 0, 1, db=db).stdout
+    assert "same text" in invoke("diff", "x", 1, 1, db=db).stdout
+    assert "no program 99" in refusal("diff", "x", 0, 99, db=db)
+
+
+@pytest.mark.parametrize(("kind", "starts"), [("png", b"\x89PNG"), ("svg", b"<?xml"), ("html", b"<!doctype html>")])
+def test_plot_is_written_in_the_format_of_its_name(kind: str, starts: bytes, db: str, tmp_path: Path) -> None:
+    file = tmp_path / f"run.{kind}"
+    assert invoke("plot", "x", "-o", file, db=db).exit_code == 0
+    assert file.read_bytes().startswith(starts)
+
+
+def test_plot_that_cannot_be_written_is_refused_with_the_reason(db: str, tmp_path: Path) -> None:
+    assert "run.pdf" in refusal("plot", "x", "-o", tmp_path / "run.pdf", db=db)
+    assert "No such file" in refusal("plot", "x", "-o", tmp_path / "nowhere" / "run.png", db=db)
+    assert "no run called y" in refusal("plot", "y", "-o", tmp_path / "run.png", db=db)
+
+
+def test_exported_programs_score_the_same_again(db: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "out"
+    assert invoke("export", "x", "-o", folder, "--top", 2, db=db).exit_code == 0
+    best = answer("best", "x", "--top", 2, db=db)
+    programs = sorted((folder / "programs").iterdir())
+    assert [file.stem.split("_")[-1] for file in programs] == [str(entry["program"]) for entry in best]
+    report = (folder / "report.md").read_text()
+    command = next(line for line in report.splitlines() if line.startswith("funsearch evaluate"))
+    monkeypatch.chdir(folder)
+    done = CliRunner().invoke(group, [*command.replace("funsearch evaluate", "evaluate").split(), "--json"])
+    assert json.loads(done.stdout)["score"] == best[0]["score"]
+    samples = [json.loads(line) for line in (folder / "samples.jsonl").read_text().splitlines()]
+    assert sorted(sample["text"] for sample in samples) == sorted(BODIES * 3)
+    assert {"OK", "RUNTIME_ERROR"} <= {sample["status"] for sample in samples}
+    assert (folder / "plot.svg").exists()
+    assert "not empty" in refusal("export", "x", "-o", folder, db=db)
+
+
+def test_inputs_from_files_are_exported(tmp_path: Path) -> None:
+    instances = tmp_path / "tiny.json"
+    instances.write_text('{"capacity": 10, "items": [3, 7, 5, 5]}')
+    url = f"sqlite:///{tmp_path / 'runs.db'}"
+    problem = load_problem("bin_packing", inputs=[f"tiny=@{instances}"])
+    with Search(problem, sampler=ScriptedSampler(["    return -bins\n"], 1), storage=url, name="x") as search:
+        search.run()
+    instances.unlink()
+    assert invoke("export", "x", "-o", tmp_path / "out", db=url).exit_code == 0
+    assert "--input tiny=@inputs/tiny" in (tmp_path / "out" / "report.md").read_text()
+    assert json.loads((tmp_path / "out" / "inputs" / "tiny").read_text())["capacity"] == 10
+
+
+def test_what_could_command_a_terminal_is_spelled_out() -> None:
+    assert visible("\x1b[31mred\r\x9b\n\tend \ud800") == "\\x1b[31mred\\r\\x9b\n\tend \\ud800"
+
+
+def test_empty_run_is_answered_in_words(db: str, tmp_path: Path) -> None:
+    copy = tmp_path / "empty.db"
+    copy.write_bytes(Path(db.removeprefix("sqlite:///")).read_bytes())
+    with closing(sqlite3.connect(copy)) as connection:
+        for table in ("heldout", "evaluations", "samples", "prompts", "resets"):
+            connection.execute(f"delete from {table}")
+        connection.commit()
+    url = f"sqlite:///{copy}"
+    assert "nothing to draw" in refusal("plot", "x", "-o", tmp_path / "x.png", db=url)
+    assert invoke("export", "x", "-o", tmp_path / "out", db=url).exit_code == 0
+    assert "no program 0" in refusal("lineage", "x", 0, db=url)
