@@ -10,6 +10,7 @@ from funsearch.core.records import (
     ALL_ISLANDS,
     Evaluation,
     HeldOut,
+    Point,
     Prompt,
     Reset,
     RunCounts,
@@ -238,6 +239,16 @@ def test_asking_for_a_lease_holds_nothing(storage: Storage) -> None:
     storage.lease("demo")
     with storage.lease("demo"):
         pass
+
+
+def test_points_are_the_evaluations_without_their_texts(storage: Storage, make) -> None:
+    storage.append("demo", [event for index in range(3) for event in make.judged(index, index * 0.5)])
+    prompt, sample, evaluation = make.judged(3, None, duplicate_of=1)
+    storage.append("demo", [prompt, sample, evaluation])
+    assert list(storage.points("demo")) == [
+        *(Point(index, index % 3, Status.OK, index * 0.5, False) for index in range(3)),
+        Point(3, 0, Status.RUNTIME_ERROR, None, True),
+    ]
 
 
 def test_held_out_scores_are_written_once_and_by_anybody(storage: Storage, reopen: Reopen, make) -> None:
