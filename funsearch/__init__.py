@@ -11,10 +11,15 @@ from funsearch.core.records import Limits
 
 if TYPE_CHECKING:
     from funsearch.loading import load_problem
+    from funsearch.runtime.reading import Run
     from funsearch.runtime.search import Search
 
 _F = TypeVar("_F", bound=Callable[..., object])
-_LATER = {"Search": "funsearch.runtime.search", "load_problem": "funsearch.loading"}
+_LATER = {
+    "Run": "funsearch.runtime.reading",
+    "Search": "funsearch.runtime.search",
+    "load_problem": "funsearch.loading",
+}
 """What is imported when it is first asked for, because it loads more than Python and numpy."""
 
 
@@ -53,6 +58,7 @@ __all__ = [
     "Limits",
     "ProblemEvaluator",
     "Result",
+    "Run",
     "Search",
     "__version__",
     "evolve",
