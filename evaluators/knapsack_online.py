@@ -1,7 +1,8 @@
 """Online knapsack: items come one by one, and a candidate says of each whether to pack it.
 
-The simulation runs here. A candidate is asked for each item that still fits, on its own: it never sees the items to
-come, only how many there are, and what it refuses is gone.
+The simulation runs here. A candidate is asked for each item that still fits: it never sees the items to come, only how
+many there are, and what it refuses is gone. The instances of an input are played side by side, an item of each at a
+time, which costs a fraction of the calls and shows a candidate nothing of what is to come in any of them.
 
 A score is the value packed in percent of Dantzig's bound, which packs items of descending density and cuts the last:
 the mean over the instances of an input. No program knows what comes, so that 100 is out of reach, and the best possible
@@ -106,7 +107,8 @@ def accept(value, weight, room, capacity, left):
 
     def evaluate(self, candidate: funsearch.Candidate, value: Sequence[Instance]) -> float:
         """Returns the value packed in percent of the bound, as a mean over the instances of `value`."""
-        return math.fsum(100.0 * value_packed(candidate, one) / one.bound for one in value) / len(value)
+        values = values_packed(candidate, value)
+        return math.fsum(100.0 * packed / one.bound for packed, one in zip(values, value, strict=True)) / len(value)
 
     def read_input(self, text: str) -> Any:
         """Returns what JSON says."""
@@ -120,22 +122,49 @@ def accept(value, weight, room, capacity, left):
         return [one if isinstance(one, Instance) else read_instance(one) for one in values]
 
 
-def value_packed(candidate: funsearch.Candidate, instance: Instance) -> float:
-    """Returns the total value of the items that the candidate accepts.
+class Knapsack:
+    """What is packed of one instance while its items come."""
+
+    def __init__(self, instance: Instance) -> None:
+        self.instance = instance
+        self.room = instance.capacity
+        self.values: list[float] = []
+
+    def question(self, index: int) -> tuple[float, float, float, float, int] | None:
+        """Returns what the candidate is asked of an item, None if it does not fit."""
+        value, weight = self.instance.items[index]
+        left = len(self.instance.items) - index - 1
+        return (value, weight, self.room, self.instance.capacity, left) if weight <= self.room else None
+
+    def put(self, index: int, answer: Any) -> None:
+        """Packs the item if the answer is True.
+
+        Raises:
+            InvalidSolution: it is neither True nor False.
+        """
+        if type(answer) is not bool:
+            raise funsearch.InvalidSolution(f"neither True nor False: {answer!r:.80}")
+        if answer:
+            value, weight = self.instance.items[index]
+            self.room -= weight
+            self.values.append(value)
+
+
+def values_packed(candidate: funsearch.Candidate, instances: Sequence[Instance]) -> list[float]:
+    """Returns the total value of the items that the candidate accepts, for each instance; all are played side by side.
 
     Raises:
         InvalidSolution: it answers something other than True or False.
     """
-    room, packed = instance.capacity, []
-    for index, (value, weight) in enumerate(instance.items):
-        if weight <= room:
-            answer = candidate.accept(value, weight, room, instance.capacity, len(instance.items) - index - 1)
-            if type(answer) is not bool:
-                raise funsearch.InvalidSolution(f"neither True nor False: {answer!r:.80}")
-            if answer:
-                room -= weight
-                packed.append(value)
-    return math.fsum(packed)
+    knapsacks = [Knapsack(instance) for instance in instances]
+    for index in range(max(len(instance.items) for instance in instances)):
+        coming = [knapsack for knapsack in knapsacks if index < len(knapsack.instance.items)]
+        asked = [(knapsack, question) for knapsack in coming if (question := knapsack.question(index)) is not None]
+        if asked:
+            answers = candidate.accept.map(*zip(*(question for _, question in asked), strict=True))
+            for (knapsack, _), answer in zip(asked, answers, strict=True):
+                knapsack.put(index, answer)
+    return [math.fsum(knapsack.values) for knapsack in knapsacks]
 
 
 def read_instance(value: Any) -> Instance:

@@ -82,10 +82,11 @@ class CandidateProcess(Protocol):
             TypeError: an argument is of a type that does not cross the boundary (the evaluator's fault).
         """
 
-    def call_many(self, function: str, calls: Sequence[Sequence[Any]]) -> list[Any]:
-        """Returns what `function(*args)` returns for the arguments of each call, in their order.
+    def call_many(self, function: str, columns: Sequence[Sequence[Any]]) -> list[Any]:
+        """Returns what `function` returns for the first of each column, for the second of each, and so on.
 
-        Costs little more than one `call`.
+        There is a column for each argument, at least one, and all are of one length. The calls are made one after the
+        other, and each result is taken before the next; all of it costs little more than one `call`.
 
         Raises:
             CandidateFailure: as `call`, for the first that fails.

@@ -43,9 +43,17 @@ class CandidateFunction:
         """Returns what it returns for the first of each of the arguments, the second of each, and so on.
 
         As `list(map(f, *arguments))`, and much quicker than calling it as often. It sees all of them at once, so it is
-        not for calls that must not know of later ones.
+        not for calls that must not know of later ones; but simulations that know nothing of each other can be played
+        side by side, a step of all of them at a time.
+
+        Raises:
+            ValueError: the arguments are not of one length.
         """
-        return self._process.call_many(self._name, list(zip(*arguments, strict=True)))
+        columns = [list(argument) for argument in arguments]
+        lengths = set(map(len, columns))
+        if len(lengths) != 1:
+            raise ValueError(f"{self._name}.map takes arguments of one length, not of {sorted(lengths)}")
+        return self._process.call_many(self._name, columns)
 
 
 class Candidate:

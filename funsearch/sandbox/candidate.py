@@ -17,7 +17,8 @@ from funsearch.core.ports import CandidateFailure, ProcessReport
 from funsearch.core.records import Limits, Status
 from funsearch.sandbox import codec
 from funsearch.sandbox.affinity import SharedProcessor
-from funsearch.sandbox.child import FAILED, LENGTH, READ_BYTES, SET_UP, VALUE
+from funsearch.sandbox.child import FAILED, LENGTH, READ_BYTES, REQUEST, SET_UP, VALUE
+from funsearch.sandbox.columns import decode_column, encode_column
 from funsearch.sandbox.process import WorkerLost, WorkerProcess
 from funsearch.sandbox.worker import Report
 
@@ -78,33 +79,49 @@ class ForkedCandidate:
         self._deadline = time.monotonic() + self._limits.seconds
 
     def call(self, function: str, args: Sequence[Any]) -> Any:
-        return self._call(function, False, list(args))
-
-    def call_many(self, function: str, calls: Sequence[Sequence[Any]]) -> list[Any]:
-        results: list[Any] = []
-        for start in range(0, len(calls), CALLS_AT_ONCE):
-            several = [list(args) for args in calls[start : start + CALLS_AT_ONCE]]
-            values = self._call(function, True, several)
-            if type(values) is not list or len(values) != len(several):
-                raise self._fail(Status.PROTOCOL, f"not {len(several)} answers to {len(several)} calls of {function}")
-            results += values
-        return results
-
-    def _call(self, function: str, many: bool, arguments: list[Any]) -> Any:
-        if self._failure is not None:
-            raise self._failure
         try:
-            request = codec.encode([function, many, arguments])
+            arguments = codec.encode(list(args))
         except codec.CodecError as error:
-            raise TypeError(f"an argument of {function} does not cross to the candidate: {error}") from None
-        if self._pending:
-            raise self._fail(Status.PROTOCOL, "it answered without being asked")
-        self._send(LENGTH.pack(len(request)) + request)
-        payload = self._value()
+            raise _does_not_cross(function, error) from None
+        payload = self._ask(function, 0, arguments)
         try:
             return codec.decode(payload)
         except codec.CodecError as error:
             raise self._fail(Status.PROTOCOL, f"{function} returned {error}") from None
+
+    def call_many(self, function: str, columns: Sequence[Sequence[Any]]) -> list[Any]:
+        results: list[Any] = []
+        for start in range(0, len(columns[0]), CALLS_AT_ONCE):
+            several = [list(column[start : start + CALLS_AT_ONCE]) for column in columns]
+            results += self._call_several(function, several)
+        return results
+
+    def _call_several(self, function: str, columns: list[list[Any]]) -> Sequence[Any]:
+        count = len(columns[0])
+        try:
+            arguments = b"".join(map(encode_column, columns))
+        except codec.CodecError as error:
+            raise _does_not_cross(function, error) from None
+        payload = self._ask(function, count, arguments)
+        try:
+            results, end = decode_column(payload, 0, count)
+            if end != len(payload):
+                raise codec.CodecError("more than it was asked for")
+        except codec.CodecError as error:
+            raise self._fail(Status.PROTOCOL, f"{function} returned {error}") from None
+        return results
+
+    def _ask(self, function: str, calls: int, arguments: bytes) -> bytes | bytearray:
+        """Returns the answer to a request."""
+        if self._failure is not None:
+            raise self._failure
+        if self._pending:
+            raise self._fail(Status.PROTOCOL, "it answered without being asked")
+        name = function.encode()
+        header = REQUEST.pack(calls, len(name))
+        size = LENGTH.pack(len(header) + len(name) + len(arguments))
+        self._send(b"".join([size, header, name, arguments]))
+        return self._value()
 
     def close(self) -> ProcessReport:
         if self._report is None:
@@ -242,6 +259,10 @@ class ForkedCandidate:
             _shown(report.output), time.monotonic() - self._started, report.cpu_seconds, report.too_much_output
         )
         return report
+
+
+def _does_not_cross(function: str, error: codec.CodecError) -> TypeError:
+    return TypeError(f"an argument of {function} does not cross to the candidate: {error}")
 
 
 def _how(exit_status: int) -> str:

@@ -10,11 +10,17 @@ import types
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
+import numpy as np
+
 from funsearch.sandbox import codec
+from funsearch.sandbox.columns import decode_column, encode_column
 
 CALLS = 3
 """The file descriptor of the calls."""
 LENGTH = struct.Struct("<I")
+REQUEST = struct.Struct("<IB")
+"""How a request begins: how many calls, 0 for a single one, and the length of the function's name, which follows. Then
+come the arguments: a column for each, or the list of a single call's."""
 SET_UP, VALUE, FAILED = b"S", b"V", b"F"
 """First byte of what a child says: ready to load, a value, or `STATUS:detail`."""
 FILE = "<candidate>"
@@ -87,16 +93,30 @@ def _next_request() -> bytes | bytearray:
 
 
 def _answer(names: Mapping[str, Any], request: bytes | bytearray) -> bytes:
-    name, many, arguments = codec.decode(request)
+    calls, length = REQUEST.unpack_from(request)
+    start = REQUEST.size + length
+    name = request[REQUEST.size : start].decode()
     try:
         function = names[name]
     except KeyError:
         raise _Failure("RUNTIME_ERROR", f"the program has no function {name}") from None
-    value = [function(*args) for args in arguments] if many else function(*arguments)
     try:
-        return codec.encode(value)
+        if not calls:
+            return codec.encode(function(*codec.decode(request[start:])))
+        arguments = []
+        while start < len(request):
+            column, start = decode_column(request, start, calls)
+            arguments.append(column)
+        return encode_column([_snapshot(function(*entries)) for entries in zip(*arguments, strict=True)])
     except codec.CodecError as error:
         raise _Failure("PROTOCOL", f"{name} returned {error}") from None
+
+
+def _snapshot(value: Any) -> Any:
+    """Returns a result as it is now, whatever later calls do to it: many calls answer as one after the other would."""
+    if type(value) is np.ndarray:
+        return value.copy()
+    return value if type(value) in codec.SCALARS else codec.decode(codec.encode(value))
 
 
 def _report(error: BaseException, source: str) -> None:

@@ -23,11 +23,13 @@ MAX_ENTRIES = 2**14
 MAX_INT_BITS = 8191
 MAX_DIMENSIONS = 32
 
+SCALARS = frozenset({NoneType, bool, int, float, str, bytes})
+DTYPES = [np.dtype(name) for name in ("?", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f2", "f4", "f8")]
+"""Of the arrays that cross."""
+DTYPE_INDEX = {dtype: index for index, dtype in enumerate(DTYPES)}
+
 _TUPLE, _ARRAY, _BIG_INT = 1, 2, 3
-_SCALARS = frozenset({NoneType, bool, int, float, str, bytes})
-_LEAVES = _SCALARS | {np.ndarray}
-_DTYPES = [np.dtype(name) for name in ("?", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f2", "f4", "f8")]
-_DTYPE_INDEX = {dtype: index for index, dtype in enumerate(_DTYPES)}
+_LEAVES = SCALARS | {np.ndarray}
 _SMALL_BUFFER = 512
 
 
@@ -49,7 +51,7 @@ def encode(value: Any) -> bytes:
     Raises:
         CodecError: a part of it is of a type that does not cross, too deep or too large.
     """
-    if type(value) not in _SCALARS:
+    if type(value) not in SCALARS:
         _check(value)
     try:
         # A fresh packer's own buffer of 256 KiB would cost more than most values.
@@ -90,7 +92,7 @@ def decode(data: bytes | bytearray) -> Any:
     # msgpack's own errors share no base class; a malformed frame is the sender's fault, whatever it raises.
     except Exception as error:
         raise CodecError(f"malformed: {type(error).__name__}: {error}") from None
-    if type(value) not in _SCALARS:
+    if type(value) not in SCALARS:
         _check(value)
     return value
 
@@ -146,7 +148,7 @@ def _containers(parts: Any) -> list[Any]:
             if len(part) > MAX_ENTRIES:
                 raise CodecError(f"a dict of {len(part)} entries; at most {MAX_ENTRIES} cross")
             found += (part.keys(), part.values())
-        elif kind not in _LEAVES and not (isinstance(part, np.generic) and part.dtype in _DTYPE_INDEX):
+        elif kind not in _LEAVES and not (isinstance(part, np.generic) and part.dtype in DTYPE_INDEX):
             raise CodecError(f"a {kind.__name__}; plain data and numeric arrays cross")
     return found
 
@@ -177,22 +179,22 @@ def _extension(code: int, content: bytes) -> Any:
 
 def _pack_array(array: Any) -> bytes:
     dtype = array.dtype.newbyteorder("=")
-    if dtype not in _DTYPE_INDEX or array.ndim > MAX_DIMENSIONS:
+    if dtype not in DTYPE_INDEX or array.ndim > MAX_DIMENSIONS:
         raise CodecError(f"an array of {array.dtype} with {array.ndim} dimensions; numeric ones cross")
     if array.nbytes > MAX_BYTES:
         raise CodecError(f"an array of {array.nbytes} bytes; at most {MAX_BYTES} cross")
-    header = struct.pack(f"<BB{array.ndim}Q", _DTYPE_INDEX[dtype], array.ndim, *array.shape)
+    header = struct.pack(f"<BB{array.ndim}Q", DTYPE_INDEX[dtype], array.ndim, *array.shape)
     content: bytes = array.astype(dtype, copy=False).tobytes()
     return header + content
 
 
 def _unpack_array(content: bytes) -> Any:
     index, dimensions = struct.unpack_from("<BB", content)
-    if index >= len(_DTYPES) or dimensions > MAX_DIMENSIONS:
+    if index >= len(DTYPES) or dimensions > MAX_DIMENSIONS:
         raise CodecError("malformed array")
     shape = struct.unpack_from(f"<{dimensions}Q", content, 2)
     start = 2 + 8 * dimensions
-    dtype = _DTYPES[index]
+    dtype = DTYPES[index]
     if math.prod(shape) * dtype.itemsize != len(content) - start:
         raise CodecError("an array of another size than it says")
     return np.frombuffer(content, dtype, offset=start).reshape(shape).copy()

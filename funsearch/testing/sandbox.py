@@ -41,8 +41,8 @@ class InProcessCandidate:
             self._failure = CandidateFailure(Status.PROTOCOL, str(error))
             raise self._failure from None
 
-    def call_many(self, function: str, calls: Sequence[Sequence[Any]]) -> list[Any]:
-        return [self.call(function, args) for args in calls]
+    def call_many(self, function: str, columns: Sequence[Sequence[Any]]) -> list[Any]:
+        return [self.call(function, args) for args in zip(*columns, strict=True)]
 
     def close(self) -> ProcessReport:
         return ProcessReport(self._output.getvalue()[: self._limits.output_bytes])

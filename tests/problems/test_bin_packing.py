@@ -23,6 +23,7 @@ import funsearch
 from funsearch.core.code import read_file
 from funsearch.core.evaluator import Evaluator, Verdict
 from funsearch.core.ports import Sandbox
+from funsearch.core.problem import Candidate
 from funsearch.core.records import Function, Status
 from funsearch.errors import ProblemError
 from funsearch.loading import load_problem
@@ -46,9 +47,29 @@ class Recorded:
         self.asked: list[tuple[float, list[float]]] = []
         self._answer = answer
 
-    def priority(self, item: float, bins: np.ndarray[Any, Any]) -> Any:
+    def call_many(self, function: str, columns: Sequence[Sequence[Any]]) -> list[Any]:
+        assert function == "priority"
+        return [self._priority(item, bins) for item, bins in zip(*columns, strict=True)]
+
+    def _priority(self, item: float, bins: np.ndarray[Any, Any]) -> Any:
         self.asked.append((item, bins.tolist()))
         return self._answer(item, bins)
+
+
+def needed(process: Recorded, *instances: Instance) -> int:
+    return bins_needed(Candidate(process), instances)  # type: ignore[arg-type]
+
+
+def needed_one_by_one(priority: Any, instance: Instance) -> int:
+    """Returns what a plain simulation of one instance comes to."""
+    room = np.full(len(instance.items) + 1, instance.capacity)
+    opened = 0
+    for item in instance.items:
+        fitting = np.flatnonzero(room[: opened + 1] >= item)
+        chosen = fitting[int(np.argmax(priority(item, room[fitting])))]
+        room[chosen] -= item
+        opened += int(chosen == opened)
+    return opened
 
 
 def verdict(function: Function, inputs: dict[str, Any], sandbox: Sandbox | None = None) -> Verdict:
@@ -87,7 +108,7 @@ def test_first_program_is_best_fit_and_runs_confined(sandbox: Sandbox) -> None:
 
 def test_candidate_is_shown_open_bins_that_fit_and_an_unopened_one_last() -> None:
     candidate = Recorded(lambda item, bins: item - bins)
-    assert bins_needed(candidate, Instance(10.0, (6.0, 7.0, 3.0, 4.0, 5.0))) == 3  # type: ignore[arg-type]
+    assert needed(candidate, Instance(10.0, (6.0, 7.0, 3.0, 4.0, 5.0))) == 3
     assert candidate.asked == [
         (6.0, [10.0]),
         (7.0, [10.0]),
@@ -99,8 +120,32 @@ def test_candidate_is_shown_open_bins_that_fit_and_an_unopened_one_last() -> Non
 
 def test_of_equal_priorities_the_first_bin_is_taken() -> None:
     candidate = Recorded(lambda item, bins: np.zeros(len(bins)))
-    assert bins_needed(candidate, Instance(10.0, (3.0, 3.0, 3.0))) == 1  # type: ignore[arg-type]
+    assert needed(candidate, Instance(10.0, (3.0, 3.0, 3.0))) == 1
     assert [bins for _, bins in candidate.asked] == [[10.0], [7.0, 10.0], [4.0, 10.0]]
+
+
+def test_instances_are_played_side_by_side_an_item_of_each_at_a_time() -> None:
+    candidate = Recorded(lambda item, bins: item - bins)
+    assert needed(candidate, Instance(10.0, (6.0, 5.0, 4.0)), Instance(8.0, (3.0,))) == 3
+    assert candidate.asked == [(6.0, [10.0]), (3.0, [8.0]), (5.0, [10.0]), (4.0, [4.0, 5.0, 10.0])]
+
+
+SIZES = st.sampled_from([0.1, 0.2, 0.3, 0.5, 1 / 3, 0.7, 1.0]) | st.floats(1e-3, 1.0)
+CHOICES = [
+    lambda item, bins: item - bins,
+    lambda item, bins: -np.arange(len(bins)),
+    lambda item, bins: bins,
+    lambda item, bins: np.sin(1e3 * bins + item),
+]
+
+
+@given(st.lists(st.lists(SIZES, min_size=1, max_size=40), min_size=1, max_size=5), st.sampled_from(CHOICES))
+def test_side_by_side_comes_to_the_same_as_one_by_one(lists: list[list[float]], priority: Any) -> None:
+    instances = [Instance(1.0, tuple(items)) for items in lists]
+    together, alone = Recorded(priority), Recorded(priority)
+    assert needed(together, *instances) == sum(needed(alone, instance) for instance in instances)
+    assert sorted(together.asked) == sorted(alone.asked)
+    assert needed(together, *instances) == sum(needed_one_by_one(priority, instance) for instance in instances)
 
 
 @given(st.integers(0, 2**32 - 1))
@@ -108,7 +153,7 @@ def test_no_choice_of_bins_beats_the_bound_or_overfills(seed: int) -> None:
     rng = np.random.default_rng(seed)
     instance = or_like(1, 30, seed)[0]
     candidate = Recorded(lambda item, bins: rng.normal(size=len(bins)))
-    bins = bins_needed(candidate, instance)  # type: ignore[arg-type]
+    bins = needed(candidate, instance)
     assert instance.bound <= bins <= len(instance.items)
     assert all(room >= item for item, rooms in candidate.asked for room in rooms)
 

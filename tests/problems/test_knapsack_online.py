@@ -3,7 +3,7 @@
 import itertools
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from funsearch.evaluators.knapsack_online import (
     KnapsackOnline,
     read_instance,
     uncorrelated,
-    value_packed,
+    values_packed,
     weakly_correlated,
 )
 from hypothesis import given, settings
@@ -25,6 +25,7 @@ import funsearch
 from funsearch.core.code import read_file
 from funsearch.core.evaluator import Evaluator, Verdict
 from funsearch.core.ports import Sandbox
+from funsearch.core.problem import Candidate
 from funsearch.core.records import Function, Status
 from funsearch.errors import ProblemError
 from funsearch.loading import load_problem
@@ -42,13 +43,30 @@ class Recorded:
         self.asked: list[tuple[Any, ...]] = []
         self._answer = answer
 
-    def accept(self, *arguments: Any) -> Any:
-        self.asked.append(arguments)
-        return self._answer(*arguments)
+    def call_many(self, function: str, columns: Sequence[Sequence[Any]]) -> list[Any]:
+        assert function == "accept"
+        asked = list(zip(*columns, strict=True))
+        self.asked += asked
+        return [self._answer(*arguments) for arguments in asked]
+
+
+def values(process: Recorded, *instances: Instance) -> list[float]:
+    return values_packed(Candidate(process), instances)  # type: ignore[arg-type]
 
 
 def packed(answer: Callable[..., Any], instance: Instance) -> float:
-    return value_packed(Recorded(answer), instance)  # type: ignore[arg-type]
+    return values(Recorded(answer), instance)[0]
+
+
+def packed_one_by_one(accept: Callable[..., Any], instance: Instance) -> float:
+    """Returns what a plain simulation of one instance comes to."""
+    room, taken, left = instance.capacity, [], len(instance.items)
+    for value, weight in instance.items:
+        left -= 1
+        if weight <= room and accept(value, weight, room, instance.capacity, left):
+            room -= weight
+            taken.append(value)
+    return math.fsum(taken)
 
 
 def verdict(function: Function, inputs: dict[str, Any], sandbox: Sandbox | None = None) -> Verdict:
@@ -103,8 +121,21 @@ def test_baselines_keep_their_order_on_heldout_inputs() -> None:
 
 def test_candidate_is_asked_for_items_that_fit_one_by_one() -> None:
     candidate = Recorded(lambda value, weight, *rest: value < 6)
-    assert value_packed(candidate, Instance(6.0, ITEMS)) == 9.0  # type: ignore[arg-type]
+    assert values(candidate, Instance(6.0, ITEMS)) == [9.0]
     assert candidate.asked == [(6.0, 5.0, 6.0, 6.0, 3), (5.0, 3.0, 6.0, 6.0, 2), (4.0, 3.0, 3.0, 6.0, 1)]
+
+
+ACCEPT = [
+    lambda value, weight, room, capacity, left: value > weight,
+    lambda value, weight, room, capacity, left: value / weight > room / capacity,
+    lambda value, weight, room, capacity, left: bool(left % 2),
+]
+INSTANCES = st.builds(Instance, AMOUNTS, st.lists(st.tuples(AMOUNTS, AMOUNTS), min_size=1, max_size=20).map(tuple))
+
+
+@given(st.lists(INSTANCES, min_size=1, max_size=5), st.sampled_from(ACCEPT))
+def test_side_by_side_comes_to_the_same_as_one_by_one(instances: list[Instance], accept: Callable[..., Any]) -> None:
+    assert values(Recorded(accept), *instances) == [packed_one_by_one(accept, instance) for instance in instances]
 
 
 def test_refused_item_is_gone_and_its_room_is_not() -> None:
@@ -121,7 +152,7 @@ def test_no_choices_beat_the_best_packing_nor_that_the_bound(
     rng = np.random.default_rng(seed)
     instance = Instance(capacity, tuple(items))
     candidate = Recorded(lambda *_: bool(rng.random() < 0.5))
-    assert value_packed(candidate, instance) <= best_value(instance) <= instance.bound * (1 + 1e-12)  # type: ignore[arg-type]
+    assert values(candidate, instance)[0] <= best_value(instance) <= instance.bound * (1 + 1e-12)
     assert all(weight <= room <= capacity for _, weight, room, *_ in candidate.asked)
 
 

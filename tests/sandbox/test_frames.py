@@ -11,6 +11,7 @@ from funsearch.core.records import Limits, Status
 from funsearch.sandbox.affinity import SharedProcessor
 from funsearch.sandbox.candidate import ForkedCandidate
 from funsearch.sandbox.codec import encode
+from funsearch.sandbox.columns import encode_column
 from funsearch.sandbox.worker import Report
 
 LIMITS = Limits(seconds=5.0)
@@ -25,16 +26,22 @@ class DeadWorker:
         return Report(0, "", False, 0.0)
 
 
-def outcome(sent: bytes) -> object:
-    """Returns what a call returns, or the status of its failure, of a child that says `sent` and no more."""
+def outcome(sent: bytes, answer: bytes = b"", calls: int = 0) -> object:
+    """Returns what a call, or many, return, or the status of the failure, of a child that says `sent`, and once it is
+    loaded the answer, and no more.
+    """
     ours, theirs = socket.socketpair()
     with ours, theirs:
         theirs.sendall(sent)
-        theirs.shutdown(socket.SHUT_WR)
+        if not answer:
+            theirs.shutdown(socket.SHUT_WR)
         candidate = ForkedCandidate(DeadWorker(), ours, LIMITS, 10, SharedProcessor())  # type: ignore[arg-type]
         try:
             candidate.load()
-            return candidate.call("f", ())
+            if answer:
+                theirs.sendall(answer)
+                theirs.shutdown(socket.SHUT_WR)
+            return candidate.call_many("f", [[0] * calls]) if calls else candidate.call("f", ())
         except CandidateFailure as failure:
             return failure.status
         finally:
@@ -72,3 +79,28 @@ def test_answer_in_time_is_a_value_and_one_before_it_is_not() -> None:
 def test_frame_that_is_cut_short_is_an_early_exit(missing: int) -> None:
     frame = struct.pack("<I", 201) + b"V" + bytes(200)
     assert outcome(SET_UP + frame[:-missing]) is Status.EARLY_EXIT
+
+
+def value(payload: bytes) -> bytes:
+    return struct.pack("<I", 1 + len(payload)) + b"V" + payload
+
+
+@given(st.binary(max_size=60))
+def test_noise_as_an_answer_is_a_value_or_the_candidates_fault(noise: bytes) -> None:
+    assert outcome(SET_UP + VALUE, value(noise)) not in (Status.INFRA, Status.OK, Status.INVALID_SOLUTION)
+
+
+@given(st.binary(max_size=60), st.integers(1, 9))
+def test_noise_as_an_answer_to_many_calls_is_as_many_values_or_the_candidates_fault(noise: bytes, calls: int) -> None:
+    result = outcome(SET_UP + VALUE, value(noise), calls)
+    assert result is Status.PROTOCOL or (isinstance(result, list) and len(result) == calls)
+
+
+def test_answer_to_many_calls_is_one_column_and_no_more() -> None:
+    column = encode_column([1.5, 2.5])
+    assert outcome(SET_UP + VALUE, value(column), 2) == [1.5, 2.5]
+    assert outcome(SET_UP + VALUE, value(column), 1) is Status.PROTOCOL
+    assert outcome(SET_UP + VALUE, value(column), 3) is Status.PROTOCOL
+    assert outcome(SET_UP + VALUE, value(column + b"x"), 2) is Status.PROTOCOL
+    assert outcome(SET_UP + VALUE, value(column) + VALUE, 2) == [1.5, 2.5]
+    assert outcome(SET_UP + VALUE, value(b""), 2) is Status.PROTOCOL

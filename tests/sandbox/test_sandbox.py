@@ -249,6 +249,38 @@ def test_many_calls_cross_at_once(sandbox: ForkSandbox) -> None:
         assert function(3, 4) == 12
 
 
+def test_many_calls_answer_as_one_after_the_other(sandbox: ForkSandbox) -> None:
+    source = """
+import numpy as np
+kept, count = np.zeros(2), []
+def array(a): kept[0] = a; return kept
+def nested(a): count.append(a); return {"all": count}
+def changed(a, bins): bins[0] = a; return bins
+def mixed(a, bins): return [bins, None, 2**70, "x", np.float32(0.5)][int(a)]
+"""
+    ones = [np.ones(n) for n in (1, 2, 3)]
+    with sandbox.start(source, LIMITS) as process:
+        candidate = Candidate(process)
+        assert [row.tolist() for row in candidate.array.map([1.0, 2.0])] == [[1, 0], [2, 0]]
+        assert candidate.nested.map([1, 2]) == [{"all": [1]}, {"all": [1, 2]}]
+        assert [row.tolist() for row in candidate.changed.map([5.0, 6.0, 7.0], ones)] == [[5], [6, 1], [7, 1, 1]]
+        assert [row.tolist() for row in ones] == [[1], [1, 1], [1, 1, 1]]
+        assert candidate.mixed.map([1, 2, 3, 4], [*ones, ones[0]]) == [None, 2**70, "x", 0.5]
+        assert candidate.mixed.map([0], [np.zeros((2, 2))])[0].tolist() == [[0, 0], [0, 0]]
+
+
+def test_many_calls_take_arguments_of_one_length_that_cross(sandbox: ForkSandbox) -> None:
+    with sandbox.start("def f(a, b=1): return a\n", LIMITS) as process:
+        function = Candidate(process).f
+        with pytest.raises(ValueError, match=r"one length, not of \[1, 2\]"):
+            function.map([1, 2], [1])
+        with pytest.raises(ValueError, match="one length"):
+            function.map()
+        with pytest.raises(TypeError, match="an argument of f does not cross"):
+            function.map([1, object()])
+        assert function.map([1, 2], [1, 2]) == [1, 2]
+
+
 @pytest.mark.parametrize(
     ("source", "status"),
     [
