@@ -24,11 +24,35 @@ class CapSet(funsearch.ProblemEvaluator):
         """Returns the size of the cap set that the candidate builds in dimension `value`."""
         return float(verified_size(candidate.solve(value), value))
 
+    def draw(self, candidate: funsearch.Candidate, value: Any) -> Any:
+        """Draws the set in the square of all vectors: entries 1, 3, ... say where across, 2, 4, ... where down."""
+        from matplotlib.figure import Figure
+
+        vectors = candidate.solve(value)
+        size = verified_size(vectors, value)
+        across, down = (value + 1) // 2, value // 2
+        square = np.zeros((3**down, 3**across))
+        for vector in vectors:
+            square[place(vector[1::2]), place(vector[::2])] = 1
+        figure = Figure(figsize=(6, 6.4 if across == down else 2.6), layout="constrained")
+        axes = figure.add_subplot(title=f"cap set in dimension {value}: {size} vectors", xticks=[], yticks=[])
+        axes.imshow(square, cmap="Blues", vmin=0, vmax=1.2, interpolation="none")
+        for level in range(max(0, across - 3), across):
+            lines, width = np.arange(3**level, 3**across, 3**level) - 0.5, 0.4 * (level - across + 3) + 0.3
+            axes.vlines(lines, -0.5, 3**down - 0.5, color="grey", linewidth=width)
+            axes.hlines(lines[lines < 3**down - 1], -0.5, 3**across - 0.5, color="grey", linewidth=width)
+        return figure
+
     def check_input(self, value: Any) -> int:
         """Returns the dimension."""
         if type(value) is not int or not 1 <= value <= LARGEST:
             raise ValueError(f"{value!r} is no dimension: give an integer from 1 to {LARGEST}")
         return value
+
+
+def place(entries: Any) -> int:
+    """Returns the number with these ternary digits."""
+    return int("0" + "".join(map(str, entries)), 3)
 
 
 def verified_size(vectors: Any, n: int) -> int:

@@ -51,6 +51,24 @@ def place(n):
         """Returns the sum of the radii of `value` circles that the candidate packs."""
         return verified_sum(candidate.solve(value), value)
 
+    def draw(self, candidate: funsearch.Candidate, value: Any) -> Any:
+        """Draws the circles, the larger the darker."""
+        from matplotlib import colormaps
+        from matplotlib.figure import Figure
+        from matplotlib.patches import Circle
+
+        circles = candidate.solve(value)
+        total = verified_sum(circles, value)
+        figure = Figure(figsize=(6, 6.2), layout="constrained")
+        axes = figure.add_subplot(
+            title=f"{value} circles: sum of radii {total:.4f}", aspect="equal", xticks=[], yticks=[]
+        )
+        for x, y, r in circles:
+            shade = colormaps["Blues"](0.2 + 0.6 * r / circles[:, 2].max())
+            axes.add_patch(Circle((x, y), r, facecolor=shade, edgecolor="black", linewidth=0.5))
+        axes.set(xlim=(0, 1), ylim=(0, 1))
+        return figure
+
     def check_input(self, value: Any) -> int:
         """Returns the number of circles."""
         if type(value) is not int or not 1 <= value <= MOST:

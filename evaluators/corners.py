@@ -44,6 +44,29 @@ class Corners(funsearch.ProblemEvaluator):
         p, n = value
         return float(verified_size(candidate.solve(p, n), p, n))
 
+    def draw(self, candidate: funsearch.Candidate, value: Any) -> Any:
+        """Draws the set with its labels f and g, x across and y down."""
+        from matplotlib.figure import Figure
+
+        p, n = value
+        answer = candidate.solve(p, n)
+        size = verified_size(answer, p, n)
+        points, labels = read_points(answer, p, n)
+        weights = p ** np.arange(n)[::-1]
+        figure = Figure(figsize=(9, 4.4), layout="constrained")
+        figure.suptitle(f"points of Z{p}^{n} x Z{p}^{n} whose labels hold their corners apart: {size}")
+        panels = figure.subplots(1, 2, sharey=True)
+        for axes, name, values in zip(panels, "fg", labels.T, strict=True):
+            table = np.full((p**n, p**n), np.nan)
+            table[points[:, n:] @ weights, points[:, :n] @ weights] = values
+            shades = axes.imshow(
+                table, "cividis", vmin=labels.min(initial=0), vmax=labels.max(initial=1), interpolation="none"
+            )
+            axes.set(title=f"label {name}", xlabel="x, read as a number")
+        panels[0].set(ylabel="y, read as a number")
+        figure.colorbar(shades, ax=panels, label="label; white: not in the set")
+        return figure
+
     def check_input(self, value: Any) -> tuple[int, int]:
         """Returns the modulus and the dimension."""
         if not isinstance(value, tuple | list) or len(value) != 2 or any(type(number) is not int for number in value):

@@ -41,8 +41,8 @@ class FlowShop(funsearch.ProblemEvaluator):
     inputs = {"20x5": taillard_like(10, 20, 5, seed=1), "20x10": taillard_like(10, 20, 10, seed=2)}
     selection = {"20x5": taillard_like(20, 20, 5, seed=51), "20x10": taillard_like(20, 20, 10, seed=52)}
     heldout = {
-        "20x5": taillard_like(20, 20, 5, seed=101),
-        "20x10": taillard_like(20, 20, 10, seed=102),
+        "other20x5": taillard_like(20, 20, 5, seed=101),
+        "other20x10": taillard_like(20, 20, 10, seed=102),
         "50x10": taillard_like(5, 50, 10, seed=103),
     }
     reduction = "mean"
@@ -66,6 +66,38 @@ def priority(job, times):
             bound = lower_bound(times)
             excess += (makespan(verified_order(candidate.solve(times), len(times)), times) - bound) / bound
         return -100.0 * excess / len(value)
+
+    def draw(self, candidate: funsearch.Candidate, value: Sequence[np.ndarray]) -> Any:
+        """Draws the schedule of the first instance of `value`: when which job is on which machine."""
+        from matplotlib import colormaps
+        from matplotlib.figure import Figure
+
+        times = value[0]
+        order = verified_order(candidate.solve(times), len(times))
+        ends = schedule(order, times)
+        excess = 100.0 * (ends[-1, -1] / lower_bound(times) - 1.0)
+        figure = Figure(figsize=(9, 1 + 0.35 * times.shape[1]), layout="constrained")
+        title = (
+            f"{len(times)} jobs, instance 1 of {len(value)}: makespan {ends[-1, -1]}, {excess:.2f} % above the bound"
+        )
+        axes = figure.add_subplot(
+            title=title,
+            xlabel="time (the darker, the earlier in the order)",
+            ylabel="machine",
+            yticks=range(times.shape[1]),
+        )
+        for place, job in enumerate(order):
+            shade = colormaps["cividis"](place / len(order))
+            axes.barh(
+                range(times.shape[1]),
+                times[job],
+                left=ends[place] - times[job],
+                color=shade,
+                edgecolor="white",
+                linewidth=0.5,
+            )
+        axes.invert_yaxis()
+        return figure
 
     def read_input(self, text: str) -> Any:
         """Returns what JSON says."""
@@ -125,6 +157,15 @@ def makespan(order: list[int], times: np.ndarray) -> int:
         for machine, time in enumerate(times[job].tolist()):
             free = ends[machine] = max(free, ends[machine]) + time
     return ends[-1]
+
+
+def schedule(order: list[int], times: np.ndarray) -> np.ndarray:
+    """Returns when each job leaves each machine, as `ends[place in the order, machine]`."""
+    ends = np.zeros((len(order) + 1, times.shape[1] + 1), dtype=np.int64)
+    for place, job in enumerate(order, 1):
+        for machine, time in enumerate(times[job], 1):
+            ends[place, machine] = max(ends[place - 1, machine], ends[place, machine - 1]) + time
+    return ends[1:, 1:]
 
 
 def lower_bound(times: np.ndarray) -> int:

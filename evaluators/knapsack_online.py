@@ -107,8 +107,32 @@ def accept(value, weight, room, capacity, left):
 
     def evaluate(self, candidate: funsearch.Candidate, value: Sequence[Instance]) -> float:
         """Returns the value packed in percent of the bound, as a mean over the instances of `value`."""
-        values = values_packed(candidate, value)
-        return math.fsum(100.0 * packed / one.bound for packed, one in zip(values, value, strict=True)) / len(value)
+        knapsacks = packed_knapsacks(candidate, value)
+        return math.fsum(100.0 * one.value / one.instance.bound for one in knapsacks) / len(value)
+
+    def draw(self, candidate: funsearch.Candidate, value: Sequence[Instance]) -> Any:
+        """Draws the first instance of `value`: the items, packed or not, as they come, and the room that is left."""
+        from matplotlib.figure import Figure
+
+        one = value[0]
+        (knapsack,) = packed_knapsacks(candidate, [one])
+        packed, share = knapsack.packed, 100.0 * knapsack.value / one.bound
+        figure = Figure(figsize=(9, 4.6), layout="constrained")
+        figure.suptitle(f"{len(one.items)} items, instance 1 of {len(value)}: value packed {share:.1f} % of the bound")
+        items, room = figure.subplots(2, sharex=True)
+        for name, style, shown in (
+            ("packed", {"marker": "o", "color": "#0072b2"}, packed),
+            ("not packed", {"marker": "x", "color": "#d55e00"}, sorted(set(range(len(one.items))) - set(packed))),
+        ):
+            densities = [one.items[index][0] / one.items[index][1] for index in shown]
+            items.plot(shown, densities, linestyle="", markersize=4, label=name, **style)
+        items.set(yscale="log", ylabel="value / weight")
+        items.legend()
+        taken = np.zeros(len(one.items))
+        taken[packed] = [one.items[index][1] for index in packed]
+        room.step(range(len(taken)), one.capacity - np.cumsum(taken), where="post", color="black")
+        room.set(xlabel="item", ylabel="room left", ylim=(0, one.capacity))
+        return figure
 
     def read_input(self, text: str) -> Any:
         """Returns what JSON says."""
@@ -128,7 +152,12 @@ class Knapsack:
     def __init__(self, instance: Instance) -> None:
         self.instance = instance
         self.room = instance.capacity
-        self.values: list[float] = []
+        self.packed: list[int] = []
+
+    @property
+    def value(self) -> float:
+        """The value of the packed items."""
+        return math.fsum(self.instance.items[index][0] for index in self.packed)
 
     def question(self, index: int) -> tuple[float, float, float, float, int] | None:
         """Returns what the candidate is asked of an item, None if it does not fit."""
@@ -145,13 +174,12 @@ class Knapsack:
         if type(answer) is not bool:
             raise funsearch.InvalidSolution(f"neither True nor False: {answer!r:.80}")
         if answer:
-            value, weight = self.instance.items[index]
-            self.room -= weight
-            self.values.append(value)
+            self.room -= self.instance.items[index][1]
+            self.packed.append(index)
 
 
-def values_packed(candidate: funsearch.Candidate, instances: Sequence[Instance]) -> list[float]:
-    """Returns the total value of the items that the candidate accepts, for each instance; all are played side by side.
+def packed_knapsacks(candidate: funsearch.Candidate, instances: Sequence[Instance]) -> list[Knapsack]:
+    """Returns the knapsacks with the items that the candidate accepts; all instances are played side by side.
 
     Raises:
         InvalidSolution: it answers something other than True or False.
@@ -164,7 +192,7 @@ def values_packed(candidate: funsearch.Candidate, instances: Sequence[Instance])
             answers = candidate.accept.map(*zip(*(question for _, question in asked), strict=True))
             for (knapsack, _), answer in zip(asked, answers, strict=True):
                 knapsack.put(index, answer)
-    return [math.fsum(knapsack.values) for knapsack in knapsacks]
+    return knapsacks
 
 
 def read_instance(value: Any) -> Instance:

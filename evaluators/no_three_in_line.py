@@ -35,6 +35,20 @@ class NoThreeInLine(funsearch.ProblemEvaluator):
         """Returns how many points of the grid of side `value` the candidate chooses."""
         return float(verified_size(candidate.solve(value), value))
 
+    def draw(self, candidate: funsearch.Candidate, value: Any) -> Any:
+        """Draws the points on the grid."""
+        from matplotlib.figure import Figure
+
+        points = candidate.solve(value)
+        size = verified_size(points, value)
+        figure = Figure(figsize=(6, 6.2), layout="constrained")
+        title = f"no three in line, {value} x {value}: {size} points of at most {2 * value}"
+        axes = figure.add_subplot(title=title, aspect="equal", xlim=(-1, value), ylim=(-1, value))
+        axes.set(xticks=range(value), yticks=range(value), xticklabels=[], yticklabels=[])
+        axes.grid(color="lightgrey")
+        axes.plot([x for x, _ in points], [y for _, y in points], "o", color="#0072b2", markersize=min(14, 150 / value))
+        return figure
+
     def check_input(self, value: Any) -> int:
         """Returns the side of the grid."""
         if type(value) is not int or not 1 <= value <= LARGEST:

@@ -31,6 +31,28 @@ class ShannonCapacity(funsearch.ProblemEvaluator):
         k, n = value
         return float(verified_size(candidate.solve(k, n), k, n))
 
+    def draw(self, candidate: funsearch.Candidate, value: Any) -> Any:
+        """Draws the set in the table of all vertices, and how many of the set each other vertex is adjacent to."""
+        from matplotlib.figure import Figure
+
+        k, n = value
+        vertices = candidate.solve(k, n)
+        size = verified_size(vertices, k, n)
+        member = np.zeros((k,) * n, dtype=int)
+        member[tuple(np.array(vertices, dtype=int).reshape(-1, n).T)] = 1
+        near = member
+        for axis in range(n):
+            near = near + np.roll(near, 1, axis) + np.roll(near, -1, axis)
+        rows = k ** (n // 2)
+        figure = Figure(figsize=(6.4, 6), layout="constrained")
+        axes = figure.add_subplot(title=f"independent set in C{k}^{n}: {size} vertices", xticks=[], yticks=[])
+        table = np.where(member, np.nan, near).reshape(rows, -1)
+        axes.set_facecolor("#d55e00")
+        shades = axes.imshow(table, cmap="Blues", vmin=0, vmax=2**n, aspect="auto", interpolation="none")
+        figure.colorbar(shades, label="adjacent vertices of the set, which is orange")
+        axes.set(xlabel=f"coordinates {n // 2 + 1} to {n}", ylabel=f"coordinates 1 to {n // 2}" if n > 1 else "")
+        return figure
+
     def check_input(self, value: Any) -> tuple[int, int]:
         """Returns the length of the cycle and the power."""
         if not isinstance(value, tuple | list) or len(value) != 2 or any(type(number) is not int for number in value):

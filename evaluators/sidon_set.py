@@ -40,6 +40,19 @@ def priority(x, n):
         """Returns the size of the Sidon subset of {1, ..., `value`} that the candidate builds."""
         return float(verified_size(candidate.solve(value), value))
 
+    def draw(self, candidate: funsearch.Candidate, value: Any) -> Any:
+        """Draws the elements on a line, and below it their differences, none of which occurs twice."""
+        from matplotlib.figure import Figure
+
+        elements = candidate.solve(value)
+        size = verified_size(elements, value)
+        differences = [abs(a - b) for index, a in enumerate(elements) for b in elements[:index]]
+        figure = Figure(figsize=(9, 2.4), layout="constrained")
+        axes = figure.add_subplot(title=f"Sidon set in 1 ... {value}: {size} elements", xlim=(0, value + 1))
+        axes.eventplot([elements, differences], lineoffsets=[1, 0], linelengths=0.8, colors=["#0072b2", "#d55e00"])
+        axes.set(yticks=[1, 0], yticklabels=["elements", f"{len(differences)} differences"])
+        return figure
+
     def check_input(self, value: Any) -> int:
         """Returns the largest number allowed in a set."""
         if type(value) is not int or not 1 <= value <= LARGEST:

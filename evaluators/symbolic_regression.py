@@ -69,10 +69,25 @@ class SymbolicRegression(funsearch.ProblemEvaluator):
 
     def evaluate(self, candidate: funsearch.Candidate, value: Data) -> float:
         """Returns minus the normalised mean squared error of the predictions."""
+        return scored(verified_predictions(candidate.predict(value.x, value.v), len(value.a)), value)
+
+    def draw(self, candidate: funsearch.Candidate, value: Data) -> Any:
+        """Draws data and predictions over the position, and against each other."""
+        from matplotlib.figure import Figure
+
         predictions = verified_predictions(candidate.predict(value.x, value.v), len(value.a))
-        with np.errstate(over="ignore"):  # An infinite error is as bad as the worst.
-            error = np.mean((predictions - value.a) ** 2) / np.var(value.a)
-        return max(-float(error), WORST)
+        score = scored(predictions, value)
+        figure = Figure(figsize=(9, 4.2), layout="constrained")
+        figure.suptitle(f"{len(value.a)} accelerations: score {score:.4f}")
+        over, against = figure.subplots(1, 2, sharey=True)
+        over.plot(value.x, value.a, "o", color="#d55e00", markersize=3, label="data")
+        over.plot(value.x, predictions, "x", color="#0072b2", markersize=3, label="predictions")
+        over.set(xlabel="position", ylabel="acceleration")
+        over.legend()
+        against.plot(value.a, predictions, "x", color="#0072b2", markersize=3)
+        against.axline((0, 0), slope=1, color="black", linewidth=0.8)
+        against.set(xlabel="acceleration", title="prediction over data")
+        return figure
 
     def read_input(self, text: str) -> Any:
         """Returns what JSON says."""
@@ -94,6 +109,13 @@ class SymbolicRegression(funsearch.ProblemEvaluator):
         if len(data.a) < 2 or np.ptp(data.a) == 0 or np.var(data.a) == 0:
             raise ValueError("there are no two different accelerations in it")
         return data
+
+
+def scored(predictions: np.ndarray, data: Data) -> float:
+    """Returns minus the mean squared error of predictions, normalised, and at worst WORST."""
+    with np.errstate(over="ignore"):  # An infinite error is as bad as the worst.
+        error = np.mean((predictions - data.a) ** 2) / np.var(data.a)
+    return max(-float(error), WORST)
 
 
 def verified_predictions(predictions: Any, count: int) -> np.ndarray:

@@ -135,6 +135,21 @@ def priority(to_current, to_start, between):
         ratios = [tour_length(candidate.solve(np.array(one.cities)), one) / one.reference for one in value]
         return -100.0 * (math.fsum(ratios) / len(ratios) - 1.0)
 
+    def draw(self, candidate: funsearch.Candidate, value: Sequence[Instance]) -> Any:
+        """Draws the tour through the first instance of `value`."""
+        from matplotlib.figure import Figure
+
+        one = value[0]
+        tour = candidate.solve(np.array(one.cities))
+        excess = 100.0 * (tour_length(tour, one) / one.reference - 1.0)
+        figure = Figure(figsize=(6, 6.2), layout="constrained")
+        title = f"{len(tour)} cities, instance 1 of {len(value)}: {excess:+.1f} % against 2-opt"
+        axes = figure.add_subplot(title=title, aspect="equal")
+        axes.plot(*zip(*(one.cities[city] for city in [*tour, tour[0]]), strict=True), color="#0072b2", marker=".")
+        axes.plot(*one.cities[tour[0]], color="#d55e00", marker="s", linestyle="", label="first city")
+        axes.legend()
+        return figure
+
     def read_input(self, text: str) -> Any:
         """Returns what JSON says."""
         return json.loads(text)

@@ -17,6 +17,10 @@ class ConfigError(FunsearchError):
     """Raised when a setting is unknown or has a value that cannot work."""
 
 
+class PictureError(FunsearchError):
+    """Raised when what a program builds cannot be drawn, or the picture cannot be written."""
+
+
 class SamplerError(FunsearchError):
     """Raised when a sampler cannot give any answer and asking again will not help."""
 

@@ -64,6 +64,11 @@ class Problem:
     """The user's inputs, or else the problem's own."""
     heldout: dict[str, Any]
 
+    @property
+    def all_inputs(self) -> dict[str, Any]:
+        """The inputs and the held-out ones, to show a program on one of them. A name that both have is the inputs'."""
+        return self.inputs | {name: value for name, value in self.heldout.items() if name not in self.inputs}
+
 
 @dataclass(frozen=True, slots=True)
 class ProblemInfo:

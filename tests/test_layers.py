@@ -8,7 +8,17 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parent.parent / "funsearch"
-FLOORS = {"errors": 0, "_version": 0, "core": 1, "loading": 2, "samplers": 3, "sandbox": 3, "storage": 3, "testing": 3}
+FLOORS = {
+    "errors": 0,
+    "_version": 0,
+    "core": 1,
+    "loading": 2,
+    "picture": 2,
+    "samplers": 3,
+    "sandbox": 3,
+    "storage": 3,
+    "testing": 3,
+}
 FLOORS |= {"runtime": 4, "cli": 5}
 ADAPTERS = {"samplers", "sandbox", "storage"}
 OUTSIDE_CORE = {
@@ -25,7 +35,7 @@ OUTSIDE_CORE = {
     "subprocess",
     "time",
 }
-HEAVY = ("ray", "vllm", "torch", "sqlalchemy", "transformers", "openai", "pydantic")
+HEAVY = ("ray", "vllm", "torch", "sqlalchemy", "transformers", "openai", "pydantic", "matplotlib")
 
 
 def imports(file: Path) -> set[str]:

@@ -14,6 +14,7 @@ from funsearch.cli import options
 @options.input_option
 @options.sandbox_option
 @options.unsafe_option
+@options.image_options
 @options.json_option
 @options.verbosity
 def command(
@@ -22,11 +23,18 @@ def command(
     inputs: tuple[str, ...],
     sandbox: str | None,
     unsafe: bool | None,
+    image: Path | None,
+    on: str | None,
     as_json: bool,
 ) -> None:
     """Parses PROBLEM, runs its first program in the sandbox, and prints the scores and the first prompt.
 
-    Needs no model. Exits with 1 when the first program gets no score.
+    Needs no model. Exits with 1 when the first program gets no score. With --image it also draws what the first
+    program builds, if the problem has pictures.
+
+    \b
+    funsearch check cap_set --input n=4
+    funsearch check cap_set --image cap_set.svg --on n6
     """
     from funsearch.core.evaluator import Evaluator
     from funsearch.core.records import Status, joined_notes
@@ -34,6 +42,7 @@ def command(
     from funsearch.loading import load_problem
     from funsearch.sandbox import open_sandbox
 
+    options.check_image(image, on)
     loaded = load_problem(problem, evaluator, inputs)
     specification = loaded.specification
     box = open_sandbox(sandbox or "auto", unsafe=bool(unsafe))
@@ -42,6 +51,10 @@ def command(
     seconds = time.perf_counter() - started
     shown = loaded.evaluator.show_notes
     prompt = specification.prompt([specification.first], [joined_notes(verdict.feedback)] if shown else [])
+    figure = None
+    if image is not None and verdict.status is Status.OK:
+        artist = Evaluator(specification, loaded.evaluator, box, inputs=loaded.all_inputs)
+        figure = artist.draw(specification.first, on or list(loaded.inputs)[-1])
     box.close()
     if as_json:
         options.print_json(
@@ -74,6 +87,8 @@ def command(
             f"The first program of {loaded.name} gets no score: {verdict.status}: {verdict.error.strip()}. "
             f"{_remedy(verdict.status.value, verdict.error, specification.name)}"
         )
+    if image is not None:
+        options.write_image(figure, image)
     limit = loaded.evaluator.limits.seconds
     if seconds > limit * len(loaded.inputs):
         click.echo(

@@ -46,15 +46,29 @@ class {name}(funsearch.ProblemEvaluator):
 
     def evaluate(self, candidate, value):
         """Returns the score on one input: how many numbers there are. `candidate.solve` runs in the sandbox."""
-        numbers = candidate.solve(value)
-        # Verify everything: a program may return anything.
-        if not isinstance(numbers, list) or not all(type(x) is int and 0 <= x < value for x in numbers):
-            raise funsearch.InvalidSolution("not a list of numbers below n")
-        for index, number in enumerate(numbers):
-            for other in numbers[:index]:
-                if math.isqrt(abs(number - other)) ** 2 == abs(number - other):  # 0 is one, so none is picked twice
-                    raise funsearch.InvalidSolution(f"{{other}} and {{number}} differ by a square")
+        numbers = verified(candidate.solve(value), value)
         return len(numbers)
+
+    def draw(self, candidate, value):
+        """Returns a picture of what a program builds, for `funsearch show RUN PROGRAM --image FILE.svg`. Optional."""
+        from matplotlib.figure import Figure
+
+        numbers = verified(candidate.solve(value), value)
+        figure = Figure(figsize=(8, 1.5), layout="constrained")
+        axes = figure.add_subplot(title=f"n = {{value}}: {{len(numbers)}} numbers", xlim=(0, value), yticks=[])
+        axes.eventplot(numbers)
+        return figure
+
+
+def verified(numbers, n):
+    """Returns the numbers if they are a solution. Check everything: a program may return anything."""
+    if not isinstance(numbers, list) or not all(type(x) is int and 0 <= x < n for x in numbers):
+        raise funsearch.InvalidSolution("not a list of numbers below n")
+    for index, number in enumerate(numbers):
+        for other in numbers[:index]:
+            if math.isqrt(abs(number - other)) ** 2 == abs(number - other):  # 0 is one, so none is picked twice
+                raise funsearch.InvalidSolution(f"{{other}} and {{number}} differ by a square")
+    return numbers
 '''
 
 

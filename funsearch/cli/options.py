@@ -50,6 +50,14 @@ unsafe_option = click.option(
 )
 
 
+def image_options(command: F) -> F:
+    """Adds --image and --on."""
+    picture = click.Path(path_type=Path, dir_okay=False)
+    image = click.option("--image", metavar="FILE", type=picture, help="Draw what it builds: FILE.png or FILE.svg.")
+    on = click.option("--on", metavar="INPUT", help="The input to draw it for, a held-out one too. [default: the last]")
+    return image(on(command))
+
+
 def verbosity(command: F) -> F:
     """Adds -v and -q."""
 
@@ -68,6 +76,25 @@ def verbosity(command: F) -> F:
 def print_json(value: Any) -> None:
     """Prints one JSON value on a line of its own."""
     click.echo(json.dumps(value, allow_nan=False))
+
+
+def check_image(image: Path | None, on: str | None) -> None:
+    """Refuses what `write_image` would refuse in the end, before anything is run."""
+    from funsearch.errors import PictureError
+    from funsearch.picture import check_file
+
+    if image is not None:
+        check_file(image)
+    elif on is not None:
+        raise PictureError(f"--on {on} says what to draw: add --image FILE.png or --image FILE.svg.")
+
+
+def write_image(figure: Any, image: Path) -> None:
+    """Writes a picture and says so."""
+    from funsearch.picture import save
+
+    save(figure, image)
+    click.echo(f"wrote {image}", err=True)
 
 
 def visible(text: str) -> str:

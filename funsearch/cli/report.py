@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from funsearch.core.code import read_file
 from funsearch.core.evaluator import Evaluator, Verdict, reduce_scores
@@ -14,6 +14,9 @@ from funsearch.loading import ProblemSource, load
 from funsearch.runtime.limits import merged_limits
 from funsearch.runtime.settings import Settings
 from funsearch.sandbox import open_sandbox
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +104,15 @@ class Scorer:
         self._sandbox().refresh()
         return self._verdict(function, self.problem.heldout if heldout else self.problem.inputs)
 
+    def draw(self, function: Function, on: str | None) -> "Figure":
+        """Returns a picture of what a function builds for an input of the run or a held-out one; else for the last.
+
+        Raises:
+            PictureError: the problem has no pictures, there is no such input, or nothing valid is built for it.
+        """
+        name = on or list(self.problem.inputs)[-1]
+        return self._evaluator(self.problem.all_inputs).draw(function, name)
+
     def close(self) -> None:
         """Ends the sandbox."""
         if self._opened is not None:
@@ -133,7 +145,8 @@ class Scorer:
         return inputs
 
     def _verdict(self, function: Function, on: Mapping[str, Any]) -> Verdict:
+        return self._evaluator(on).score(function)
+
+    def _evaluator(self, on: Mapping[str, Any]) -> Evaluator:
         problem, sandbox = self.problem, self._sandbox()
-        return Evaluator(problem.specification, problem.evaluator, sandbox, inputs=on, limits=self._limits).score(
-            function
-        )
+        return Evaluator(problem.specification, problem.evaluator, sandbox, inputs=on, limits=self._limits)

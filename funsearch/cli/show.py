@@ -1,5 +1,7 @@
 """`funsearch show`: one program of a run and how it came about."""
 
+from pathlib import Path
+
 import click
 
 from funsearch.cli import options
@@ -8,18 +10,26 @@ from funsearch.cli import options
 @click.command(name="show")
 @click.argument("run")
 @click.argument("program", type=click.IntRange(min=0))
+@options.image_options
 @options.db_option
 @options.json_option
 @options.verbosity
-def command(run: str, program: int, db: str, as_json: bool) -> None:
+def command(run: str, program: int, image: Path | None, on: str | None, db: str, as_json: bool) -> None:
     """Shows PROGRAM of RUN: code, scores per input and on held-out ones, parents, prompt and the model's answer.
 
-    Every sample of a run has a program number, failed ones too. 0 is the first program.
+    Every sample of a run has a program number, failed ones too. 0 is the first program. With --image what it builds is
+    drawn as well, if the problem has pictures.
+
+    \b
+    funsearch show bin_packing-1 17
+    funsearch show cap_set-1 0 --image set.svg --on n6
     """
     from funsearch.cli.report import Scorer
     from funsearch.core.records import Status, joined_notes
+    from funsearch.errors import PictureError
     from funsearch.storage import open_storage
 
+    options.check_image(image, on)
     storage = open_storage(db, create=False)
     record = storage.run(run)
     evaluation = storage.program(run, program)
@@ -28,6 +38,10 @@ def command(run: str, program: int, db: str, as_json: bool) -> None:
     code = scorer.problem.specification.function_source(function) if function else None
     scored = {program: evaluation} if evaluation.status is Status.OK else {}
     heldout = {id: entry.heldout for id, entry in scorer.entries(scored, storage).items()}.get(program)
+    if image is not None:
+        if function is None:
+            raise PictureError(f"Nothing to draw: program {program} of {run} is {evaluation.status}.")
+        options.write_image(scorer.draw(function, on), image)
     scorer.close()
     facts = {
         "program": program,

@@ -3,12 +3,13 @@
 Knows nothing about how a candidate is confined, nor about duplicates, islands and clocks.
 """
 
+import difflib
 import math
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import TracebackType
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from funsearch.core.code import UnreadableCompletion, key, read_completion
 from funsearch.core.feedback import read_result
@@ -16,7 +17,12 @@ from funsearch.core.ports import CandidateFailure, CandidateProcess, Sandbox
 from funsearch.core.problem import Candidate, InvalidSolution, ProblemEvaluator
 from funsearch.core.records import Evaluation, Feedback, Function, Limits, Sample, Status
 from funsearch.core.specification import Specification
-from funsearch.errors import ProblemError, SandboxError
+from funsearch.errors import PictureError, ProblemError, SandboxError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +160,36 @@ class Evaluator:
         detail = f"unstable: {verdict.score:g} at first, {second} in a fresh worker"
         return replace(verdict, status=Status.BAD_SCORE, scores={}, score=None, error=detail)
 
+    def draw(self, function: Function, name: str) -> "Figure":
+        """Returns the problem's picture of what a function builds for the input `name`.
+
+        Raises:
+            PictureError: the problem does not draw, there is no such input, or there is nothing valid to be drawn.
+            SandboxError: candidates cannot be run at all.
+        """
+        problem = type(self._problem).__name__
+        if not draws(self._problem):
+            raise PictureError(
+                f"The problem has no pictures, as its evaluator {problem} has no `draw`: write a method "
+                "`draw(self, candidate, value)` in the evaluator's file. See docs/problems.md."
+            )
+        if name not in self._inputs:
+            near = difflib.get_close_matches(name, self._inputs, n=1)
+            remedy = f"did you mean {near[0]}?" if near else f"there are {', '.join(self._inputs)}."
+            raise PictureError(f"There is no input {name}: {remedy}")
+        try:
+            with self._sandbox.start(self.specification.program(function), self._limits) as process:
+                process.begin_input()
+                figure = self._guarded(lambda: self._problem.draw(Candidate(process), self._inputs[name]))
+        except CandidateFailure as failure:
+            missing = failure.__cause__
+            if isinstance(missing, ModuleNotFoundError) and (missing.name or "").startswith("matplotlib"):
+                raise PictureError("Pictures need matplotlib: pip install 'funsearch[plot]'.") from missing
+            raise PictureError(f"Cannot draw what the program builds for {name}: {failure}.") from failure
+        if not hasattr(figure, "savefig"):
+            raise PictureError(f"`draw` of {problem} returned {figure!r:.80}: return a matplotlib.figure.Figure.")
+        return figure
+
     def close(self) -> None:
         """Ends the sandbox."""
         self._sandbox.close()
@@ -185,8 +221,16 @@ class Evaluator:
         Raises:
             CandidateFailure: there is none, for whatever reason but a broken sandbox.
         """
+        return self._guarded(lambda: read_result(self._problem.evaluate(candidate, value)))
+
+    def _guarded(self, work: Callable[[], T]) -> T:
+        """Returns what a method of the problem, at work with a candidate, comes to.
+
+        Raises:
+            CandidateFailure: it came to nothing, for whatever reason but a broken sandbox.
+        """
         try:
-            return read_result(self._problem.evaluate(candidate, value))
+            return work()
         except (CandidateFailure, SandboxError):
             raise
         except InvalidSolution as error:
@@ -205,6 +249,11 @@ class Evaluator:
                 line = trace.tb_lineno
             trace = trace.tb_next
         return f" (line {line} of the evaluator)" if line else ""
+
+
+def draws(problem: ProblemEvaluator) -> bool:
+    """Returns whether a problem has pictures of what programs build."""
+    return type(problem).draw is not ProblemEvaluator.draw
 
 
 def reduce_scores(

@@ -7,10 +7,13 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from funsearch.core.ports import CandidateProcess
 from funsearch.core.records import Limits
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 class InvalidSolution(Exception):
@@ -106,6 +109,17 @@ class ProblemEvaluator(ABC):
         Raises:
             InvalidSolution: what the candidate returned is not a solution.
         """
+
+    def draw(self, candidate: Candidate, value: Any) -> "Figure":
+        """Returns a picture of what `candidate` builds for one input's value, after checking it as `evaluate` does.
+
+        Optional: a problem whose class has no `draw` of its own has no pictures. Import matplotlib in the method, as
+        it is not everywhere where programs are scored, and make a `matplotlib.figure.Figure`: pyplot is not needed.
+
+        Raises:
+            InvalidSolution: what the candidate returned is not a solution.
+        """
+        raise NotImplementedError
 
     def read_input(self, text: str) -> Any:
         """Returns the value of an input given as `NAME=@FILE` from the file's text; JSON unless a problem reads more.

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from funsearch.cli import VERBS
+from funsearch.core.records import Status
 from funsearch.storage import open_storage
 from funsearch.testing.endpoint import FakeEndpoint
 
@@ -51,11 +52,21 @@ def test_check_shows_the_first_prompt_and_the_score(tmp_path: Path) -> None:
     assert checked["prompt"].rstrip().endswith('"""Improved version of `priority_v0`."""')
 
 
+def test_check_draws_what_the_first_program_builds(tmp_path: Path) -> None:
+    done = funsearch("check", "cap_set", "--image", "small.svg", "--on", "n6", "--input", "n=3", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "wrote small.svg\n")
+    assert "cap set in dimension 6: 64 vectors" in (tmp_path / "small.svg").read_text()
+    assert funsearch("check", "cap_set", "--image", "small.svg", "--input", "n=3", cwd=tmp_path).returncode == 0
+    assert "cap set in dimension 3: 8 vectors" in (tmp_path / "small.svg").read_text()
+
+
 def test_new_problem_runs_at_once_and_is_not_overwritten(tmp_path: Path) -> None:
     assert funsearch("init", "my_problem", cwd=tmp_path).returncode == 0
     checked = answer("check", "problems/my_problem.py", cwd=tmp_path)
     assert (checked["status"], checked["problem"]) == ("OK", "my_problem")
     assert checked["scores"]["n200"] > checked["scores"]["n100"] > 20
+    assert funsearch("check", "problems/my_problem.py", "--image", "mine.svg", cwd=tmp_path).returncode == 0
+    assert f"n = 200: {checked['score']:g} numbers" in (tmp_path / "mine.svg").read_text()
     assert "exists already" in refusal("init", "my_problem", cwd=tmp_path)
     assert "no name for a problem" in refusal("init", "../x", cwd=tmp_path)
 
@@ -139,6 +150,12 @@ def test_verb_help_teaches(tmp_path: Path) -> None:
         (("run", "cap_set", "--sampler", "scripted:missing.jsonl"), "missing.jsonl"),
         (("run", "cap_set", "--sampler", "vllm:./no-model"), "no-model"),
         (("run", "cap_set", "--config", "missing.toml"), "missing.toml"),
+        (("check", "cap_set", "--image", "x.gif"), "x.gif is no name for a picture: end it in .png or .svg."),
+        (("check", "cap_set", "--image", "none/x.svg"), "there is no folder none"),
+        (("check", "cap_set", "--image", "x.svg", "--on", "n88"), "no input n88: did you mean n8?"),
+        (("check", "cap_set", "--on", "n8"), "add --image FILE.png"),
+        (("check", "plain.py", "--image", "x.svg"), "The problem has no pictures"),
+        (("show", "first", "0", "--image", "x.gif"), "end it in .png or .svg"),
         (("list",), "no database"),
         (("best", "nobody", "--db", "sqlite:///missing.db"), "missing.db"),
         (("list", "--db", "nosuch://x"), "nosuch"),
@@ -148,6 +165,7 @@ def test_what_is_wrong_is_said_in_one_line(args: tuple[str, ...], says: str, tmp
     evaluate = "import funsearch\n@funsearch.run\ndef evaluate(n):\n    return f(n)\nINPUTS = {'n': 1}\n"
     evolve = "@funsearch.evolve\ndef {}(n):\n    return {}\n"
     (tmp_path / "none.py").write_text(evaluate)
+    (tmp_path / "plain.py").write_text(evaluate + evolve.format("f", 1))
     (tmp_path / "two.py").write_text(evaluate + evolve.format("f", 1) + evolve.format("g", 1))
     (tmp_path / "failing.py").write_text(evaluate + evolve.format("f", "n / 0"))
     if "failing.py" in args:
@@ -190,12 +208,24 @@ def test_search_on_ray_from_start_to_replay(tmp_path: Path) -> None:
         (entry["program"], entry["score"], True) for entry in best[:2]
     ]
     assert set(verified[0]["heldout"]) == {"n6", "n7"}
+    for on in ((), ("--on", "n6")):
+        done = funsearch("show", "one", again["best_program"], "--image", "best.png", *on, "--json", cwd=tmp_path)
+        assert json.loads(done.stdout)["program"] == again["best_program"]
+        assert done.stderr == "wrote best.png\n"
+        assert (tmp_path / "best.png").read_bytes().startswith(b"\x89PNG")
+        (tmp_path / "best.png").unlink()
+    show = ("show", "one", "--image", "x.svg")
+    assert "no input m: there are n, n6, n7." in refusal(*show, 0, "--on", "m", cwd=tmp_path)
     assert "funsearch resume one" in refusal(*command, cwd=tmp_path)
     assert "no run" in refusal("best", "two", cwd=tmp_path).lower()
     storage = open_storage(f"sqlite:///{tmp_path / 'funsearch.db'}")
     with storage.lease("one"):
         assert "one" in refusal("resume", "one", cwd=tmp_path)
+    ended = {storage.program("one", id).status: id for id in range(46)}
+    unread, crashed = ended[Status.COMPILE_ERROR], ended[Status.RUNTIME_ERROR]
     storage.close()
+    assert f"Nothing to draw: program {unread} of one is COMPILE_ERROR" in refusal(*show, unread, cwd=tmp_path)
+    assert "Cannot draw what the program builds for n: RUNTIME_ERROR" in refusal(*show, crashed, cwd=tmp_path)
 
     with closing(sqlite3.connect(tmp_path / "funsearch.db")) as database:
         database.execute("update evaluations set scores = replace(scores, '8', '9') where program = 0")

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 
 import funsearch
 from funsearch.core.code import key
-from funsearch.core.evaluator import Evaluator, reduce_scores
+from funsearch.core.evaluator import Evaluator, draws, reduce_scores
 from funsearch.core.feedback import MOST_ARTIFACT, finite_score, read_result
 from funsearch.core.ports import CandidateFailure, ProcessReport
 from funsearch.core.records import Function, Limits, Prompt, Sample, Status, joined_notes
 from funsearch.core.specification import Specification
-from funsearch.errors import ProblemError, SandboxError
+from funsearch.errors import PictureError, ProblemError, SandboxError
 from funsearch.testing import InProcessSandbox
 from funsearch.testing.sandbox import InProcessCandidate
 
@@ -409,3 +409,73 @@ def test_large_artifact_is_left_out_and_says_so() -> None:
     _, said = read_result(funsearch.Result(1.0, artifacts={"small": "x", "large": "x" * MOST_ARTIFACT}))
     assert said is not None
     assert said.artifacts == {"small": "x", "large": "(left out: 65,538 characters)"}
+
+
+class Drawing(Closeness):
+    def draw(self, candidate: funsearch.Candidate, value: Any) -> Any:
+        from matplotlib.figure import Figure
+
+        score = self.evaluate(candidate, value)
+        figure = Figure()
+        figure.suptitle(f"{value}: {score}")
+        return figure
+
+
+def picture(problem: funsearch.ProblemEvaluator, text: str = "return 1.0", name: str = "five") -> Any:
+    return Evaluator(SPECIFICATION, problem, InProcessSandbox()).draw(body(text), name)
+
+
+def test_problem_draws_what_a_function_does_on_an_input() -> None:
+    assert draws(Drawing())
+    assert picture(Drawing(), "return x + 1").get_suptitle() == "5.0: -1.0"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("return 'x'", "Cannot draw what the program builds for five: INVALID_SOLUTION: a text: 'x'."),
+        ("return 1 / 0", "five: RUNTIME_ERROR: ZeroDivisionError"),
+        ("return [", "COMPILE_ERROR"),
+    ],
+)
+def test_function_without_a_score_is_not_drawn(text: str, says: str) -> None:
+    with pytest.raises(PictureError) as caught:
+        picture(Drawing(), text)
+    assert says in str(caught.value)
+
+
+def test_problem_without_pictures_says_so() -> None:
+    assert not draws(Closeness())
+    with pytest.raises(PictureError, match=r"its evaluator Closeness has no `draw`: write a method `draw\("):
+        picture(Closeness())
+
+
+def test_input_that_is_not_there_is_refused_with_the_nearest() -> None:
+    with pytest.raises(PictureError, match="no input fife: did you mean five"):
+        picture(Drawing(), name="fife")
+    with pytest.raises(PictureError, match="no input zzz: there are two, five, nine"):
+        picture(Drawing(), name="zzz")
+
+
+def test_picture_without_matplotlib_names_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    with pytest.raises(PictureError, match=r"^Pictures need matplotlib: pip install 'funsearch\[plot\]'\.$"):
+        picture(Drawing())
+
+
+def test_mistake_in_draw_is_told_with_its_line() -> None:
+    class Mistaken(Closeness):
+        def draw(self, candidate: funsearch.Candidate, value: Any) -> Any:
+            return candidate.guess(value)[0]
+
+    with pytest.raises(PictureError, match=r"the evaluator Mistaken raised TypeError.*\(line \d+ of the evaluator\)"):
+        picture(Mistaken())
+
+
+def test_what_is_no_figure_is_refused() -> None:
+    class Nothing(Closeness):
+        def draw(self, candidate: funsearch.Candidate, value: Any) -> Any:
+            return None
+
+    with pytest.raises(PictureError, match=r"`draw` of Nothing returned None: return a matplotlib\.figure\.Figure"):
+        picture(Nothing())

@@ -12,6 +12,7 @@ from funsearch.evaluators.flow_shop import (
     lower_bound,
     makespan,
     read_instance,
+    schedule,
     taillard_like,
     verified_order,
 )
@@ -123,6 +124,10 @@ def test_no_order_beats_the_bound_and_both_ways_to_compute_agree(seed: int, jobs
         end = makespan(list(order), times)
         assert end == longest_path(list(order), times)
         assert end == makespan(list(order)[::-1], times[:, ::-1])  # a shop run backwards takes as long
+        ends, work = schedule(list(order), times), times[list(order)]
+        assert ends[-1, -1] == end
+        assert (np.diff(ends, axis=0) >= work[1:]).all()  # no machine does two jobs at once
+        assert (np.diff(ends, axis=1) >= work[:, 1:]).all()  # and no job is on two machines
         assert end >= lower_bound(times)
 
 

@@ -1,0 +1,89 @@
+"""Every shipped problem draws what its first program builds, and draws nothing that `evaluate` refuses."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from funsearch.core.evaluator import Evaluator
+from funsearch.core.ports import Sandbox
+from funsearch.core.problem import Candidate, InvalidSolution
+from funsearch.loading import load_problem, shipped
+from funsearch.picture import save
+
+SMALLEST = {
+    "admissible_set": (3, 2),
+    "cap_set": 1,
+    "circle_packing": 1,
+    "corners": (2, 1),
+    "flow_shop": [[3]],
+    "knapsack_online": {"capacity": 3, "items": [[2, 1]]},
+    "no_three_in_line": 1,
+    "shannon_capacity": (3, 1),
+    "sidon_set": 1,
+    "symbolic_regression": {"x": [0, 1], "v": [0, 1], "a": [0, 1]},
+    "tsp_constructive": {"cities": [[0, 0], [1, 0], [0, 1]]},
+}
+"""The smallest input of each problem that makes sense, as given with --input."""
+LARGER = {
+    "admissible_set": (12, 7),
+    "cap_set": 7,
+    "circle_packing": 10,
+    "corners": (3, 2),
+    "flow_shop": [[3, 9, 1], [4, 1, 5], [2, 6, 8]],
+    "knapsack_online": {"capacity": 9, "items": [[2, 1], [1, 2], [3, 3], [9, 8]]},
+    "no_three_in_line": 7,
+    "shannon_capacity": (5, 3),
+    "sidon_set": 40,
+    "symbolic_regression": {"x": [0, 1, 2], "v": [0, 1, 1], "a": [0, 1, -1]},
+    "tsp_constructive": {"cities": [[0, 0], [1, 0], [0, 1], [2, 2]]},
+}
+
+
+class Answering:
+    """A candidate that answers every call with the same."""
+
+    def __init__(self, answer: Any) -> None:
+        self._answer = answer
+
+    def call(self, function: str, args: Sequence[Any]) -> Any:
+        return self._answer
+
+    def call_many(self, function: str, calls: Sequence[Sequence[Any]]) -> list[Any]:
+        return [self._answer for _ in calls]
+
+
+def said_to(method: Any, answer: Any, value: Any) -> str:
+    """Returns with what words a method refuses an answer, or nothing."""
+    try:
+        method(Candidate(Answering(answer)), value)  # type: ignore[arg-type]
+    except InvalidSolution as error:
+        return str(error)
+    return ""
+
+
+def test_every_shipped_problem_is_drawn_here() -> None:
+    assert set(SMALLEST) == set(LARGER) == {info.name for info in shipped()} - {"bin_packing"}
+
+
+@pytest.mark.parametrize("name", SMALLEST)
+def test_first_program_is_drawn_and_saved(name: str, sandbox: Sandbox, tmp_path: Path) -> None:
+    problem = load_problem(name, inputs=[f"small={SMALLEST[name]!r}", f"larger={LARGER[name]!r}"])
+    evaluator = Evaluator(problem.specification, problem.evaluator, sandbox, inputs=problem.inputs)
+    for which in problem.inputs:
+        figure = evaluator.draw(problem.specification.first, which)
+        assert figure.axes
+        assert any(axes.get_title() for axes in figure.axes) or figure.get_suptitle()
+        save(figure, tmp_path / "picture.svg")
+        save(figure, tmp_path / "picture.png")
+        assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")
+        assert b"<svg" in (tmp_path / "picture.svg").read_bytes()
+
+
+@pytest.mark.parametrize("name", SMALLEST)
+@pytest.mark.parametrize("answer", [None, "x", [], {}, [[7]], [0, 0], [[0, 0, 0]], 2.5, float("nan")], ids=repr)
+def test_picture_is_refused_in_the_words_of_the_score(name: str, answer: Any) -> None:
+    problem = load_problem(name, inputs=[f"value={LARGER[name]!r}"])
+    value = problem.inputs["value"]
+    assert said_to(problem.evaluator.draw, answer, value) == said_to(problem.evaluator.evaluate, answer, value)
