@@ -28,6 +28,24 @@ class AdmissibleSetFull(funsearch.ProblemEvaluator):
         n, w = value
         return float(verified_size(candidate.solve(n, w), n, w))
 
+    def draw(self, candidate: funsearch.Candidate, value: Any) -> Any:
+        """Draws the vectors as columns."""
+        from matplotlib.colors import ListedColormap
+        from matplotlib.figure import Figure
+
+        n, w = value
+        vectors = candidate.solve(n, w)
+        size = verified_size(vectors, n, w)
+        figure = Figure(figsize=(9, 3), layout="constrained")
+        axes = figure.add_subplot(title=f"admissible set, n = {n}, w = {w}: {size} of {math.comb(n, w)} vectors")
+        matrix = np.zeros((n, max(1, size)), dtype=int)
+        matrix[:, :size] = np.array(sorted(map(tuple, vectors)), dtype=int).reshape(-1, n).T
+        colours = ListedColormap(["white", "#56b4e9", "#d55e00"])
+        entries = axes.imshow(matrix, cmap=colours, vmin=-0.5, vmax=2.5, aspect="auto", interpolation="none")
+        figure.colorbar(entries, ticks=[0, 1, 2], label="entry")
+        axes.set(xlabel="vector", ylabel="coordinate")
+        return figure
+
     def check_input(self, value: Any) -> tuple[int, int]:
         """Returns the dimension and the weight."""
         if not isinstance(value, tuple | list) or len(value) != 2 or any(type(number) is not int for number in value):

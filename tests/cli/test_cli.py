@@ -259,7 +259,18 @@ def test_notes_reach_the_prompt_and_the_dear_input_only_good_programs(tmp_path: 
     (tmp_path / "answers.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in answers))
     checked = answer("check", "sums.py", cwd=tmp_path)
     assert "# few: the largest is 0\n# many: the largest is 0\ndef weigh_v0" in checked["prompt"]
-    command = ("run", "sums.py", "--sampler", "scripted:answers.jsonl", "--name", "x", "--islands", 1)
+    command = (
+        "run",
+        "sums.py",
+        "--sampler",
+        "scripted:answers.jsonl",
+        "--name",
+        "x",
+        "--islands",
+        1,
+        "--evaluators",
+        1,
+    )
     ended = funsearch(*command, cwd=tmp_path)
     assert "+36 against the first program on the run's inputs, +66 on held-out inputs." in ended.stdout
     (best,) = answer("best", "x", cwd=tmp_path)

@@ -14,6 +14,7 @@ from funsearch.picture import save
 
 SMALLEST = {
     "admissible_set": (3, 2),
+    "admissible_set_full": (1, 1),
     "cap_set": 1,
     "circle_packing": 1,
     "corners": (2, 1),
@@ -28,6 +29,7 @@ SMALLEST = {
 """The smallest input of each problem that makes sense, as given with --input."""
 LARGER = {
     "admissible_set": (12, 7),
+    "admissible_set_full": (6, 4),
     "cap_set": 7,
     "circle_packing": 10,
     "corners": (3, 2),
