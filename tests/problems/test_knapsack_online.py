@@ -13,9 +13,9 @@ from funsearch.evaluators.knapsack_online import (
     SHARES,
     Instance,
     KnapsackOnline,
+    packed_knapsacks,
     read_instance,
     uncorrelated,
-    values_packed,
     weakly_correlated,
 )
 from hypothesis import given, settings
@@ -51,7 +51,7 @@ class Recorded:
 
 
 def values(process: Recorded, *instances: Instance) -> list[float]:
-    return values_packed(Candidate(process), instances)  # type: ignore[arg-type]
+    return [one.value for one in packed_knapsacks(Candidate(process), instances)]  # type: ignore[arg-type]
 
 
 def packed(answer: Callable[..., Any], instance: Instance) -> float:
