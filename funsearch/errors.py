@@ -39,3 +39,7 @@ class StorageError(FunsearchError):
 
 class RunBusyError(StorageError):
     """Raised when another process is already writing to the run."""
+
+
+class TrainingError(FunsearchError):
+    """Raised when a training cannot go on: its tasks, its model or the trainer itself."""

@@ -1,0 +1,1 @@
+"""The task sets: one file each. Outside libraries are imported when a set is used that needs them."""
