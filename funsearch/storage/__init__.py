@@ -2,5 +2,6 @@
 
 from funsearch.storage.opening import open_storage
 from funsearch.storage.sql import SqlStorage
+from funsearch.storage.trainings import SqlTrainingStorage, open_training_storage
 
-__all__ = ["SqlStorage", "open_storage"]
+__all__ = ["SqlStorage", "SqlTrainingStorage", "open_storage", "open_training_storage"]

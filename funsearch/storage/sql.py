@@ -61,6 +61,11 @@ class SqlStorage:
         self._run_ids: dict[str, int] = {}
         self._model_ids: dict[str, int] = {}
 
+    @property
+    def leases(self) -> Leases:
+        """Returns who may write to what."""
+        return self._leases
+
     def create_run(self, run: RunRecord) -> None:
         """Writes a new run. See `Storage.create_run`."""
         with self._write() as connection:

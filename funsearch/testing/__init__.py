@@ -2,5 +2,6 @@
 
 from funsearch.testing.sandbox import InProcessSandbox
 from funsearch.testing.storage import MemoryStorage
+from funsearch.testing.trainings import MemoryTrainingStorage
 
-__all__ = ["InProcessSandbox", "MemoryStorage"]
+__all__ = ["InProcessSandbox", "MemoryStorage", "MemoryTrainingStorage"]

@@ -1,0 +1,190 @@
+"""Records of trainings to rows and back, within a transaction that somebody else opened.
+
+Knows nothing about trainings' names, nor about opening and closing anything.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from sqlalchemy import Connection, and_, insert, select, tuple_
+
+from funsearch.rest_em.ports import RoundEvent
+from funsearch.rest_em.records import (
+    Answer,
+    Difference,
+    Estimate,
+    Figures,
+    Grade,
+    Graded,
+    Phase,
+    Policy,
+    RoundRecord,
+    Selected,
+    Split,
+    Task,
+)
+from funsearch.storage.rows import Condition, Values
+from funsearch.storage.tables import models
+from funsearch.storage.training_tables import answers, grades, policies, rounds, selections, training_tasks
+
+_ANSWER = (
+    answers.c.round,
+    answers.c.phase,
+    answers.c.task,
+    answers.c.answer,
+    models.c.name,
+    answers.c.text,
+    answers.c.finish_reason,
+    answers.c.ending,
+    answers.c.prompt_tokens,
+    answers.c.tokens,
+)
+_GRADE = (grades.c.reward, grades.c.value, grades.c["keys"], grades.c.error, grades.c.seconds)
+
+of_answer = and_(*(grades.c[name] == answers.c[name] for name in ("training", "round", "phase", "task", "answer")))
+"""Joins an answer and its grade."""
+
+
+def add_tasks(connection: Connection, training: int, tasks: Sequence[Task]) -> None:
+    """Adds the tasks of a training."""
+    if tasks:
+        connection.execute(insert(training_tasks), [_task_values(task) | {"training": training} for task in tasks])
+
+
+def add_round_events(
+    connection: Connection, training: int, events: Sequence[RoundEvent], model_ids: Mapping[str, int]
+) -> None:
+    """Adds the events; what is referred to goes first, whatever their order."""
+    rows: dict[Any, list[Values]] = {table: [] for table in (policies, answers, grades, selections, rounds)}
+    for event in events:
+        match event:
+            case Policy():
+                rows[policies].append(asdict(event))
+            case Answer():
+                rows[answers].append(_answer_values(event, model_ids[event.policy]))
+            case Graded():
+                rows[grades].append(_grade_values(event))
+            case Selected():
+                rows[selections].append(asdict(event))
+            case RoundRecord():
+                rows[rounds].append(_round_values(event))
+    for table, several in rows.items():
+        if several:
+            connection.execute(insert(table), [values | {"training": training} for values in several])
+
+
+def read_tasks(connection: Connection, training: int) -> list[Task]:
+    """Returns the tasks in the order of their index."""
+    table = training_tasks.c
+    query = select(table.task, table.key, table.family, table.split, table.prompt, table.reference)
+    rows = connection.execute(query.where(table.training == training).order_by(table.task))
+    return [
+        Task(index, key, family, Split(split), prompt, reference)
+        for index, key, family, split, prompt, reference in rows
+    ]
+
+
+def read_answers(
+    connection: Connection, training: int, round: int, phase: Phase, last: Answer | None, limit: int, *, graded: bool
+) -> list[Graded]:
+    """Returns the next answers after `last`, with their grades if they have been graded, else without any."""
+    place = tuple_(answers.c.task, answers.c.answer)
+    after: list[Condition] = [place > tuple_(last.task, last.index)] if last else []
+    joined = answers.join(models).join(grades, of_answer, isouter=not graded)
+    query = select(*_ANSWER, *_GRADE).select_from(joined)
+    query = query.where(
+        answers.c.training == training, answers.c.round == round, answers.c.phase == phase.value, *after
+    )
+    if not graded:
+        query = query.where(grades.c.reward.is_(None))
+    rows = connection.execute(query.order_by(answers.c.task, answers.c.answer).limit(limit))
+    return [_graded(row) for row in rows]
+
+
+def read_selected(connection: Connection, training: int, round: int) -> list[Selected]:
+    """Returns what the round trains on, in the order (task, answer)."""
+    table = selections.c
+    query = select(table.round, table.task, table.answer, table.rejected)
+    query = query.where(table.training == training, table.round == round).order_by(table.task, table.answer)
+    return [Selected(*row) for row in connection.execute(query)]
+
+
+def read_policies(connection: Connection, *where: Condition) -> list[Policy]:
+    """Returns the policies that meet the conditions, in the order of trainings and rounds."""
+    table = policies.c
+    query = select(table.name, table.round, table.base, table.folder, table.kind, table.figures)
+    return [Policy(*row) for row in connection.execute(query.where(*where).order_by(table.training, table.round))]
+
+
+def read_rounds(connection: Connection, training: int) -> list[RoundRecord]:
+    """Returns the rounds that have ended, in order."""
+    table = rounds.c
+    query = select(
+        table.round,
+        table.policy,
+        table.samples,
+        table.correct,
+        table.selected,
+        table.figures,
+        table.published,
+        table.stop,
+        table.reason,
+        table.gain,
+    )
+    rows = connection.execute(query.where(table.training == training).order_by(table.round))
+    return [_round(row) for row in rows]
+
+
+def _task_values(task: Task) -> Values:
+    return {
+        "task": task.index,
+        "split": task.split.value,
+        "family": task.family,
+        "key": task.key,
+        "prompt": task.prompt,
+        "reference": task.reference,
+    }
+
+
+def _answer_values(answer: Answer, policy: int) -> Values:
+    values = asdict(answer)
+    return values | {"phase": answer.phase.value, "answer": values.pop("index"), "policy": policy}
+
+
+def _grade_values(graded: Graded) -> Values:
+    answer = graded.answer
+    place = {"round": answer.round, "phase": answer.phase.value, "task": answer.task, "answer": answer.index}
+    return place | asdict(graded.grade)
+
+
+def _round_values(record: RoundRecord) -> Values:
+    return asdict(record)
+
+
+def _graded(row: Sequence[Any]) -> Graded:
+    round, phase, task, index, policy, *rest = row[: len(_ANSWER)]
+    reward, value, keys, error, seconds = row[len(_ANSWER) :]
+    answer = Answer(round, Phase(phase), task, index, policy, *rest)
+    return Graded(answer, Grade(reward or 0.0, value or "", tuple(keys or ()), error or "", seconds or 0.0))
+
+
+def _round(row: Sequence[Any]) -> RoundRecord:
+    round, policy, samples, correct, selected, figures, published, stop, reason, gain = row
+    return RoundRecord(
+        round,
+        policy,
+        samples,
+        correct,
+        selected,
+        {split: _figures(values) for split, values in figures.items()},
+        bool(published),
+        stop,
+        reason,
+        Difference(**gain) if gain else None,
+    )
+
+
+def _figures(values: dict[str, Any]) -> Figures:
+    estimates = {name: Estimate(**value) for name, value in values.items() if name != "k"}
+    return Figures(**estimates, k=values["k"])

@@ -1,0 +1,180 @@
+"""What every storage of trainings promises (`funsearch.rest_em.ports.TrainingStorage`), asked of each of them."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import pytest
+from conftest import needs_postgres
+
+from funsearch.errors import RunBusyError, StorageError
+from funsearch.rest_em.ports import TrainingStorage
+from funsearch.rest_em.records import (
+    Answer,
+    Difference,
+    Estimate,
+    Figures,
+    Grade,
+    Graded,
+    Phase,
+    Policy,
+    RoundRecord,
+    Selected,
+    Split,
+    Task,
+    TrainingRecord,
+    TrainingSummary,
+)
+from funsearch.storage import open_storage, open_training_storage
+from funsearch.testing import MemoryTrainingStorage
+
+Reopen = Callable[[], TrainingStorage]
+TASKS = [
+    Task(0, "a/1", "sums", Split.TRAIN, "1+1=", {"answer": "2", "more": [1.5, None]}),
+    Task(1, "a/2", "sums", Split.HELD, "1+2=\x00\ud800", {"answer": "3"}),
+    Task(2, "b/1", "products", Split.TRANSFER, "1*2=", ["x"]),
+]
+DEMO = TrainingRecord("demo", "exact:sums.jsonl", "models/tiny", {"seed": 3, "sft": {"rank": 8}}, 1.5)
+BASE = Policy("demo@0", 0, "models/tiny")
+FIRST = Policy("demo@1", 1, "models/tiny", "policies/demo/1", "lora", {"loss": 0.1 + 0.2, "steps": 7.0})
+FIGURES = Figures(Estimate(0.5, 0.1, 3), Estimate(0.25, 0.01, 3), Estimate(0.9, 0.0, 3), Estimate(1 / 3, 0.1, 3), 4)
+
+
+def answer(task: int = 0, index: int = 0, round: int = 1, phase: Phase = Phase.GENERATE) -> Answer:
+    return Answer(round, phase, task, index, "demo@0", f"{task}/{index}\x00", "stop", "\n", 7, 3)
+
+
+def graded(one: Answer, reward: float = 1.0) -> Graded:
+    return Graded(one, Grade(reward, "2", ("k1", "k2"), "no \ud800", 0.25))
+
+
+@pytest.fixture(params=["memory", "sqlite", pytest.param("postgres", marks=needs_postgres)])
+def reopen(request: pytest.FixtureRequest) -> Iterator[Reopen]:
+    """Opens one and the same storage as often as wanted."""
+    if request.param == "memory":
+        memory = MemoryTrainingStorage()
+        yield lambda: memory
+        return
+    url = request.getfixturevalue(f"{request.param}_url")
+    opened = []
+
+    def open_again() -> TrainingStorage:
+        opened.append(open_training_storage(url))
+        return opened[-1]
+
+    yield open_again
+    for storage in opened:
+        storage.close()
+
+
+@pytest.fixture
+def storage(reopen: Reopen) -> TrainingStorage:
+    """A storage with one training, `demo`, and its base policy."""
+    storage = reopen()
+    storage.create_training(DEMO, TASKS)
+    storage.append_round("demo", [BASE])
+    return storage
+
+
+def test_training_comes_back_equal_with_its_tasks(storage: TrainingStorage, reopen: Reopen) -> None:
+    assert reopen().training("demo") == DEMO
+    assert reopen().tasks("demo") == TASKS
+
+
+def test_name_is_taken_once_and_nothing_of_the_second_is_written(storage: TrainingStorage) -> None:
+    with pytest.raises(StorageError, match="there is a training called demo already"):
+        storage.create_training(replace(DEMO, model="other"), TASKS[:1])
+    assert storage.tasks("demo") == TASKS
+    assert len(storage.trainings()) == 1
+
+
+def test_unknown_training_is_answered_with_the_nearest(storage: TrainingStorage) -> None:
+    for ask in (storage.training, storage.tasks, storage.policies, storage.rounds, storage.lease_training):
+        with pytest.raises(StorageError, match=r"no training called demq.*did you mean demo"):
+            ask("demq")
+
+
+def test_answers_are_ungraded_until_their_grade_is_there(storage: TrainingStorage, reopen: Reopen) -> None:
+    several = [answer(0, 1), answer(0, 0), answer(2, 0)]
+    storage.append_round("demo", several)
+    assert list(reopen().ungraded("demo", 1, Phase.GENERATE)) == [answer(0, 0), answer(0, 1), answer(2, 0)]
+    assert list(reopen().graded("demo", 1, Phase.GENERATE)) == []
+    storage.append_round("demo", [graded(answer(0, 1), 0.0)])
+    assert list(reopen().ungraded("demo", 1, Phase.GENERATE)) == [answer(0, 0), answer(2, 0)]
+    assert list(reopen().graded("demo", 1, Phase.GENERATE)) == [graded(answer(0, 1), 0.0)]
+    assert storage.answered("demo", 1, Phase.GENERATE) == {0: 2, 2: 1}
+
+
+def test_rounds_and_phases_do_not_mix(storage: TrainingStorage) -> None:
+    storage.append_round("demo", [answer(), answer(phase=Phase.GREEDY), answer(round=2)])
+    assert storage.answered("demo", 1, Phase.GENERATE) == {0: 1}
+    assert storage.answered("demo", 1, Phase.SAMPLED) == {}
+    assert list(storage.ungraded("demo", 2, Phase.GENERATE)) == [answer(round=2)]
+
+
+def test_streams_are_complete_beyond_a_page(storage: TrainingStorage) -> None:
+    several = [answer(task, index) for task in range(3) for index in range(700)]
+    storage.append_round("demo", [*several, *(graded(one) for one in several[:1500])])
+    assert [(g.answer.task, g.answer.index) for g in storage.graded("demo", 1, Phase.GENERATE)] == [
+        (one.task, one.index) for one in several[:1500]
+    ]
+    assert list(storage.ungraded("demo", 1, Phase.GENERATE)) == several[1500:]
+
+
+def test_rounds_policies_and_selections_come_back_equal(storage: TrainingStorage, reopen: Reopen) -> None:
+    zero = RoundRecord(0, "demo@0", 0, 0, 0, {"held": FIGURES}, True, "", "the base model")
+    one = RoundRecord(
+        1, "demo@1", 9, 5, 2, {"held": FIGURES, "train": FIGURES}, False, "no gain", "why", Difference(0.1, -0.2, 0.3)
+    )
+    chosen = [Selected(1, 0, 4), Selected(1, 2, 0, 3)]
+    storage.append_round("demo", [zero])
+    storage.append_round("demo", [*reversed(chosen), FIRST, one])
+    assert reopen().rounds("demo") == [zero, one]
+    assert reopen().policies("demo") == reopen().policies() == [BASE, FIRST]
+    assert reopen().selected("demo", 1) == chosen
+    assert reopen().selected("demo", 2) == []
+    assert storage.trainings() == [TrainingSummary("demo", "exact:sums.jsonl", "models/tiny", 1, "interrupted")]
+
+
+def test_trainings_do_not_mix(storage: TrainingStorage) -> None:
+    storage.create_training(replace(DEMO, name="second"), TASKS[:1])
+    storage.append_round("second", [replace(BASE, name="second@0"), answer(), Selected(1, 0, 0)])
+    assert storage.answered("demo", 1, Phase.GENERATE) == {}
+    assert storage.selected("demo", 1) == []
+    assert [policy.name for policy in storage.policies()] == ["demo@0", "second@0"]
+
+
+EVENTS = [answer(), graded(answer()), Selected(1, 0, 0), FIRST, RoundRecord(1, "demo@1", 0, 0, 0, {}, True, "", "")]
+
+
+@pytest.mark.parametrize("event", EVENTS, ids=lambda event: type(event).__name__)
+def test_appending_twice_is_refused_and_leaves_nothing_behind(storage: TrainingStorage, event) -> None:
+    storage.append_round("demo", EVENTS)
+    with pytest.raises(StorageError, match="nothing was written"):
+        storage.append_round("demo", [new := answer(2, 5), event])
+    assert new.task not in storage.answered("demo", 1, Phase.GENERATE)
+
+
+@pytest.mark.parametrize("event", [graded(answer(1)), answer(9), EVENTS[-1]], ids=lambda event: type(event).__name__)
+def test_events_need_what_they_refer_to(storage: TrainingStorage, event) -> None:
+    with pytest.raises(StorageError, match="nothing was written"):
+        storage.append_round("demo", [answer(), event])
+    assert storage.answered("demo", 1, Phase.GENERATE) == {}
+
+
+def test_training_is_running_only_while_somebody_holds_it(storage: TrainingStorage, reopen: Reopen) -> None:
+    with storage.lease_training("demo"):
+        assert reopen().trainings()[0].state == "running"
+        with pytest.raises(RunBusyError, match="demo is being written by"):
+            reopen().lease_training("demo").__enter__()
+    assert reopen().trainings()[0].state == "interrupted"
+    storage.set_training_state("demo", "rounds")
+    assert reopen().trainings()[0].state == "rounds"
+
+
+def test_a_run_and_a_training_of_one_number_are_held_apart(sqlite_url: str, make) -> None:
+    storage = open_training_storage(sqlite_url)
+    storage.create_training(DEMO, TASKS)
+    storage.create_run(make.run("demo"))
+    with storage.lease_training("demo"), open_storage(sqlite_url).lease("demo"):
+        pass
+    storage.close()
