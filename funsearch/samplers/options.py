@@ -57,3 +57,19 @@ class OpenAIOptions:
     """Seconds for one request."""
     retries: int = 6
     """Further tries after a lost connection, a busy or a failing server, with growing pauses."""
+
+
+@dataclass(frozen=True)
+class TransformersOptions:
+    """A small model on transformers."""
+
+    model: str = ""
+    """A folder, or a name on a hub."""
+    samples_per_prompt: int = 4
+    temperature: float = 1.0
+    top_p: float = 1.0
+    max_tokens: int = 128
+    batch_size: int = 256
+    """Samples at work at once."""
+    threads: int | None = None
+    """Of the processor; None leaves it to torch."""

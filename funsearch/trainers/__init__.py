@@ -1,0 +1,1 @@
+"""Trainers: one outside library each. This package itself loads nothing."""

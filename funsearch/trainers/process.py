@@ -1,0 +1,226 @@
+"""The training process: the one place that imports TRL and PEFT. Run as a module with the folder of a job.
+
+Says on standard output, one JSON object a line, how it stands ({"step", "steps", "loss"}), what it put up with
+({"warning"}) and why it gave up ({"error"}). Ends with the process that started it.
+"""
+
+import json
+import os
+import shutil
+import sys
+import threading
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from datasets import Dataset
+from peft import LoraConfig
+from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback
+from transformers.trainer_utils import get_last_checkpoint
+from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
+
+from funsearch.rest_em.ports import Example
+from funsearch.rest_em.tokens import completion_tokens, prompt_tokens
+from funsearch.trainers.job import FIGURES, Workplace
+from funsearch.trainers.options import TrainerOptions
+
+
+class CannotTrain(Exception):
+    """Raised for what the user can mend; its text is the whole message."""
+
+
+class Reporter(TrainerCallback):  # type: ignore[misc]  # transformers is not typed
+    """Says after each step how the training stands."""
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        losses = [entry["loss"] for entry in state.log_history if "loss" in entry]
+        if state.is_world_process_zero:
+            say(step=state.global_step, steps=state.max_steps, **({"loss": losses[-1]} if losses else {}))
+
+
+def main(folder: Path) -> None:
+    """Does the job of a folder."""
+    end_with_parent()
+    torch.manual_seed(0)
+    place = Workplace(folder)
+    job, examples = place.read()
+    options = TrainerOptions(**job["options"])
+    tokenizer = AutoTokenizer.from_pretrained(job["base"])
+    if job["chat"] and not getattr(tokenizer, "chat_template", None):
+        raise CannotTrain(f"The model {job['base']} has no chat template: set prompt_format=completion.")
+    make = make_dpo if options.method == "dpo" else make_sft
+    trainer = make(place, job, options, tokenizer, examples)
+    trainer.add_callback(Reporter())
+    done = train(trainer, place)
+    if not trainer.is_world_process_zero():
+        return
+    shutil.rmtree(place.policy, ignore_errors=True)
+    trainer.save_model(str(place.policy))
+    tokenizer.save_pretrained(str(place.policy))
+    losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+    figures = {
+        "steps": float(trainer.state.global_step),
+        "examples": float(len(trainer.train_dataset)),
+        "seconds": float(done.metrics.get("train_runtime", 0.0)),
+        "loss": float(losses[-1]) if losses else float(done.training_loss),
+        "first_loss": float(losses[0]) if losses else float(done.training_loss),
+    }
+    (place.policy / "training_args.bin").unlink(missing_ok=True)
+    kind = "full" if options.full else "lora"
+    (place.policy / FIGURES).write_text(json.dumps({"kind": kind, "policy": job["policy"], "figures": figures}))
+
+
+def make_sft(
+    place: Workplace, job: dict[str, Any], options: TrainerOptions, tokenizer: Any, examples: Sequence[Example]
+) -> SFTTrainer:
+    """Returns a trainer of the likelihood of answers; what is asked is not learnt."""
+    rows = []
+    for example in examples:
+        before = prompt_tokens(tokenizer, example.prompt, chat=job["chat"])
+        after = completion_tokens(tokenizer, example.prompt, example.completion, example.ending, chat=job["chat"])
+        if len(before) + len(after) <= options.max_length:
+            rows.append({"input_ids": before + after, "completion_mask": [0] * len(before) + [1] * len(after)})
+    if not rows:
+        raise CannotTrain(
+            f"None of the {len(examples)} examples fits into {options.max_length} tokens: set trainer.max_length "
+            "higher."
+        )
+    config = SFTConfig(max_length=options.max_length, completion_only_loss=True, **arguments(place, job, options))
+    return SFTTrainer(
+        model=load_model(job, options),
+        args=config,
+        train_dataset=Dataset.from_list(rows),
+        processing_class=tokenizer,
+        peft_config=adapter(options),
+    )
+
+
+def make_dpo(
+    place: Workplace, job: dict[str, Any], options: TrainerOptions, tokenizer: Any, examples: Sequence[Example]
+) -> DPOTrainer:
+    """Returns a trainer that prefers right answers to wrong ones."""
+    rows: list[dict[str, Any]] = []
+    for example in examples:
+        if example.rejected is None:
+            continue
+        if job["chat"]:
+            prompt: Any = [{"role": "user", "content": example.prompt}]
+            chosen: Any = [{"role": "assistant", "content": example.completion}]
+            rejected: Any = [{"role": "assistant", "content": example.rejected}]
+        else:
+            start = tokenizer.bos_token or ""
+            # A tokenizer that adds the token by itself must not get it twice.
+            own = tokenizer.encode("a")[:1] == [tokenizer.bos_token_id]
+            prompt = example.prompt if own else start + example.prompt
+            chosen, rejected = example.completion + example.ending, example.rejected + example.ending
+        rows.append({"prompt": prompt, "chosen": chosen, "rejected": rejected})
+    if not rows:
+        raise CannotTrain("No task has a right and a wrong answer: DPO has nothing to compare.")
+    config = DPOConfig(max_length=options.max_length, beta=options.beta, **arguments(place, job, options))
+    return DPOTrainer(
+        model=load_model(job, options),
+        args=config,
+        train_dataset=Dataset.from_list(rows),
+        processing_class=tokenizer,
+        peft_config=adapter(options),
+    )
+
+
+def arguments(place: Workplace, job: dict[str, Any], options: TrainerOptions) -> dict[str, Any]:
+    """Returns what both methods are configured with."""
+    gpu = torch.cuda.is_available()
+    return {
+        "output_dir": str(place.checkpoints),
+        "per_device_train_batch_size": options.batch_size,
+        "gradient_accumulation_steps": options.accumulate,
+        "num_train_epochs": options.epochs,
+        "learning_rate": options.learning_rate,
+        "lr_scheduler_type": "cosine",
+        "warmup_steps": options.warmup_steps,
+        "logging_steps": 10,
+        "save_strategy": "steps",
+        "save_steps": options.save_steps,
+        "save_total_limit": 2,
+        "seed": job["seed"] % 2**31,
+        "data_seed": job["seed"] % 2**31,
+        "use_cpu": not gpu,
+        "bf16": gpu,
+        "gradient_checkpointing": gpu,
+        "dataloader_pin_memory": gpu,
+        "report_to": [],
+        "disable_tqdm": True,
+    }
+
+
+def load_model(job: dict[str, Any], options: TrainerOptions) -> Any:
+    """Returns the base model: never the policy of the round before (Singh et al., section 4)."""
+    half = torch.cuda.is_available() and not options.full
+    return AutoModelForCausalLM.from_pretrained(job["base"], dtype=torch.bfloat16 if half else torch.float32)
+
+
+def adapter(options: TrainerOptions) -> LoraConfig | None:
+    """Returns the adapter to be trained, None for all weights."""
+    if options.full:
+        return None
+    # All linear layers but the head, which vLLM does not serve.
+    return LoraConfig(
+        r=options.rank,
+        lora_alpha=options.alpha or 2 * options.rank,
+        lora_dropout=options.dropout,
+        target_modules="all-linear",
+        task_type="CAUSAL_LM",
+    )
+
+
+def train(trainer: Any, place: Workplace) -> Any:
+    """Trains from the latest checkpoint that can be read, or from the beginning."""
+    while True:
+        latest = get_last_checkpoint(str(place.checkpoints)) if place.checkpoints.is_dir() else None
+        if latest is None:
+            return trainer.train()
+        try:
+            return trainer.train(resume_from_checkpoint=latest)
+        # What a half-written file makes of its readers is theirs to choose.
+        except Exception as error:
+            if isinstance(error, MemoryError | torch.OutOfMemoryError):
+                raise
+            first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            say(warning=f"The checkpoint {latest} cannot be used ({first}): going on from the one before it.")
+            shutil.rmtree(latest)
+
+
+def say(**what: Any) -> None:
+    """Prints one JSON object."""
+    print(json.dumps(what), flush=True)
+
+
+def end_with_parent() -> None:
+    """Ends this process when the one that started it is gone, however it went: its end of our input closes."""
+
+    def wait() -> None:
+        sys.stdin.buffer.read()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
+def message(error: Exception) -> str:
+    """Returns in one line what went wrong and what to do."""
+    if isinstance(error, CannotTrain):
+        return str(error)
+    said = (str(error).strip().splitlines() or [""])[0]
+    if isinstance(error, MemoryError | torch.OutOfMemoryError) or "allocate memory" in said:
+        return f"Too little memory to train ({said[:120]}): set trainer.batch_size or trainer.max_length lower."
+    return f"The trainer failed: {type(error).__name__}: {said}"
+
+
+if __name__ == "__main__":
+    try:
+        main(Path(sys.argv[1]))
+    # Whatever the libraries raise ends here, in one line for the user and in full for the log.
+    except Exception as error:
+        traceback.print_exc()
+        say(error=message(error))
+        sys.exit(1)

@@ -1,0 +1,84 @@
+"""A language model of 0.8 million parameters that has seen a quarter of the sums of two-digit numbers.
+
+usage: python tiny_model.py FOLDER
+"""
+
+import json
+import random
+import sys
+from pathlib import Path
+
+WORDS = ["<pad>", "<bos>", "<eos>", *"0123456789+= \n"]
+STEPS = 500
+SEEN, ASKED, HELD = 2500, 1500, 1000
+
+
+def pairs() -> list[tuple[int, int]]:
+    found = [(a, b) for a in range(100) for b in range(100)]
+    random.Random(0).shuffle(found)
+    return found
+
+
+def question(pair: tuple[int, int]) -> str:
+    return f"{pair[0]:02d}+{pair[1]:02d}="
+
+
+def write_tasks(path: Path, asked: int = ASKED, held: int = HELD) -> Path:
+    """Writes sums that the model has not seen: some to train on, others held out."""
+    here = pairs()[SEEN : SEEN + asked], pairs()[SEEN + ASKED : SEEN + ASKED + held]
+    lines = [
+        {"prompt": question(pair), "answer": f"{sum(pair):03d}", "family": "sums", "split": split}
+        for split, several in zip(("train", "held"), here, strict=True)
+        for pair in several
+    ]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return path
+
+
+def pretrain(folder: Path, steps: int = STEPS) -> None:
+    """Trains the base model and saves it."""
+    import torch
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+    torch.manual_seed(0)
+    plain = Tokenizer(models.WordLevel({word: number for number, word in enumerate(WORDS)}, unk_token="<pad>"))
+    plain.pre_tokenizer = pre_tokenizers.Split("", "isolated")
+    plain.decoder = decoders.Fuse()
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=plain, pad_token="<pad>", bos_token="<bos>", eos_token="<eos>", padding_side="left"
+    )
+    config = LlamaConfig(
+        vocab_size=len(WORDS),
+        hidden_size=128,
+        intermediate_size=512,
+        num_hidden_layers=3,
+        num_attention_heads=4,
+        num_key_value_heads=4,
+        max_position_embeddings=64,
+        tie_word_embeddings=True,
+        pad_token_id=0,
+        bos_token_id=1,
+        eos_token_id=2,
+    )
+    model = LlamaForCausalLM(config)
+    texts = [f"{question(pair)}{sum(pair):03d}\n" for pair in pairs()[:SEEN]]
+    tokens = torch.tensor([[1, *tokenizer(text).input_ids] for text in texts])
+    optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3)
+    model.train()
+    for step in range(steps):
+        batch = tokens[torch.randint(0, len(tokens), (128,))]
+        labels = batch.clone()
+        labels[:, :7] = -100
+        loss = model(input_ids=batch, labels=labels).loss
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        for group in optimizer.param_groups:
+            group["lr"] = 2e-3 * min(1, (step + 1) / 50)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
+if __name__ == "__main__":
+    pretrain(Path(sys.argv[1]))
