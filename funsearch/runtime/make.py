@@ -11,7 +11,7 @@ from funsearch.core.ports import Sampler
 from funsearch.errors import ConfigError
 from funsearch.runtime.settings import Settings
 
-KINDS = ("vllm", "openai", "scripted")
+KINDS = ("vllm", "openai", "scripted", "transformers")
 
 
 def split_spec(spec: str) -> tuple[str, str]:
@@ -22,9 +22,15 @@ def split_spec(spec: str) -> tuple[str, str]:
     """
     kind, _, argument = spec.partition(":")
     if kind not in KINDS:
-        raise ConfigError(f"Unknown sampler {spec}: write vllm, vllm:MODEL, openai:MODEL or scripted:FILE.")
+        raise ConfigError(
+            f"Unknown sampler {spec}: write vllm, vllm:MODEL, openai:MODEL, scripted:FILE or transformers:MODEL."
+        )
     if not argument and kind != "vllm":
-        what = {"openai": "a model, as in openai:qwen2.5-coder", "scripted": "a file, as in scripted:answers.jsonl"}
+        what = {
+            "openai": "a model, as in openai:qwen2.5-coder",
+            "scripted": "a file, as in scripted:answers.jsonl",
+            "transformers": "a model, as in transformers:models/tiny",
+        }
         raise ConfigError(f"The sampler {spec} needs {what[kind]}.")
     return kind, argument
 
@@ -39,7 +45,11 @@ def check_samplers(settings: Settings) -> None:
         kind, argument = split_spec(spec)
         if kind == "scripted" and not Path(argument).is_file():
             raise ConfigError(f"There is no file {argument} for the sampler {spec}.")
-        if kind == "vllm" and argument.startswith((".", "/", "~")) and not Path(argument).expanduser().is_dir():
+        if (
+            kind in ("vllm", "transformers")
+            and argument.startswith((".", "/", "~"))
+            and not Path(argument).expanduser().is_dir()
+        ):
             raise ConfigError(f"There is no model folder {argument} for the sampler {spec}.")
     if settings.weights and len(settings.weights) != len(settings.samplers):
         raise ConfigError(f"weights = {list(settings.weights)}: give one for each of {list(settings.samplers)}.")
@@ -71,6 +81,12 @@ def _make_one(spec: str, settings: Settings) -> Sampler:
         from funsearch.samplers.openai import OpenAISampler
 
         return OpenAISampler(replace(settings.openai, model=argument, samples_per_prompt=settings.samples_per_prompt))
+    if kind == "transformers":
+        from funsearch.samplers.transformers import TransformersSampler
+
+        return TransformersSampler(
+            replace(settings.transformers, model=argument, samples_per_prompt=settings.samples_per_prompt)
+        )
     from funsearch.samplers.vllm import VllmSampler
 
     options = replace(settings.vllm, samples_per_prompt=settings.samples_per_prompt)

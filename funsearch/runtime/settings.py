@@ -9,14 +9,16 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields, is_dataclass
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from funsearch.core.database import DatabaseConfig
 from funsearch.errors import ConfigError
 from funsearch.loading import InputText
-from funsearch.samplers.options import OpenAIOptions, VllmOptions
+from funsearch.samplers.options import OpenAIOptions, TransformersOptions, VllmOptions
+
+Model = TypeVar("Model", bound=BaseModel)
 
 
 class SandboxSettings(BaseModel):
@@ -64,6 +66,7 @@ class Settings(BaseModel):
     database: DatabaseConfig = DatabaseConfig()
     vllm: VllmOptions = VllmOptions()
     openai: OpenAIOptions = OpenAIOptions()
+    transformers: TransformersOptions = TransformersOptions()
     sandbox: SandboxSettings = SandboxSettings()
     limits: LimitSettings = LimitSettings()
 
@@ -110,13 +113,7 @@ class Settings(BaseModel):
         Raises:
             ConfigError: a key is unknown or a value has the wrong form; the message names its path.
         """
-        _refuse_unknown(cls, data)
-        try:
-            return cls.model_validate(data)
-        except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            path = ".".join(str(part) for part in first["loc"])
-            raise ConfigError(f"{path} = {first['input']!r}: {first['msg']}.") from None
+        return checked_model(cls, data)
 
     @classmethod
     def load(cls, config: Path | None = None, assignments: Sequence[str] = (), **options: Any) -> Self:
@@ -125,13 +122,29 @@ class Settings(BaseModel):
         Raises:
             ConfigError: the file cannot be read, or a key or value is wrong.
         """
-        data = _read_toml(config) if config else {}
-        for assignment in assignments:
-            _assign(data, *_split(assignment))
-        for path, value in options.items():
-            if value is not None:
-                _assign(data, path.split("__"), value)
-        return cls.checked(data)
+        return cls.checked(gathered(config, assignments, options))
+
+
+def checked_model(model: type[Model], data: Mapping[str, Any]) -> Model:
+    """Returns validated settings. See `Settings.checked`."""
+    _refuse_unknown(model, data)
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        path = ".".join(str(part) for part in first["loc"])
+        raise ConfigError(f"{path} = {first['input']!r}: {first['msg']}.") from None
+
+
+def gathered(config: Path | None, assignments: Sequence[str], options: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the data of settings from a TOML file, assignments, and options whose paths are joined by `__`."""
+    data = _read_toml(config) if config else {}
+    for assignment in assignments:
+        _assign(data, *_split(assignment))
+    for path, value in options.items():
+        if value is not None:
+            _assign(data, path.split("__"), value)
+    return data
 
 
 def _read_toml(path: Path) -> dict[str, Any]:

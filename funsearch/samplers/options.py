@@ -34,6 +34,8 @@ class VllmOptions:
     gpu_memory_utilization: float = 0.9
     kv_cache_gb: int = 2
     """Memory for the key-value cache on a CPU."""
+    max_lora_rank: int = 0
+    """Of the adapters that are served beside the model; 0 for none."""
     threads: str = "auto"
     """Cores for the engine on a CPU, as in 0-7; `auto` takes the physical cores that this process may use."""
 

@@ -53,6 +53,7 @@ class TransformersSampler:
         except ImportError as error:
             raise SamplerError(f'transformers cannot be imported ({error}): pip install "funsearch[train]".') from None
         transformers.utils.logging.set_verbosity_error()
+        transformers.utils.logging.disable_progress_bar()
         self._torch, self._transformers = torch, transformers
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
         if options.threads:

@@ -14,7 +14,7 @@ class TrainerOptions:
     """Trains all weights instead of a LoRA adapter."""
     rank: Literal[1, 8, 16, 32, 64, 128, 256, 320, 512] = 16
     """Of the adapter; the ranks that vLLM serves."""
-    alpha: float | None = None
+    alpha: int | None = None
     """None: twice the rank."""
     dropout: float = 0.0
     learning_rate: float = 2e-4

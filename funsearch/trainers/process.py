@@ -200,7 +200,9 @@ def end_with_parent() -> None:
     """Ends this process when the one that started it is gone, however it went: its end of our input closes."""
 
     def wait() -> None:
-        sys.stdin.buffer.read()
+        # Not through sys.stdin, whose lock nobody could take at the end.
+        while os.read(0, 1):
+            pass
         os._exit(1)
 
     threading.Thread(target=wait, daemon=True).start()

@@ -1,0 +1,121 @@
+"""All settings of a training in one frozen model. Defaults live here and in the classes of the parts."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from funsearch.errors import ConfigError
+from funsearch.rest_em.gate import GateConfig
+from funsearch.rest_em.options import TaskOptions
+from funsearch.rest_em.selection import SelectionConfig
+from funsearch.runtime.settings import SandboxSettings, Settings, checked_model, gathered
+from funsearch.samplers.options import TransformersOptions, VllmOptions
+from funsearch.trainers.options import TrainerOptions
+
+MAY_CHANGE = ("rounds", "samples_per_task", "evaluators", "batch_samples", "vllm", "transformers")
+"""What may be another when a training goes on: more of the same, and how it is worked off."""
+
+
+class GenerateSettings(BaseModel):
+    """How answers to train on are drawn (Singh et al., appendix)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    temperature: float = Field(default=0.7, gt=0)
+    top_k: int = Field(default=40, ge=0)
+    top_p: float = Field(default=1.0, gt=0, le=1)
+    max_tokens: int | None = Field(default=None, gt=0)
+    """None: what the task set says."""
+
+
+class MeasureSettings(BaseModel):
+    """How a policy is measured, beside the likeliest answer to each task (Singh et al., appendix)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    samples: int = Field(default=8, gt=0)
+    """Drawn answers to each task; k of pass@k."""
+    temperature: float = Field(default=1.0, gt=0)
+    top_p: float = Field(default=0.95, gt=0, le=1)
+    train: int = Field(default=200, ge=0)
+    """Of the tasks that are trained on, how many are measured on, too."""
+
+
+class TrainingSettings(BaseModel):
+    """What a training is started with."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    seed: int = Field(default=0, ge=0)
+    rounds: int = Field(default=2, ge=0)
+    """At most; the gate may end them sooner."""
+    samples_per_task: int = Field(default=32, gt=0)
+    """Singh et al.: 32 for mathematics, 64 for programs."""
+    sampler: Literal["vllm", "transformers"] = "vllm"
+    prompt_format: Literal["auto", "completion", "chat"] = "auto"
+    """`auto`: chat if the model was trained to end its turn as its chat template does, else completion."""
+    evaluators: int = Field(default=1, gt=0)
+    """Verifiers at work at once."""
+    batch_samples: int = Field(default=512, gt=0)
+    """Answers asked for at once, about; when a batch is there, it is saved."""
+    folder: str = ""
+    """Where policies go; beside the database, or in the current folder, when empty."""
+    generate: GenerateSettings = GenerateSettings()
+    measure: MeasureSettings = MeasureSettings()
+    tasks: TaskOptions = TaskOptions()
+    selection: SelectionConfig = SelectionConfig()
+    gate: GateConfig = GateConfig()
+    trainer: TrainerOptions = TrainerOptions()
+    vllm: VllmOptions = VllmOptions()
+    transformers: TransformersOptions = TransformersOptions()
+    sandbox: SandboxSettings = SandboxSettings()
+
+    @classmethod
+    def load(cls, config: Path | None = None, assignments: Sequence[str] = (), **options: Any) -> Self:
+        """Returns the settings of a TOML file, then `KEY=VALUE` assignments, then the options that are not None.
+
+        Raises:
+            ConfigError: the file cannot be read, or a key or value is wrong.
+        """
+        return checked_model(cls, gathered(config, assignments, options))
+
+    @classmethod
+    def restored(cls, stored: Mapping[str, Any]) -> Self:
+        """Returns what `model_dump` was asked of.
+
+        Raises:
+            ConfigError: the data has keys or values this version does not know.
+        """
+        return checked_model(cls, stored)
+
+    def for_sampler(self, model: str) -> Settings:
+        """Returns the settings under which a sampler actor serves the model and adapters of it."""
+        rank = 0 if self.trainer.full else max(8, self.trainer.rank)
+        return Settings(
+            seed=self.seed,
+            samplers=(f"{self.sampler}:{model}",),
+            vllm=replace(self.vllm, max_lora_rank=rank, prompt_format="completion"),
+            transformers=self.transformers,
+        )
+
+
+def check_same(old: TrainingSettings, new: TrainingSettings, name: str) -> None:
+    """Refuses to go on with other settings than those a training began with.
+
+    Raises:
+        ConfigError: names the first that differs.
+    """
+    before, after = old.model_dump(mode="json"), new.model_dump(mode="json")
+    for key, value in before.items():
+        if key in MAY_CHANGE or value == after[key]:
+            continue
+        path, was, now = key, value, after[key]
+        if isinstance(value, dict):
+            inner = next(part for part in value if value[part] != after[key].get(part))
+            path, was, now = f"{key}.{inner}", value[inner], after[key].get(inner)
+        raise ConfigError(
+            f"The training {name} was begun with {path} = {was!r}, not {now!r}: give the same, or another --name."
+        )
