@@ -25,6 +25,9 @@ VERBS = {
     "check": "funsearch.cli.check",
     "evaluate": "funsearch.cli.evaluate",
     "problems": "funsearch.cli.problems",
+    "train": "funsearch.cli.train",
+    "tasks": "funsearch.cli.tasks",
+    "models": "funsearch.cli.models",
     "doctor": "funsearch.cli.doctor",
 }
 """Every verb's module holds a click command called `command`."""

@@ -19,7 +19,8 @@ from funsearch.cli.budget import budget_options
     "samplers",
     multiple=True,
     metavar="SPEC",
-    help="vllm[:MODEL], openai:MODEL or scripted:FILE; several make a mixture. [default: the small built-in model]",
+    help="vllm[:MODEL], vllm:policy:NAME, openai:MODEL, transformers:MODEL or scripted:FILE; several make a mixture. "
+    "[default: the small built-in model]",
 )
 @click.option("--base-url", metavar="URL", help="The endpoint that openai:MODEL talks to.")
 @click.option("--api-key-env", metavar="VAR", help="The variable that holds its key. [default: OPENAI_API_KEY]")
@@ -74,6 +75,7 @@ def command(
     from funsearch.runtime.make import check_samplers
     from funsearch.runtime.search import Budget, new_run
     from funsearch.runtime.settings import Settings
+    from funsearch.runtime.training import with_policies
     from funsearch.sandbox import open_sandbox
     from funsearch.storage import open_storage
 
@@ -89,6 +91,7 @@ def command(
     }
     settings = Settings.load(config, assignments, **chosen)
     check_samplers(settings)
+    settings = with_policies(settings, db)
     loaded = load_problem(problem, evaluator, inputs)
     box = open_sandbox(settings.sandbox.level, unsafe=settings.sandbox.unsafe)
     box.close()

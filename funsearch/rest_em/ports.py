@@ -49,13 +49,21 @@ class TaskSet(Protocol):
     `factory(argument, options)` with what the user wrote after `NAME:`, or nothing.
     """
 
-    name: str
-    stop: tuple[str, ...]
-    """Texts that end an answer where the model completes texts."""
-    max_tokens: int
-    """Enough for a right answer."""
-    across_tasks: bool
-    """Whether equal answers to different tasks are duplicates."""
+    @property
+    def name(self) -> str:
+        """Returns what the task set is called."""
+
+    @property
+    def stop(self) -> tuple[str, ...]:
+        """Returns the texts that end an answer where the model completes texts."""
+
+    @property
+    def max_tokens(self) -> int:
+        """Returns how many tokens are enough for a right answer."""
+
+    @property
+    def across_tasks(self) -> bool:
+        """Returns whether equal answers to different tasks are duplicates."""
 
     def tasks(self, options: TaskOptions, *, chat: bool, seed: int) -> list[Task]:
         """Returns the tasks, indexed from 0; the same for the same arguments.

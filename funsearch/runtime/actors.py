@@ -21,6 +21,8 @@ from funsearch.core.ports import Sampler
 from funsearch.core.records import Function, Limits, Prompt, Sample, Status
 from funsearch.errors import ProblemError, SamplerError, SamplerExhausted
 from funsearch.loading import ProblemSource, load
+from funsearch.rest_em.ports import Request
+from funsearch.rest_em.records import Answer, Policy
 from funsearch.runtime.make import make_sampler
 from funsearch.runtime.settings import Settings
 from funsearch.runtime.workers import Answered, Exhausted, Judged, Result, Task
@@ -53,6 +55,21 @@ class SamplerActor:
 
     def sample(self, prompt: Prompt, at_most: int | None) -> Sequence[Sample]:
         return self._get().sample(prompt, at_most)
+
+    def generate(self, requests: Sequence[Request], policy: Policy) -> list[Answer]:
+        """Returns the answers of a policy, for a training."""
+        sampler = self._get()
+        if not hasattr(sampler, "generate"):
+            raise SamplerError(
+                f"The sampler {self._settings.samplers[0]} serves no policies: use vllm or transformers."
+            )
+        answers: list[Answer] = sampler.generate(requests, policy)
+        return answers
+
+    def close(self) -> None:
+        """Ends the sampler's own processes."""
+        if self._sampler is not None:
+            self._sampler.close()
 
     def stats(self) -> Any:
         """Returns what the sampler says of its queue, None if it keeps none or is not loaded yet."""

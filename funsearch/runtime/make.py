@@ -11,6 +11,8 @@ from funsearch.core.ports import Sampler
 from funsearch.errors import ConfigError
 from funsearch.runtime.settings import Settings
 
+POLICY = "policy:"
+"""What stands before the name of a policy, as in vllm:policy:NAME."""
 KINDS = ("vllm", "openai", "scripted", "transformers")
 
 
@@ -90,9 +92,28 @@ def _make_one(spec: str, settings: Settings) -> Sampler:
     from funsearch.samplers.vllm import VllmSampler
 
     options = replace(settings.vllm, samples_per_prompt=settings.samples_per_prompt)
+    if argument.startswith(POLICY):
+        return VllmSampler(replace(options, **_policy_options(argument.removeprefix(POLICY), settings)))
     if argument or options.model:
         return VllmSampler(replace(options, model=argument or options.model))
     from funsearch.samplers import embedded
 
     unset: dict[str, Any] = {name: v for name, v in embedded.SAMPLING.items() if getattr(options, name) is None}
     return VllmSampler(replace(options, model=str(embedded.embedded_model()), **unset))
+
+
+def _policy_options(name: str, settings: Settings) -> dict[str, Any]:
+    """Returns the options by which vLLM serves a policy.
+
+    Raises:
+        ConfigError: it has not been looked up, which needs the database.
+    """
+    policy = settings.policies.get(name)
+    if policy is None:
+        raise ConfigError(f"The policy {name} is not known here: see `funsearch models`.")
+    if policy.kind == "full":
+        return {"model": policy.folder, "policy": policy.name}
+    if policy.kind == "base":
+        return {"model": policy.base, "policy": policy.name}
+    rank = max(policy.rank, settings.vllm.max_lora_rank)
+    return {"model": policy.base, "policy": policy.name, "adapter": policy.folder, "max_lora_rank": rank}

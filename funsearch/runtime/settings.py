@@ -44,6 +44,19 @@ class LimitSettings(BaseModel):
     modules: tuple[str, ...] | None = None
 
 
+class ServedPolicy(BaseModel):
+    """A policy of a training that a sampler serves, as it was when the run began."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    base: str
+    folder: str
+    kind: Literal["base", "lora", "full"]
+    rank: int = 0
+    """Of the adapter."""
+
+
 class Settings(BaseModel):
     """What a run is started with."""
 
@@ -61,6 +74,8 @@ class Settings(BaseModel):
     evaluators: int = Field(default=1, gt=0)
     evaluator_seconds: float = Field(default=600.0, gt=0)
     """How long the problem's own evaluator may compute for one program before it is taken to hang."""
+    policies: dict[str, ServedPolicy] = {}
+    """What the samplers `vllm:policy:NAME` stand for, by NAME; found out when the run is started."""
     reset_minutes: float | None = Field(default=None, gt=0)
     """Resets the weaker islands by the clock, as the reference does, instead of by `database.reset_period`."""
     database: DatabaseConfig = DatabaseConfig()

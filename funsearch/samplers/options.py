@@ -34,6 +34,10 @@ class VllmOptions:
     gpu_memory_utilization: float = 0.9
     kv_cache_gb: int = 2
     """Memory for the key-value cache on a CPU."""
+    policy: str = ""
+    """What samples say wrote them, for a model that a training made."""
+    adapter: str = ""
+    """The folder of that policy's adapter; `model` is its base."""
     max_lora_rank: int = 0
     """Of the adapters that are served beside the model; 0 for none."""
     threads: str = "auto"

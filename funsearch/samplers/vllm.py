@@ -14,8 +14,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from funsearch.core.records import Prompt, Sample
 from funsearch.errors import SamplerError
+from funsearch.rest_em.ports import Request
+from funsearch.rest_em.records import Answer, Policy
+from funsearch.rest_em.tokens import prompt_tokens
 from funsearch.samplers.model_folder import check_model, expanded, is_folder, model_name
 from funsearch.samplers.options import VllmOptions
+from funsearch.samplers.policies import check_policy
 from funsearch.samplers.text import COMPLETION_STOPS, chat_request, last_lines, speaks_chat
 from funsearch.samplers.vllm_environment import (
     EngineLog,
@@ -27,7 +31,7 @@ from funsearch.samplers.vllm_environment import (
 )
 
 if TYPE_CHECKING:
-    from funsearch.samplers.vllm_engine import Engine
+    from funsearch.samplers.vllm_engine import Completion, Engine
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -63,6 +67,10 @@ class VllmSampler:
         """
         check_model(options.model)
         self._options = replace(options, model=expanded(options.model))
+        self._policy: Policy | None = None
+        if options.adapter:
+            self._policy = Policy(options.policy, 0, self._options.model, options.adapter, "lora")
+            check_policy(self._policy)
         self._stats = VllmStats()
         self._warned = False
         self._closed = False
@@ -83,6 +91,8 @@ class VllmSampler:
             raise
         revision = self._engine.revision
         self._model = model_name(options.model) + (f"@{revision}" if revision else "")
+        if options.policy:
+            self._model = options.policy
 
     def sample(self, prompt: Prompt, at_most: int | None = None) -> Sequence[Sample]:
         """Returns the samples of one prompt; may be called from many threads at once.
@@ -97,7 +107,7 @@ class VllmSampler:
         room = min(self._max_tokens(), options.max_model_len - len(tokens))
         stop = options.stop if options.stop is not None else () if self._chat else COMPLETION_STOPS
         try:
-            completions = self._on_loop(self._engine.complete(tokens, wanted, room, stop))
+            completions = self._on_loop(self._engine.complete(tokens, wanted, room, stop, self._policy))
         except CancelledError:
             raise SamplerError("The vLLM engine was closed before it could answer.") from None
         # vLLM raises whatever its parts raise.
@@ -106,6 +116,41 @@ class VllmSampler:
         return [
             Sample(prompt, number, one.text, self._model, one.finish_reason, len(tokens), one.tokens)
             for number, one in enumerate(completions)
+        ]
+
+    def generate(self, requests: Sequence[Request], policy: Policy) -> list[Answer]:
+        """Returns the answers of a policy, all requests at work at once. See `funsearch.rest_em.ports.Generator`."""
+        check_policy(policy)
+        prompts = [self._request_tokens(request) for request in requests]
+
+        async def all_of_them() -> list[list["Completion"]]:
+            work = zip(prompts, requests, strict=True)
+            return await asyncio.gather(
+                *(self._engine.answer(tokens, one.count, one.sampling, policy) for tokens, one in work)
+            )
+
+        try:
+            completions = self._on_loop(all_of_them())
+        except CancelledError:
+            raise SamplerError("The vLLM engine was closed before it could answer.") from None
+        # vLLM raises whatever its parts raise.
+        except Exception as error:
+            raise SamplerError(f"vLLM failed with the policy {policy.name}: {self._cause(error)}") from error
+        return [
+            Answer(
+                request.round,
+                request.phase,
+                request.task.index,
+                index,
+                policy.name,
+                one.text,
+                one.finish_reason,
+                one.ending,
+                len(tokens),
+                one.tokens,
+            )
+            for request, tokens, several in zip(requests, prompts, completions, strict=True)
+            for index, one in enumerate(several)
         ]
 
     def stats(self) -> VllmStats:
@@ -168,6 +213,21 @@ class VllmSampler:
         start = self._tokenizer.bos_token_id
         # Some converted tokenizers leave it out, and without it a model may print nothing but blanks.
         return tokens if start is None or tokens[:1] == [start] else [start, *tokens]
+
+    def _request_tokens(self, request: Request) -> list[int]:
+        """Returns the tokens of a task.
+
+        Raises:
+            SamplerError: it leaves no room for an answer.
+        """
+        with self._tokenizing:
+            tokens = prompt_tokens(self._tokenizer, request.task.prompt, chat=request.chat)
+        if len(tokens) >= self._options.max_model_len:
+            raise SamplerError(
+                f"The task {request.task.key} has {len(tokens)} tokens where {self._options.max_model_len} fit, the "
+                "answer's included: set vllm.max_model_len higher."
+            )
+        return tokens
 
     def _fitting_tokens(self, prompt: Prompt) -> list[int]:
         """Returns the prompt's tokens; of one too long for the context, those of as many last lines as fit."""

@@ -13,6 +13,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from funsearch.rest_em.ports import Sampling
+from funsearch.rest_em.records import Policy
 from funsearch.samplers.options import VllmOptions
 
 # Its import warns of what it does itself.
@@ -20,6 +22,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     from vllm import SamplingParams, TokensPrompt
     from vllm.engine.arg_utils import AsyncEngineArgs
+    from vllm.lora.request import LoRARequest
     from vllm.platforms import current_platform
     from vllm.sampling_params import RequestOutputKind
     from vllm.v1.engine.async_llm import AsyncLLM
@@ -80,6 +83,8 @@ class Completion:
     text: str
     finish_reason: str
     tokens: int
+    ending: str = ""
+    """The stop text that ended it."""
 
 
 def on_cpu() -> bool:
@@ -98,6 +103,7 @@ class Engine:
             AsyncEngineArgs(**_arguments(options)), stat_loggers=[lambda *_: recorder]
         )
         self._numbers = itertools.count()
+        self._adapters: dict[str, int] = {}
 
     @property
     def tokenizer(self) -> Any:
@@ -114,7 +120,9 @@ class Engine:
         ends = self._engine.model_config.try_get_generation_config().get("eos_token_id", [])
         return {*(ends if isinstance(ends, list) else [ends]), self.tokenizer.eos_token_id} - {None}
 
-    async def complete(self, tokens: list[int], count: int, max_tokens: int, stop: Sequence[str]) -> list[Completion]:
+    async def complete(
+        self, tokens: list[int], count: int, max_tokens: int, stop: Sequence[str], policy: Policy | None = None
+    ) -> list[Completion]:
         """Returns so many samples of a prompt, in the order of their index."""
         options = self._options
         parameters = SamplingParams(
@@ -128,10 +136,52 @@ class Engine:
         )
         outputs: list[Any] = []
         async for answer in self._engine.generate(
-            TokensPrompt(prompt_token_ids=tokens), parameters, str(next(self._numbers))
+            TokensPrompt(prompt_token_ids=tokens),
+            parameters,
+            str(next(self._numbers)),
+            lora_request=self._adapter(policy) if policy else None,
         ):
             outputs = sorted(answer.outputs, key=lambda output: int(output.index))
         return [Completion(one.text, one.finish_reason or "stop", len(one.token_ids)) for one in outputs]
+
+    async def answer(self, tokens: list[int], count: int, sampling: Sampling, policy: Policy) -> list[Completion]:
+        """Returns so many answers of a policy, in the order of their index."""
+        # The likeliest answer is the same each time, and the engine refuses to give it more than once.
+        different = count if sampling.temperature > 0 else 1
+        parameters = SamplingParams(
+            n=different,
+            temperature=sampling.temperature,
+            top_k=sampling.top_k,
+            top_p=sampling.top_p,
+            max_tokens=min(sampling.max_tokens, self._options.max_model_len - len(tokens)),
+            stop=list(sampling.stop),
+            output_kind=RequestOutputKind.FINAL_ONLY,
+        )
+        outputs: list[Any] = []
+        async for answer in self._engine.generate(
+            TokensPrompt(prompt_token_ids=tokens),
+            parameters,
+            str(next(self._numbers)),
+            lora_request=self._adapter(policy),
+        ):
+            outputs = sorted(answer.outputs, key=lambda output: int(output.index))
+        return [
+            Completion(
+                one.text,
+                one.finish_reason or "stop",
+                len(one.token_ids),
+                one.stop_reason if isinstance(one.stop_reason, str) else "",
+            )
+            for one in outputs
+            for _ in range(count // different)
+        ]
+
+    def _adapter(self, policy: Policy) -> LoRARequest | None:
+        """Returns by what name the engine knows an adapter; it loads one when it is first asked for."""
+        if policy.kind != "lora":
+            return None
+        number = self._adapters.setdefault(policy.name, len(self._adapters) + 1)
+        return LoRARequest(policy.name, number, policy.folder)
 
     def shutdown(self) -> None:
         """Ends the engine's processes."""
@@ -153,6 +203,8 @@ def _arguments(options: VllmOptions) -> dict[str, Any]:
         # Its default is 0 for every start, so a resumed run would be told the same again.
         "seed": int.from_bytes(os.urandom(4)) >> 1,
     }
+    if options.max_lora_rank:
+        arguments |= {"enable_lora": True, "max_lora_rank": options.max_lora_rank, "max_loras": 2}
     if on_cpu():
         return arguments | {"block_size": CPU_BLOCK_TOKENS}
     return arguments | {"gpu_memory_utilization": options.gpu_memory_utilization}
