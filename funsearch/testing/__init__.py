@@ -2,6 +2,7 @@
 
 from funsearch.testing.sandbox import InProcessSandbox
 from funsearch.testing.storage import MemoryStorage
+from funsearch.testing.training import RecordingTrainer, ScriptedGenerator
 from funsearch.testing.trainings import MemoryTrainingStorage
 
-__all__ = ["InProcessSandbox", "MemoryStorage", "MemoryTrainingStorage"]
+__all__ = ["InProcessSandbox", "MemoryStorage", "MemoryTrainingStorage", "RecordingTrainer", "ScriptedGenerator"]
