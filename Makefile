@@ -6,7 +6,7 @@ DEMO := demo-$(shell date +%Y%m%d-%H%M%S)
 MINUTES ?= 7
 SEED ?= 0
 
-.PHONY: setup demo test check bench clean
+.PHONY: setup demo test check bench bench-train clean
 .DEFAULT_GOAL := help
 
 help:
@@ -41,6 +41,9 @@ bench: setup
 	$(BIN)/python -m benchmarks.database
 	$(BIN)/python -m benchmarks.sandbox
 	$(BIN)/python -m benchmarks.engine
+
+bench-train: setup
+	$(BIN)/python -m benchmarks.training
 
 clean:
 	rm -rf .venv build *.egg-info
