@@ -2,10 +2,16 @@
 
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+from rich.table import Table
 
 from funsearch.cli import options
+
+if TYPE_CHECKING:
+    from funsearch.core.ports import Sandbox
+    from funsearch.loading import Problem
 
 
 @click.command(name="check")
@@ -14,6 +20,7 @@ from funsearch.cli import options
 @options.input_option
 @options.sandbox_option
 @options.unsafe_option
+@click.option("--baselines", is_flag=True, help="Score its baselines as well, and all on the held-out inputs.")
 @options.image_options
 @options.json_option
 @options.verbosity
@@ -23,6 +30,7 @@ def command(
     inputs: tuple[str, ...],
     sandbox: str | None,
     unsafe: bool | None,
+    baselines: bool,
     image: Path | None,
     on: str | None,
     as_json: bool,
@@ -34,6 +42,7 @@ def command(
 
     \b
     funsearch check cap_set --input n=4
+    funsearch check bin_packing --baselines
     funsearch check cap_set --image cap_set.svg --on n6
     """
     from funsearch.core.evaluator import Evaluator
@@ -51,6 +60,7 @@ def command(
     seconds = time.perf_counter() - started
     shown = loaded.evaluator.show_notes
     prompt = specification.prompt([specification.first], [joined_notes(verdict.feedback)] if shown else [])
+    compared = _compared(loaded, box) if baselines else {}
     figure = None
     if image is not None and verdict.status is Status.OK:
         artist = Evaluator(specification, loaded.evaluator, box, inputs=loaded.all_inputs)
@@ -69,6 +79,7 @@ def command(
                 "error": verdict.error,
                 "seconds": seconds,
                 "sandbox": box.level,
+                **({"baselines": compared} if baselines else {}),
             }
         )
     else:
@@ -80,6 +91,9 @@ def command(
         for name, score in verdict.scores.items():
             said = verdict.feedback.get(name)
             click.echo(f"  {name}: {score:g}" + (f" ({said.notes})" if said and said.notes else ""))
+        if baselines:
+            click.echo()
+            options.console().print(_table(compared))
         click.echo("\nThe first prompt:\n")
         click.echo(prompt)
     if verdict.status is not Status.OK:
@@ -98,6 +112,34 @@ def command(
         )
 
 
+def _compared(problem: "Problem", sandbox: "Sandbox") -> dict[str, dict[str, dict[str, float]]]:
+    """Returns the scores of the first program and of the baselines, on the inputs and on the held-out ones."""
+    from funsearch.core.code import read_file
+    from funsearch.core.evaluator import Evaluator
+
+    specification, evaluator = problem.specification, problem.evaluator
+    functions = {name: read_file(specification, text) for name, text in evaluator.baselines.items()}
+    scorers = {
+        kind: Evaluator(specification, evaluator, sandbox, inputs=inputs)
+        for kind, inputs in (("scores", problem.inputs), ("heldout", problem.heldout))
+        if inputs
+    }
+    return {
+        name: {kind: dict(scorer.score(function).scores) for kind, scorer in scorers.items()}
+        for name, function in {"first program": specification.first, **functions}.items()
+    }
+
+
+def _table(compared: dict[str, dict[str, dict[str, float]]]) -> Table:
+    scores, unseen = ({name: None for row in compared.values() for name in row.get(kind, {})} for kind in KINDS)
+    table = Table("program", *scores, *(f"{name} (held out)" for name in unseen), box=None)
+    for name, row in compared.items():
+        cells = [row["scores"].get(of) for of in scores] + [row.get("heldout", {}).get(of) for of in unseen]
+        table.add_row(name, *("-" if score is None else f"{score:.6g}" for score in cells))
+    return table
+
+
+KINDS = ("scores", "heldout")
 REMEDIES = (
     ("BAD_SCORE", "not a number: None", "Return a number from `evaluate`."),
     ("BAD_SCORE", "", "`evaluate` has to return a finite number."),

@@ -60,6 +60,13 @@ def test_check_draws_what_the_first_program_builds(tmp_path: Path) -> None:
     assert "cap set in dimension 3: 8 vectors" in (tmp_path / "small.svg").read_text()
 
 
+def test_check_scores_the_baselines_too(tmp_path: Path) -> None:
+    checked = answer("check", "no_three_in_line", "--input", "n=5", "--baselines", cwd=tmp_path)
+    assert checked["baselines"]["Erdős"]["heldout"] == {"n13": 21.0, "n17": 28.0}
+    assert checked["baselines"]["first program"]["scores"] == checked["scores"]
+    assert "Erdős" in funsearch("check", "no_three_in_line", "--baselines", cwd=tmp_path).stdout
+
+
 def test_new_problem_runs_at_once_and_is_not_overwritten(tmp_path: Path) -> None:
     assert funsearch("init", "my_problem", cwd=tmp_path).returncode == 0
     checked = answer("check", "problems/my_problem.py", cwd=tmp_path)
