@@ -72,6 +72,24 @@ class BinPacking(funsearch.ProblemEvaluator):
         bound = sum(instance.bound for instance in value)
         return -100.0 * (bins - bound) / bound
 
+    def draw(self, candidate: funsearch.Candidate, value: Sequence[Instance]) -> Any:
+        """Draws the packing of the first instance of `value`: the bins in the order of their opening, their items."""
+        from matplotlib import colormaps
+        from matplotlib.figure import Figure
+
+        one = value[0]
+        bins = packed(candidate, one)
+        excess = 100.0 * (len(bins) - one.bound) / one.bound
+        figure = Figure(figsize=(9, 3.4), layout="constrained")
+        title = f"{len(one.items)} items, instance 1 of {len(value)}: {len(bins)} bins, {excess:.2f} % above the bound"
+        axes = figure.add_subplot(title=title, xlim=(-1, len(bins)), ylim=(0, one.capacity))
+        for layer in range(max(map(len, bins))):
+            tops = [(place, sum(items[:layer]), items[layer]) for place, items in enumerate(bins) if layer < len(items)]
+            places, bottoms, sizes = zip(*tops, strict=True)
+            axes.bar(places, sizes, bottom=bottoms, width=1, color=colormaps["cividis"](0.2 * (layer % 5) + 0.1))
+        axes.set(xlabel="bin", ylabel="size")
+        return figure
+
     def read_input(self, text: str) -> Any:
         """Returns what JSON or the OR-Library's layout says."""
         return json.loads(text) if text.lstrip()[:1] in ("{", "[") else read_or_library(text)
@@ -138,6 +156,24 @@ def bins_needed(candidate: funsearch.Candidate, instances: Sequence[Instance]) -
         for packing, item, answer in zip(playing, items, answers, strict=True):
             packing.put(item, answer)
     return sum(packing.opened for packing in packings)
+
+
+def packed(candidate: funsearch.Candidate, instance: Instance) -> list[list[float]]:
+    """Returns the items of each bin that the candidate's choices open.
+
+    Raises:
+        InvalidSolution: it does not return one number for each bin.
+    """
+    room = np.full(len(instance.items) + 1, instance.capacity)
+    bins: list[list[float]] = []
+    for item in instance.items:
+        fitting = np.flatnonzero(room[: len(bins) + 1] >= item)
+        chosen = int(fitting[preferred(candidate.priority(item, room[fitting]), len(fitting))])
+        room[chosen] -= item
+        if chosen == len(bins):
+            bins.append([])
+        bins[chosen].append(item)
+    return bins
 
 
 def preferred(priorities: Any, count: int) -> int:

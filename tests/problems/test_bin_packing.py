@@ -12,6 +12,7 @@ from funsearch.evaluators.bin_packing import (
     Instance,
     bins_needed,
     or_like,
+    packed,
     preferred,
     read_instance,
     weibull_like,
@@ -104,6 +105,18 @@ def test_first_program_is_best_fit_and_runs_confined(sandbox: Sandbox) -> None:
     assert list(first.scores) == list(PROBLEM.inputs)
     assert first.score == pytest.approx(np.mean(list(first.scores.values())))
     assert first.scores == verdict(baseline("best fit"), PROBLEM.inputs).scores
+
+
+@pytest.mark.parametrize("name", ["first fit", "best fit"])
+def test_picture_shows_the_packing_that_is_scored(name: str) -> None:
+    instance = or_like(1, 120, seed=3)[0]
+    source = PROBLEM.specification.program(baseline(name))
+    candidate = funsearch.Candidate(InProcessSandbox().start(source, BinPacking.limits))
+    bins = packed(candidate, instance)
+    assert sorted(item for items in bins for item in items) == sorted(instance.items)
+    assert all(items and sum(items) <= instance.capacity for items in bins)
+    score = BinPacking().evaluate(candidate, [instance])
+    assert score == pytest.approx(-100 * (len(bins) - instance.bound) / instance.bound)
 
 
 def test_candidate_is_shown_open_bins_that_fit_and_an_unopened_one_last() -> None:
