@@ -62,6 +62,13 @@ def test_training_on_ray_from_start_to_a_policy_with_a_name(sums: Path, tmp_path
     assert [(line["policy"], line["kind"]) for line in models] == [("sums@0", "base"), ("sums@1", "lora")]
     assert (Path(models[1]["folder"]) / "adapter_model.safetensors").is_file()
 
+    for file, begins in (("sums.md", b"# sums"), ("sums.png", b"\x89PNG"), ("sums.svg", b"<?xml")):
+        assert funsearch("models", "sums", "-o", file, cwd=tmp_path).returncode == 0
+        assert (tmp_path / file).read_bytes().startswith(begins)
+    assert "| 1 | 160 |" in (tmp_path / "sums.md").read_text()
+    assert "no training called sum" in refusal("models", "sum", cwd=tmp_path)
+    assert "no kind that can be written" in refusal("models", "sums", "-o", "sums.txt", cwd=tmp_path)
+
     said = refusal("train", sums.name, *OPTIONS, *QUICK, "--cutoff", 3, cwd=tmp_path)
     assert "begun with selection.cutoff = 10, not 3" in said
     said = refusal("run", "cap_set", "--sampler", "vllm:policy:sums@7", cwd=tmp_path)
