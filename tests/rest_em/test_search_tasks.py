@@ -10,13 +10,22 @@ from funsearch.core.records import Limits
 from funsearch.errors import TrainingError
 from funsearch.loading import load_problem
 from funsearch.rest_em.options import TaskOptions
-from funsearch.rest_em.records import Split
+from funsearch.rest_em.records import Graded, Phase, Selected, Split, TrainingRecord
 from funsearch.rest_em.tasks.searches import SearchTasks, search_tasks
+from funsearch.runtime.hands import LocalHands
+from funsearch.runtime.rounds import Rounds
 from funsearch.runtime.search import Search
 from funsearch.runtime.settings import Settings
+from funsearch.runtime.training_settings import TrainingSettings
 from funsearch.runtime.workers import LocalWorkers
 from funsearch.samplers.scripted import ScriptedSampler
-from funsearch.testing import InProcessSandbox, MemoryStorage
+from funsearch.testing import (
+    InProcessSandbox,
+    MemoryStorage,
+    MemoryTrainingStorage,
+    RecordingTrainer,
+    ScriptedGenerator,
+)
 
 PROBLEM = '''"""Finds a number close to seven."""
 import funsearch
@@ -136,3 +145,28 @@ def test_run_without_prompts_is_told(storage: MemoryStorage) -> None:
     empty.create_run(storage.run("seven"))
     with pytest.raises(TrainingError, match="seven has no prompt that shows a program"):
         search_tasks("seven", empty, lambda stored, limits: Limits(), (), request)
+
+
+def test_first_round_trains_on_what_the_search_got_and_the_second_asks_the_policy(
+    storage: MemoryStorage, tmp_path: Path
+) -> None:
+    task_set = open_run(storage)
+    settings = TrainingSettings.load(None, ["samples_per_task=4", "measure.samples=4", "gate.pass_one=sampled"])
+    trainings = MemoryTrainingStorage()
+    record = TrainingRecord("demo", "run:seven", "base", {}, 0.0)
+    trainings.create_training(record, task_set.tasks(settings.tasks, chat=False, seed=0))
+    # What is wrong has digits at its end, and is then far from seven.
+    generator = ScriptedGenerator(lambda task: "    return -7.0 * -1", (0.05, 0.5, 0.95))
+    hands = LocalHands(lambda: generator, task_set.verifier(settings.tasks), InProcessSandbox, RecordingTrainer())
+    rounds = Rounds(record, settings, task_set, trainings, hands, chat=False, folder=tmp_path / "policies").run()
+    assert [one.published for one in rounds] == [True, True, True]
+    first, second = (list(trainings.graded("demo", round, Phase.GENERATE)) for round in (1, 2))
+    assert {one.answer.policy for one in first} == {"scripted"}
+    assert {one.answer.policy for one in second} == {"demo@1"}
+    keys = [g.grade.keys for s in trainings.selected("demo", 1) for g in first if chosen(s, g)]
+    assert len(keys) == rounds[1].selected > 3
+    assert len({key for several in keys for key in several}) == 2 * len(keys), "a duplicate was trained on"
+
+
+def chosen(selected: Selected, graded: Graded) -> bool:
+    return (selected.task, selected.answer) == (graded.answer.task, graded.answer.index)
