@@ -39,8 +39,7 @@ def main() -> None:
     parser.add_argument("options", nargs="*", help="passed on to funsearch train, after --")
     given = parser.parse_args()
     given.folder.mkdir(parents=True, exist_ok=True)
-    tasks = str(Path(given.tasks).resolve()) if Path(given.tasks).exists() else given.tasks
-    common = [tasks, *(["--model", str(Path(given.model).resolve())] if given.model else [])]
+    common = [given.tasks, *(["--model", given.model] if given.model else [])]
     common += given.options or list(DEFAULTS)
     runs = {
         "rest-em": ["--rounds", "2", "--samples-per-task", str(given.samples)],
@@ -60,7 +59,9 @@ def main() -> None:
 def train(folder: Path, name: str, options: list[str]) -> dict[str, Any]:
     """Returns what `funsearch train --json` says."""
     command = [sys.executable, "-c", "from funsearch.cli import main; main()", "train", *options, "--name", name]
-    out = subprocess.run([*command, "--json"], cwd=folder, stdout=subprocess.PIPE, text=True, check=True).stdout
+    out = subprocess.run(
+        [*command, "--db", f"sqlite:///{folder}/training.db", "--json"], stdout=subprocess.PIPE, text=True, check=True
+    ).stdout
     found: dict[str, Any] = json.loads(out)
     return found
 

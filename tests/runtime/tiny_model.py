@@ -1,6 +1,7 @@
 """A language model of 0.8 million parameters that has seen a quarter of the sums of two-digit numbers.
 
-usage: python tiny_model.py FOLDER
+usage: python tiny_model.py model FOLDER     pretrains it
+       python tiny_model.py tasks FILE       writes sums it has not seen: 1500 to train on, 1000 held out
 """
 
 import json
@@ -81,4 +82,4 @@ def pretrain(folder: Path, steps: int = STEPS) -> None:
 
 
 if __name__ == "__main__":
-    pretrain(Path(sys.argv[1]))
+    {"model": pretrain, "tasks": write_tasks}[sys.argv[1]](Path(sys.argv[2]))
