@@ -1,5 +1,6 @@
 """The documents tell the truth: the tutorial's commands run, and links between files lead somewhere."""
 
+import json
 import os
 import re
 import subprocess
@@ -7,6 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from funsearch.cli import group
+from funsearch.loading import shipped
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -23,6 +27,57 @@ def test_the_tutorials_commands_run(tmp_path: Path) -> None:
         arguments = ["bash", "-c", command]
         done = subprocess.run(arguments, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+
+
+@pytest.mark.ray
+def test_the_how_to_leads_to_a_search(tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "howto-problem.md").read_text()
+    commands = re.findall(r"^   (funsearch .*)$", text, re.MULTILINE)
+    files = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    assert len(re.findall(r"^\d\. ", text, re.MULTILINE)) == 7 > len(commands) >= 5
+    env = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    (tmp_path / "answers.jsonl").write_text('{"text": "    return 0.0"}\n')
+    scripted = " --sampler scripted:answers.jsonl"
+    for command in commands:
+        command = command.replace(" --minutes 2", scripted).replace("PROGRAM", "1")
+        done = subprocess.run(["bash", "-c", command], cwd=tmp_path, env=env, capture_output=True, text=True)
+        assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+        if command.startswith("funsearch init"):
+            for folder, file in zip(("problems", "evaluators"), files, strict=True):
+                (tmp_path / folder / "progression_free.py").write_text(file)
+        if command.startswith("funsearch check"):
+            assert "n100: 16\n  n200: 32" in done.stdout
+    assert (tmp_path / "best.svg").is_file()
+
+
+@pytest.mark.parametrize("name", [info.name for info in shipped()])
+def test_every_problem_has_a_page_with_a_small_picture(name: str) -> None:
+    page = (ROOT / "docs" / "problems" / f"{name}.md").read_text()
+    ((picture, ending),) = re.findall(r"!\[[^]]+\]\((\w+\.(png|svg))\)", page)
+    assert (ROOT / "docs" / "problems" / picture).stat().st_size < 60_000
+    assert f"funsearch check {name} --image docs/problems/{name}.{ending}" in page
+    assert f"(problems/{name}.md)" in (ROOT / "docs" / "problems.md").read_text()
+
+
+SLOW = {"admissible_set_full"}
+"""Its first program takes seconds; `tests/problems` knows its score."""
+
+
+@pytest.mark.parametrize("name", sorted({info.name for info in shipped()} - SLOW))
+def test_commands_of_a_problems_page_give_its_scores(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = (ROOT / "docs" / "problems" / f"{name}.md").read_text()
+    ((_, *command),) = [line.split() for line in page.splitlines() if line.startswith("funsearch check")]
+    (tmp_path / "docs" / "problems").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    group([*command, "--baselines", "--json"], standalone_mode=False)
+    assert len(list((tmp_path / "docs" / "problems").iterdir())) == 1
+    for program, row in json.loads(capsys.readouterr().out)["baselines"].items():
+        ((shown),) = re.findall(rf"^\| {re.escape(program)} \| (.*) \|$", page, re.MULTILINE)
+        assert [float(cell) for cell in shown.split("|")] == pytest.approx(
+            [*row["scores"].values(), *row["heldout"].values()], rel=1e-3, abs=6e-3
+        )
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))

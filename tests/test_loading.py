@@ -2,6 +2,7 @@
 
 import re
 import sys
+import textwrap
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -359,10 +360,15 @@ def test_two_ways_of_scoring_are_refused_until_one_is_named(write: Write) -> Non
 
 def test_examples_of_the_documentation_run(tmp_path: Path) -> None:
     text = (Path(__file__).parents[1] / "docs" / "problems.md").read_text(encoding="utf-8")
-    specification, evaluator, one_file = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+    blocks = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+    specification, evaluator, _thresholds, _notes, draw, one_file = blocks
     pair = load(ProblemSource("knapsack", specification, evaluator))
     assert (score(pair).status, score(pair).scores) == (Status.OK, {"small": 6.0})
     assert score(pair, "    return value / weight\n").scores == {"small": 9.0}
+    drawing = evaluator.replace("\n\ndef verified", textwrap.indent(draw, "    ") + "\n\ndef verified")
+    drawn = load(ProblemSource("knapsack", specification, drawing))
+    artist = Evaluator(drawn.specification, drawn.evaluator, InProcessSandbox())
+    assert artist.draw(drawn.specification.first, "small").axes[0].get_title() == "1 items in a knapsack of 6"
     single = load(ProblemSource("single", one_file, ""))
     assert score(single).scores == {"ten": 0.0}
     assert score(single, "    return i\n").scores == {"ten": 45.0}
