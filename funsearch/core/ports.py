@@ -19,6 +19,7 @@ from funsearch.core.records import (
     RunRecord,
     RunSummary,
     Sample,
+    Snapshot,
     Status,
 )
 
@@ -130,7 +131,7 @@ class Sandbox(Protocol):
         """Ends the worker."""
 
 
-Event = Prompt | Sample | Evaluation | Reset
+Event = Prompt | Sample | Evaluation | Reset | Snapshot
 """One thing that happened in a run."""
 
 
@@ -138,8 +139,8 @@ class Storage(Protocol):
     """Keeps runs, append-only. Used by one thread at a time; several processes may read while one writes.
 
     Evaluations keep the order in which they were appended over the run's whole life: the n-th is program id n, the
-    first being 0. A prompt or a sample is identified by (prompt index) and (prompt index, sample index); appending
-    one twice is an error, never an update.
+    first being 0. A prompt or a sample is identified by (prompt index) and (prompt index, sample index), a snapshot by
+    how many evaluations had been registered; appending one twice is an error, never an update.
     """
 
     def create_run(self, run: RunRecord) -> None:
@@ -190,6 +191,9 @@ class Storage(Protocol):
 
     def resets(self, name: str) -> Iterator[Reset]:
         """Yields the resets in order."""
+
+    def snapshots(self, name: str) -> list[Snapshot]:
+        """Returns the snapshots in order."""
 
     def unanswered(self, name: str) -> Iterator[Prompt]:
         """Yields the prompts without any sample, in the order of their index."""

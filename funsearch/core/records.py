@@ -170,6 +170,56 @@ class Reset:
 
 
 @dataclass(frozen=True, slots=True)
+class IslandView:
+    """One island in numbers."""
+
+    programs: int
+    clusters: int
+    generation: int
+    best_score: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a model was asked for and gave."""
+
+    samples: int = 0
+    prompt_tokens: int = 0
+    tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """How a run stood at one moment: written now and then, so that its course can be shown without reading it all.
+
+    Counts are over the run's whole life.
+    """
+
+    evaluations: int
+    """How many had been registered; tells the snapshots of a run apart."""
+    at: float
+    """Seconds since the epoch."""
+    seconds: float
+    """Since the present session of the run began."""
+    samples: int
+    evaluated: int
+    """Samples that the sandbox was asked about."""
+    valid: int
+    """Of those, how many got a score."""
+    duplicates: int
+    best_score: float | None
+    asking: int
+    """Prompts with the model."""
+    evaluating: int
+    """Programs with the evaluators."""
+    statuses: Mapping[str, int]
+    """Verdicts by their word."""
+    usage: Mapping[str, Usage]
+    """By model."""
+    islands: tuple[IslandView, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Limits:
     """What one candidate may use."""
 

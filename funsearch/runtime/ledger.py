@@ -11,13 +11,15 @@ from funsearch.core.code import UnreadableCompletion, key, read_completion
 from funsearch.core.database import ProgramsDatabase, Registration
 from funsearch.core.evaluator import Verdict
 from funsearch.core.ports import Event, Storage
-from funsearch.core.records import ALL_ISLANDS, Evaluation, Feedback, Prompt, Reset, Sample, Status
+from funsearch.core.records import ALL_ISLANDS, Evaluation, Feedback, Prompt, Reset, Sample, Snapshot, Status
 from funsearch.core.specification import Specification
 from funsearch.runtime.progress import Counts
 from funsearch.runtime.workers import Task
 
 FIRST_PROMPT = Prompt(ALL_ISLANDS, ALL_ISLANDS, 0, "", 0, (), 0)
 """Stands for the prompt that nobody asked: the specification's own first program answers it."""
+SNAPSHOT_STEP, SNAPSHOTS = 4, 200
+"""Evaluations between two snapshots: few at first, later so many that a million evaluations come to 1,600 snapshots."""
 
 
 class Ledger:
@@ -34,6 +36,7 @@ class Ledger:
         self._sandbox = sandbox
         self._events: list[Event] = []
         self._waiting: dict[str, list[Task]] = {}
+        self._noted = 0
 
     def first_task(self) -> Task:
         """Returns the first program as a task."""
@@ -58,8 +61,8 @@ class Ledger:
         for that verdict.
         """
         self._events += samples
-        self.counts.samples += len(samples)
-        self.counts.tokens += sum(sample.tokens for sample in samples)
+        for sample in samples:
+            self.counts.take(sample)
         return self.sift(samples)
 
     def sift(self, samples: Sequence[Sample]) -> list[Task]:
@@ -99,6 +102,17 @@ class Ledger:
         self._events.append(reset)
         return reset
 
+    def note(self, snapshot: Snapshot) -> None:
+        """Writes down with the next commit how the run stands, if anything was registered since it last was."""
+        if snapshot.evaluations > self._noted:
+            self._noted = snapshot.evaluations
+            self._events.append(snapshot)
+
+    def is_time_to_note(self) -> bool:
+        """Returns whether enough happened since the last snapshot for the next one to tell something new."""
+        new = self.database.registered - self._noted
+        return new >= max(SNAPSHOT_STEP, self.database.registered // SNAPSHOTS)
+
     def commit(self) -> None:
         """Writes everything that happened since the last commit, in one transaction."""
         if self._events:
@@ -122,8 +136,8 @@ class Ledger:
         yield done
         for sample in self._storage.samples(self.run):
             if sample.prompt.index >= 0:
-                self.counts.samples += 1
-                self.counts.tokens += sample.tokens
+                self.counts.take(sample)
+        self._noted = self.database.registered
         self.database.next_prompt = sum(1 for prompt in self._storage.prompts(self.run) if prompt.index >= 0)
 
     def _repeat(self, task: Task) -> bool:

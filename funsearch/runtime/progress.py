@@ -6,17 +6,7 @@ Knows nothing about how it is shown.
 from collections import Counter
 from dataclasses import dataclass, field
 
-from funsearch.core.records import Evaluation, Status
-
-
-@dataclass(frozen=True, slots=True)
-class IslandView:
-    """One island in numbers."""
-
-    programs: int
-    clusters: int
-    generation: int
-    best_score: float | None
+from funsearch.core.records import Evaluation, IslandView, Sample, Status, Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +48,22 @@ class Counts:
     valid: int = 0
     duplicates: int = 0
     registered: int = 0
-    tokens: int = 0
     statuses: Counter[str] = field(default_factory=Counter)
+    usage: dict[str, Usage] = field(default_factory=dict)
+    """By model."""
+
+    @property
+    def tokens(self) -> int:
+        """Returns the tokens of all completions."""
+        return sum(used.tokens for used in self.usage.values())
+
+    def take(self, sample: Sample) -> None:
+        """Counts one sample of a model."""
+        self.samples += 1
+        used = self.usage.get(sample.model, Usage())
+        self.usage[sample.model] = Usage(
+            used.samples + 1, used.prompt_tokens + sample.prompt_tokens, used.tokens + sample.tokens
+        )
 
     def judge(self, evaluation: Evaluation, inserted: bool) -> None:
         """Counts one evaluation. The first program counts as registered only: no model wrote it."""

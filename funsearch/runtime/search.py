@@ -15,11 +15,11 @@ from typing import Self
 from funsearch.core.database import ProgramsDatabase
 from funsearch.core.evaluator import Evaluator
 from funsearch.core.ports import Sampler, Sandbox, Storage
-from funsearch.core.records import Prompt, RunRecord, Status
+from funsearch.core.records import IslandView, Prompt, RunRecord, Snapshot, Status
 from funsearch.errors import ProblemError
 from funsearch.loading import Problem
 from funsearch.runtime.ledger import Ledger
-from funsearch.runtime.progress import IslandView, Progress
+from funsearch.runtime.progress import Progress
 from funsearch.runtime.settings import Settings
 from funsearch.runtime.workers import Answered, Exhausted, LocalWorkers, Result, Task, Workers
 from funsearch.sandbox import open_sandbox
@@ -168,6 +168,7 @@ class Search:
             ended = self._loop(budget)
         finally:
             try:
+                self._ledger.note(self._recorded())
                 self._ledger.commit()
             finally:
                 self._state = ended
@@ -223,6 +224,8 @@ class Search:
                 return stop
             if not stop:
                 self._draw(budget)
+            if self._ledger.is_time_to_note():
+                self._ledger.note(self._recorded())
             self._ledger.commit()
             self._ask()
             for result in self._workers.wait(WAIT_SECONDS):
@@ -359,11 +362,32 @@ class Search:
             self._session_tokens,
             self._workers.asking,
             self._workers.evaluating,
-            tuple(
-                IslandView(i.programs, i.clusters, i.generation, i.best.score if i.best else None)
-                for i in self.database.islands
-            ),
+            self._islands(),
             dict(counts.statuses),
             self._sandbox_level,
             self._first_score,
+        )
+
+    def _recorded(self) -> Snapshot:
+        counts, best = self._ledger.counts, self.database.best
+        return Snapshot(
+            self.database.registered,
+            time.time(),
+            self._clock() - self._started,
+            counts.samples,
+            counts.evaluated,
+            counts.valid,
+            counts.duplicates,
+            best.score if best else None,
+            self._workers.asking,
+            self._workers.evaluating,
+            dict(counts.statuses),
+            dict(counts.usage),
+            self._islands(),
+        )
+
+    def _islands(self) -> tuple[IslandView, ...]:
+        return tuple(
+            IslandView(i.programs, i.clusters, i.generation, i.best.score if i.best else None)
+            for i in self.database.islands
         )

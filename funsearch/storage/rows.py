@@ -4,15 +4,28 @@ Knows nothing about runs' names, nor about opening and closing anything.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, bindparam, func, insert, select, text
 
 from funsearch.core.ports import Event
-from funsearch.core.records import Evaluation, Feedback, Function, HeldOut, Point, Prompt, Reset, Sample, Status
+from funsearch.core.records import (
+    Evaluation,
+    Feedback,
+    Function,
+    HeldOut,
+    IslandView,
+    Point,
+    Prompt,
+    Reset,
+    Sample,
+    Snapshot,
+    Status,
+    Usage,
+)
 from funsearch.storage.columns import ExactText
-from funsearch.storage.tables import evaluations, heldout, models, prompts, resets, samples
+from funsearch.storage.tables import evaluations, heldout, models, prompts, resets, samples, snapshots
 
 Condition = ColumnElement[bool]
 Values = dict[str, Any]
@@ -51,6 +64,7 @@ _EVALUATION = (
     evaluations.c.stage,
     evaluations.c.feedback,
 )
+_SNAPSHOT = tuple(snapshots.c[field.name] for field in fields(Snapshot))
 _RESET = (resets.c.reset, resets.c.after_evaluations, resets.c.islands, resets.c.founders)
 # One that another run's writer has just added is not an error.
 _ADD_MODEL = text("INSERT INTO models (name) VALUES (:name) ON CONFLICT DO NOTHING").bindparams(
@@ -77,7 +91,7 @@ def add_models(connection: Connection, names: Iterable[str]) -> dict[str, int]:
 
 def add_events(connection: Connection, run: int, events: Sequence[Event], model_ids: Mapping[str, int]) -> None:
     """Adds the events; what is referred to goes first, whatever their order."""
-    rows: dict[type[Event], list[Values]] = {Prompt: [], Sample: [], Evaluation: [], Reset: []}
+    rows: dict[type[Event], list[Values]] = {Prompt: [], Sample: [], Evaluation: [], Reset: [], Snapshot: []}
     program = connection.scalar(select(func.max(evaluations.c.program)).where(evaluations.c.run == run))
     program = -1 if program is None else program
     for event in events:
@@ -91,11 +105,14 @@ def add_events(connection: Connection, run: int, events: Sequence[Event], model_
                 row = _evaluation_values(event, program)
             case Reset():
                 row = _reset_values(event)
+            case Snapshot():
+                row = asdict(event)
         row["run"] = run
         rows[type(event)].append(row)
-    for kind, table in ((Prompt, prompts), (Sample, samples), (Evaluation, evaluations), (Reset, resets)):
-        if rows[kind]:
-            connection.execute(insert(table), rows[kind])
+    tables = (prompts, samples, evaluations, resets, snapshots)
+    for table, new in zip(tables, rows.values(), strict=True):
+        if new:
+            connection.execute(insert(table), new)
 
 
 def read_prompts(connection: Connection, run: int, *where: Condition, limit: int | None = None) -> list[Prompt]:
@@ -131,6 +148,19 @@ def read_resets(connection: Connection, run: int) -> list[Reset]:
     return [
         Reset(index, after, tuple(islands), tuple(founders))
         for index, after, islands, founders in connection.execute(query)
+    ]
+
+
+def read_snapshots(connection: Connection, run: int) -> list[Snapshot]:
+    """Returns the snapshots in order."""
+    query = select(*_SNAPSHOT).where(snapshots.c.run == run).order_by(snapshots.c.evaluations)
+    return [
+        Snapshot(
+            *row[:-2],
+            usage={model: Usage(**used) for model, used in row.usage.items()},
+            islands=tuple(IslandView(**island) for island in row.islands),
+        )
+        for row in connection.execute(query)
     ]
 
 

@@ -22,6 +22,7 @@ from funsearch.core.records import (
     RunRecord,
     RunSummary,
     Sample,
+    Snapshot,
     Status,
 )
 from funsearch.errors import StorageError
@@ -39,6 +40,7 @@ from funsearch.storage.rows import (
     read_prompts,
     read_resets,
     read_samples,
+    read_snapshots,
 )
 from funsearch.storage.tables import evaluations, prompts, runs, samples, scored
 
@@ -164,6 +166,12 @@ class SqlStorage:
         run = self._run_id(name)
         with self._read() as connection:
             return iter(read_resets(connection, run))
+
+    def snapshots(self, name: str) -> list[Snapshot]:
+        """Returns the snapshots in order."""
+        run = self._run_id(name)
+        with self._read() as connection:
+            return read_snapshots(connection, run)
 
     def program(self, name: str, id: int) -> Evaluation:
         """Returns the evaluation that is program `id`. See `Storage.program`."""

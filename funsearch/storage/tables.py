@@ -115,6 +115,25 @@ resets = Table(
     Column("founders", Json, nullable=False),
 )
 
+snapshots = Table(
+    "snapshots",
+    metadata,
+    Column("run", ForeignKey(runs.c.id), primary_key=True),
+    Column("evaluations", Integer, primary_key=True, autoincrement=False),
+    Column("at", Double, nullable=False),
+    Column("seconds", Double, nullable=False),
+    Column("samples", Integer, nullable=False),
+    Column("evaluated", Integer, nullable=False),
+    Column("valid", Integer, nullable=False),
+    Column("duplicates", Integer, nullable=False),
+    Column("best_score", Double),
+    Column("asking", Integer, nullable=False),
+    Column("evaluating", Integer, nullable=False),
+    Column("statuses", Json, nullable=False),
+    Column("usage", Json, nullable=False),
+    Column("islands", Json, nullable=False),
+)
+
 heldout = Table(
     "heldout",
     metadata,

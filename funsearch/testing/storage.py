@@ -17,6 +17,7 @@ from funsearch.core.records import (
     RunRecord,
     RunSummary,
     Sample,
+    Snapshot,
     Status,
 )
 from funsearch.errors import RunBusyError, StorageError
@@ -33,6 +34,7 @@ class _Books:
     samples: dict[tuple[int, int], Sample] = field(default_factory=dict)
     evaluations: dict[tuple[int, int], Evaluation] = field(default_factory=dict)
     resets: dict[int, Reset] = field(default_factory=dict)
+    snapshots: dict[int, Snapshot] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -79,12 +81,15 @@ class MemoryStorage:
                     _put(new.evaluations, old.evaluations, (sample.prompt.index, sample.index), event)
                 case Reset():
                     _put(new.resets, old.resets, event.index, event)
+                case Snapshot():
+                    _put(new.snapshots, old.snapshots, event.evaluations, event)
         _check_known({prompt for prompt, _ in new.samples}, old.prompts, new.prompts)
         _check_known(set(new.evaluations), old.samples, new.samples)
         old.prompts |= new.prompts
         old.samples |= new.samples
         old.evaluations |= new.evaluations
         old.resets |= new.resets
+        old.snapshots |= new.snapshots
         run.programs += new.evaluations.values()
 
     def set_state(self, name: str, state: str) -> None:
@@ -109,6 +114,9 @@ class MemoryStorage:
 
     def resets(self, name: str) -> Iterator[Reset]:
         return iter(_in_order(self._run(name).books.resets))
+
+    def snapshots(self, name: str) -> list[Snapshot]:
+        return _in_order(self._run(name).books.snapshots)
 
     def program(self, name: str, id: int) -> Evaluation:
         programs = self._run(name).programs

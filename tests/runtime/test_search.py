@@ -92,6 +92,26 @@ def test_resumed_search_equals_the_one_that_was_never_interrupted(problem: Probl
     assert sorted(scores[0], key=str) == sorted(scores[1], key=str)
 
 
+def test_snapshots_tell_the_course_of_a_run_over_its_sessions(problem: Problem, answers: Answers) -> None:
+    storage = MemoryStorage()
+    with searching(problem, answers(80), storage, name="run") as search:
+        search.run(max_samples=40)
+    with searching(problem, answers(80), storage, run=storage.run("run")) as search:
+        progress = search.run()
+    snapshots = storage.snapshots("run")
+    assert len(snapshots) > 10
+    assert [s.samples for s in snapshots] == sorted(s.samples for s in snapshots)
+    last = snapshots[-1]
+    assert (last.samples, last.valid, last.duplicates) == (progress.samples, progress.valid, progress.duplicates)
+    assert (dict(last.statuses), last.islands, last.best_score) == (
+        progress.statuses,
+        progress.islands,
+        progress.best_score,
+    )
+    assert sum(used.samples for used in last.usage.values()) == progress.samples
+    assert last.evaluations == len(list(storage.evaluations("run")))
+
+
 def test_replay_is_identical_and_sees_a_changed_score(problem: Problem, answers: Answers) -> None:
     storage = MemoryStorage()
     with searching(problem, answers(60), storage, name="run") as search:

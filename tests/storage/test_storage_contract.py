@@ -10,13 +10,16 @@ from funsearch.core.records import (
     ALL_ISLANDS,
     Evaluation,
     HeldOut,
+    IslandView,
     Point,
     Prompt,
     Reset,
     RunCounts,
     RunSummary,
     Sample,
+    Snapshot,
     Status,
+    Usage,
 )
 from funsearch.errors import RunBusyError, StorageError
 
@@ -58,6 +61,18 @@ def test_events_come_back_equal_after_reopening(storage: Storage, reopen: Reopen
     assert list(again.samples("demo")) == [first, second]
     assert list(again.evaluations("demo")) == [good, bad]
     assert list(again.resets("demo")) == [reset]
+
+
+def test_snapshots_come_back_equal_in_order_and_are_written_once(storage: Storage, reopen: Reopen) -> None:
+    islands = (IslandView(3, 2, 1, -0.1), IslandView(0, 0, 0, None))
+    usage = {"model a": Usage(8, 800, 160), "b": Usage()}
+    early = Snapshot(2, 1e9 + 0.1, 0.5, 4, 3, 2, 1, None, 5, 6, {"OK": 2, "TIMEOUT": 1}, usage, islands)
+    later = replace(early, evaluations=9, best_score=0.1 + 0.2)
+    storage.append("demo", [later])
+    storage.append("demo", [early])
+    assert reopen().snapshots("demo") == [early, later]
+    with pytest.raises(StorageError, match="nothing was written"):
+        storage.append("demo", [early])
 
 
 def test_scores_keep_the_order_of_the_inputs(storage: Storage, make) -> None:
