@@ -9,7 +9,7 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "funsearch"
 FLOORS = {"errors": 0, "_version": 0, "core": 1, "loading": 2, "picture": 2, "rest_em": 2}
-FLOORS |= {"samplers": 3, "sandbox": 3, "storage": 3, "trainers": 3, "testing": 3, "runtime": 4, "cli": 5}
+FLOORS |= {"samplers": 3, "sandbox": 3, "storage": 3, "trainers": 3, "testing": 3, "runtime": 4, "web": 4, "cli": 5}
 ADAPTERS = {"samplers", "sandbox", "storage", "trainers"}
 OUTSIDE_CORE = {
     "ray",
@@ -25,7 +25,7 @@ OUTSIDE_CORE = {
     "subprocess",
     "time",
 }
-HEAVY = ("ray", "vllm", "torch", "sqlalchemy", "transformers", "openai", "pydantic", "matplotlib")
+HEAVY = ("ray", "vllm", "torch", "sqlalchemy", "transformers", "openai", "pydantic", "matplotlib", "fastapi")
 
 
 def imports(file: Path) -> set[str]:

@@ -21,6 +21,7 @@ VERBS = {
     "diff": "funsearch.cli.diff",
     "plot": "funsearch.cli.plot",
     "export": "funsearch.cli.export",
+    "ui": "funsearch.cli.ui",
     "init": "funsearch.cli.init",
     "check": "funsearch.cli.check",
     "evaluate": "funsearch.cli.evaluate",

@@ -154,14 +154,7 @@ def read_resets(connection: Connection, run: int) -> list[Reset]:
 def read_snapshots(connection: Connection, run: int) -> list[Snapshot]:
     """Returns the snapshots in order."""
     query = select(*_SNAPSHOT).where(snapshots.c.run == run).order_by(snapshots.c.evaluations)
-    return [
-        Snapshot(
-            *row[:-2],
-            usage={model: Usage(**used) for model, used in row.usage.items()},
-            islands=tuple(IslandView(**island) for island in row.islands),
-        )
-        for row in connection.execute(query)
-    ]
+    return [_snapshot(row._asdict()) for row in connection.execute(query)]
 
 
 def read_points(connection: Connection, run: int, *where: Condition) -> list[Point]:
@@ -206,6 +199,12 @@ def _evaluation(row: Sequence[Any], sample: Sample) -> Evaluation:
     function = None if body is None else Function(body, preamble)
     rest[-1] = {name: Feedback(**said) for name, said in (rest[-1] or {}).items()}
     return Evaluation(sample, Status(status), function, *rest)
+
+
+def _snapshot(values: Values) -> Snapshot:
+    usage = {model: Usage(**used) for model, used in values["usage"].items()}
+    islands = tuple(IslandView(**island) for island in values["islands"])
+    return Snapshot(**values | {"usage": usage, "islands": islands})
 
 
 def _prompt_values(prompt: Prompt) -> Values:

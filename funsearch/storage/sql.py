@@ -111,7 +111,7 @@ class SqlStorage:
         with self._read() as connection:
             rows = connection.execute(query).all()
         with storage_errors(self.label):
-            return [RunSummary(*row[1:-1], state=self._state(row.id, row.state)) for row in rows]
+            return [RunSummary(*row[1:-1], state=self.state(row.id, row.state)) for row in rows]
 
     def lease(self, name: str) -> AbstractContextManager[None]:
         """Returns a context in which this process alone may write to the run. See `Storage.lease`."""
@@ -252,7 +252,8 @@ class SqlStorage:
         with storage_errors(self.label), self._leases.hold(run, name):
             yield
 
-    def _state(self, run: int, state: str) -> str:
+    def state(self, run: int, state: str) -> str:
+        """Returns how the run with that id stands, by its recorded state: `interrupted` if nobody is writing to it."""
         return "interrupted" if state == "running" and not self._leases.held(run) else state
 
     def _run_id(self, name: str) -> int:

@@ -1,0 +1,64 @@
+"""Fills in the templates. Whatever is printed in one is text: escaped, and visible to the last character."""
+
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from fastapi.responses import HTMLResponse
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from funsearch._version import __version__
+from funsearch.web import text
+
+
+class Pages:
+    """The templates of a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._environment = Environment(
+            loader=FileSystemLoader(folder),
+            autoescape=True,
+            undefined=StrictUndefined,
+            finalize=_printed,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._environment.filters |= {
+            "code": text.code,
+            "diff": text.diff,
+            "shown": text.shown,
+            "number": text.number,
+            "gain": _gain,
+            "day": _day,
+            "share": _share,
+            "plain": _plain,
+        }
+        self._environment.globals |= {"most": text.MOST_SHOWN, "version": __version__}
+
+    def show(self, template: str, status: int = 200, /, **values: Any) -> HTMLResponse:
+        """Returns a page."""
+        return HTMLResponse(self._environment.get_template(template).render(values), status)
+
+
+def _printed(value: Any) -> Any:
+    return text.visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def _gain(value: float | None) -> str:
+    return "" if value is None else f"{value:+.6g}"
+
+
+def _day(seconds: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{100 * part / whole:.0f} %" if whole else "-"
+
+
+def _plain(value: Any) -> str:
+    """Returns plain data as indented JSON."""
+    return json.dumps(dict(value) if isinstance(value, Mapping) else value, indent=2, ensure_ascii=False)
