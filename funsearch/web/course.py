@@ -10,6 +10,10 @@ from funsearch.web.charts import Chart, Series, areas, lines
 
 SPANS = 60
 """Stretches of a run for which shares and rates are shown."""
+FEWEST = 20
+"""Samples of a stretch, where there are enough: of fewer a share says little."""
+EARLY = 0.05
+"""Part of a run whose low scores are cut off, so that the later ones can be told apart."""
 MOST_WORDS = 7
 """Verdicts shown by their words; the rarer ones together."""
 
@@ -39,7 +43,16 @@ def charts(snapshots: Sequence[Snapshot], resets: Sequence[Reset]) -> list[Chart
     parts = spans(snapshots)
     marks = [at for reset in resets if (at := _samples_at(snapshots, reset.after)) is not None]
     return [
-        lines("scores", "Best score", "samples", scores(snapshots), marks=marks, mark_label="resets", stepped=True),
+        lines(
+            "scores",
+            "Best score",
+            "samples",
+            scores(snapshots),
+            marks=marks,
+            mark_label="resets",
+            low=_low(snapshots),
+            stepped=True,
+        ),
         lines(
             "outcomes",
             "Of 100 samples",
@@ -66,11 +79,18 @@ def scores(snapshots: Sequence[Snapshot]) -> list[Series]:
     ]
 
 
+def _low(snapshots: Sequence[Snapshot]) -> float | None:
+    """Returns the lowest score that is worth its place in a chart."""
+    late = [s for s in snapshots if s.samples >= EARLY * snapshots[-1].samples]
+    return min((i.best_score for s in late for i in s.islands if i.best_score is not None), default=None)
+
+
 def spans(snapshots: Sequence[Snapshot]) -> list[Span]:
     """Returns the stretches between some of the snapshots, about equally many samples each."""
     if not snapshots:
         return []
-    width = snapshots[-1].samples / SPANS
+    samples = snapshots[-1].samples
+    width = max(samples / SPANS, min(FEWEST, samples / 8))
     chosen = [snapshots[0]]
     for snapshot in snapshots[1:]:
         if snapshot.samples > chosen[-1].samples and snapshot.samples - chosen[-1].samples >= width:
