@@ -71,7 +71,7 @@ class SqlTrainingStorage(SqlStorage):
         query = select(table.id, table.name, table.tasks, table.model, ended, table.state).order_by(table.id)
         with self._read() as connection:
             rows = connection.execute(query).all()
-        return [TrainingSummary(*row[1:-1], state=self._state(FIRST_LEASE + row.id, row.state)) for row in rows]
+        return [TrainingSummary(*row[1:-1], state=self.state(FIRST_LEASE + row.id, row.state)) for row in rows]
 
     def lease_training(self, name: str) -> AbstractContextManager[None]:
         """Returns a context in which this process alone may write to the training."""
