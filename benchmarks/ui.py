@@ -25,7 +25,7 @@ from sqlalchemy import event
 from funsearch.core.records import RunRecord
 from funsearch.runtime.ledger import SNAPSHOT_STEP, SNAPSHOTS
 from funsearch.runtime.settings import Settings
-from funsearch.storage import SqlStorage, open_storage
+from funsearch.storage import SqlTrainingStorage, open_training_storage
 from funsearch.web.app import create_app
 
 SPECIFICATION = '''"""Scores something."""
@@ -101,7 +101,7 @@ def snapshots(count: int) -> Iterator[tuple[Any, ...]]:
 
 def generate(path: Path, count: int) -> None:
     """Writes a run of `count` evaluations."""
-    storage = open_storage(str(path))
+    storage = open_training_storage(str(path))
     settings = Settings().stored([])
     storage.create_run(RunRecord("large", "priority", SPECIFICATION, "", settings, "L2", 1e9))
     storage.set_state("large", "samples")
@@ -131,7 +131,7 @@ def resets(count: int) -> Iterator[tuple[Any, ...]]:
         yield 1, number, (number + 1) * RESET, json.dumps([0, 1, 2, 3, 4]), json.dumps([0] * 5)
 
 
-def views(storage: SqlStorage, count: int) -> list[str]:
+def views(storage: SqlTrainingStorage, count: int) -> list[str]:
     """Returns the addresses that are asked for."""
     best = storage.best("large", 1)[0][0]
     run = "/runs/1"
@@ -141,13 +141,14 @@ def views(storage: SqlStorage, count: int) -> list[str]:
     return listed + rare + one
 
 
-def queries(storage: SqlStorage) -> list[tuple[str, Any]]:
+def queries(storage: SqlTrainingStorage) -> list[tuple[str, Any]]:
     """Returns the list in which every query of the storage is noted from now on."""
     noted: list[tuple[str, Any]] = []
 
     @event.listens_for(storage.engine, "before_cursor_execute")
     def note(connection, cursor, statement, parameters, context, many):  # type: ignore[no-untyped-def]
-        noted.append((statement, parameters))
+        if statement.startswith("SELECT"):
+            noted.append((statement, parameters))
 
     return noted
 
@@ -206,7 +207,7 @@ def measure(path: Path, count: int) -> None:
     """Prints what each view takes."""
     import httpx
 
-    storage = open_storage(str(path))
+    storage = open_training_storage(str(path))
     wanted = views(storage, count)
     noted = queries(storage)
     server = uvicorn.Server(uvicorn.Config(create_app(storage), port=0, log_level="warning", ws="none"))

@@ -4,11 +4,15 @@ import errno
 import ipaddress
 import secrets
 import socket
+from typing import TYPE_CHECKING
 
 import click
 
 from funsearch.cli import options
 from funsearch.errors import FunsearchError
+
+if TYPE_CHECKING:
+    from funsearch.core.records import Function, RunRecord
 
 
 @click.command(name="ui")
@@ -40,24 +44,36 @@ def command(port: int, host: str, token: str | None, db: str) -> None:
         from funsearch.web.app import create_app
     except ImportError as error:
         raise FunsearchError(f"The page needs {error.name}: pip install 'funsearch[ui]'.") from None
-    from funsearch.storage import open_storage
+    from funsearch.storage import open_training_storage
 
     if token is None and not _is_loopback(host):
         token = secrets.token_urlsafe(16)
     if token == "":
         raise FunsearchError("--token is empty: give one, or leave it out.")
-    storage = open_storage(db, create=False)
+    storage = open_training_storage(db, create=False)
     listener = _listen(host, port)
     name = f"[{host}]" if ":" in host else host
     click.echo(f"http://{name}:{listener.getsockname()[1]}/{f'?token={token}' if token else ''}")
     click.echo("Ctrl-C stops it.", err=True)
-    config = uvicorn.Config(create_app(storage, token), log_level="warning", timeout_graceful_shutdown=2)
+    config = uvicorn.Config(create_app(storage, token, _draw), log_level="warning", timeout_graceful_shutdown=2)
     try:
         uvicorn.Server(config).run(sockets=[listener])
     except KeyboardInterrupt:
         pass
     finally:
         storage.close()
+
+
+def _draw(record: "RunRecord", function: "Function") -> bytes:
+    """Returns a picture of what a program builds, run in the sandbox as the run had it."""
+    from funsearch.cli.report import Scorer
+    from funsearch.picture import encoded
+
+    scorer = Scorer(record)
+    try:
+        return encoded(scorer.draw(function, None), "png")
+    finally:
+        scorer.close()
 
 
 def _is_loopback(host: str) -> bool:

@@ -23,6 +23,8 @@ class Series:
 
     label: str
     points: Sequence[Point]
+    errors: Sequence[float] = ()
+    """How far each point may be off, if that is known; every point has a value then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +91,7 @@ def lines(
         stepped: whether a value lasts until the next one, rather than changing steadily.
     """
     x, y = _across(series), _up(series, low)
-    paths = tuple(Path(s.label, n, _line(s.points, x, y, stepped)) for n, s in enumerate(series))
+    paths = tuple(Path(s.label, n, _line(s.points, x, y, stepped) + _whiskers(s, x, y)) for n, s in enumerate(series))
     return _chart(id, title, x_label, series, paths, x, y, [x.place(mark) for mark in marks], mark_label)
 
 
@@ -137,7 +139,7 @@ def _across(series: Sequence[Series]) -> Axis:
 
 
 def _up(series: Sequence[Series], low: float | None) -> Axis:
-    values = [value for one in series for _, value in one.points if value is not None]
+    values = [value for one in series for _, value in (*one.points, *_ends(one)) if value is not None]
     least = min(values, default=0.0) if low is None else low
     most = max(values, default=1.0)
     if most <= least:
@@ -176,6 +178,17 @@ def _line(points: Sequence[Point], x: Axis, y: Axis, stepped: bool) -> str:
         parts.append(("L" if down else "M") + here)
         down, before = True, y.place(value)
     return "".join(parts)
+
+
+def _ends(series: Series) -> list[tuple[float, float]]:
+    """Returns both ends of every whisker."""
+    pairs = zip(series.points, series.errors, strict=False)
+    return [(at, value + sign * error) for (at, value), error in pairs if value is not None for sign in (-1, 1)]
+
+
+def _whiskers(series: Series, x: Axis, y: Axis) -> str:
+    ends = [f"{x.place(at):.1f} {y.place(value):.1f}" for at, value in _ends(series)]
+    return "".join(f"M{low}L{high}" for low, high in zip(ends[::2], ends[1::2], strict=True))
 
 
 def _chart(

@@ -1,0 +1,109 @@
+"""The pages about whole runs: the list, a run's course, its best programs, islands and programs, and comparisons."""
+
+from collections.abc import Iterable
+from typing import Annotated, Any
+
+from fastapi import FastAPI, Path, Query
+from fastapi.responses import HTMLResponse
+
+from funsearch.core.records import Status
+from funsearch.storage import SqlTrainingStorage
+from funsearch.storage.views import RunLine, Views
+from funsearch.web import course
+from funsearch.web.charts import Series, lines
+from funsearch.web.islands import circles
+from funsearch.web.rendering import Pages
+
+TOP = 30
+"""Programs on the leaderboard at first."""
+LISTED = 50
+"""Programs of a list on one page."""
+COMPARED = 8
+"""Runs that are compared at most: as many as there are colours."""
+
+Id = Annotated[int, Path(ge=0, le=2**31 - 1)]
+
+
+def add_run_pages(app: FastAPI, storage: SqlTrainingStorage, pages: Pages) -> None:
+    """Adds them to the application."""
+    views = Views(storage)
+
+    def page(name: str, run: int, **values: Any) -> HTMLResponse:
+        line = views.run(run)
+        return pages.show(name, run=line, record=storage.run(line.name), **values)
+
+    def state(line: RunLine) -> dict[str, Any]:
+        """Returns what the live part of a run's page shows."""
+        snapshots, resets = storage.snapshots(line.name), list(storage.resets(line.name))
+        last = snapshots[-1] if snapshots else None
+        parts = course.spans(snapshots)
+        return {
+            "last": last,
+            "now": parts[-1] if parts else None,
+            "charts": course.charts(snapshots, resets),
+            "leaders": views.leaders(line.id, 3),
+            "newest": views.newest(line.id),
+        }
+
+    @app.get("/", response_class=HTMLResponse)
+    def runs() -> HTMLResponse:
+        return pages.show("runs.html", runs=views.runs(), trainings=storage.trainings(), db=storage.label)
+
+    @app.get("/runs/{run}", response_class=HTMLResponse)
+    def run(run: Id) -> HTMLResponse:
+        return page("run.html", run, **state(views.run(run)))
+
+    @app.get("/runs/{run}/live", response_class=HTMLResponse)
+    def live(run: Id) -> HTMLResponse:
+        line = views.run(run)
+        return pages.show("live.html", run=line, **state(line))
+
+    @app.get("/runs/{run}/best", response_class=HTMLResponse)
+    def best(run: Id, top: Annotated[int, Query(ge=1, le=1000)] = TOP) -> HTMLResponse:
+        leaders = views.leaders(run, top)
+        inputs = list(dict.fromkeys(name for leader in leaders for name in leader.scores))
+        unseen = list(dict.fromkeys(name for one in leaders if one.heldout for name in one.heldout.scores))
+        return page("best.html", run, leaders=leaders, inputs=inputs, unseen=unseen, top=top)
+
+    @app.get("/runs/{run}/islands", response_class=HTMLResponse)
+    def islands(run: Id) -> HTMLResponse:
+        snapshots = storage.snapshots(views.run(run).name)
+        stand = snapshots[-1].islands if snapshots else ()
+        clusters = views.clusters(run, [island.generation for island in stand])
+        return page("islands.html", run, islands=stand, rows=circles(clusters, len(stand)), clusters=clusters)
+
+    @app.get("/runs/{run}/programs", response_class=HTMLResponse)
+    def programs(run: Id, below: Annotated[int | None, Query(ge=0, le=2**31)] = None, status: str = "") -> HTMLResponse:
+        newest = views.newest(run)
+        start = below if below is not None else (-1 if newest is None else newest) + 1
+        found = views.lines(run, start, LISTED, status or None)
+        return page("programs.html", run, lines=found, status=status, words=list(Status), start=start)
+
+    @app.get("/runs/{run}/about", response_class=HTMLResponse)
+    def about(run: Id) -> HTMLResponse:
+        return page("about.html", run)
+
+    @app.get("/compare", response_class=HTMLResponse)
+    def compare(run: Annotated[list[int] | None, Query()] = None) -> HTMLResponse:
+        chosen = [line for line in views.runs() if line.id in (run or ())][:COMPARED]
+        series, settings = [], {}
+        for line in chosen:
+            series.append(Series(line.name, [(s.samples, s.best_score) for s in storage.snapshots(line.name)]))
+            settings[line.id] = _flat(storage.run(line.name).settings)
+        chart = lines("compared", "Best score", "samples", series, stepped=True)
+        return pages.show("compare.html", runs=chosen, chart_of=chart, settings=_differing(settings))
+
+
+def _flat(settings: Any, path: str = "") -> dict[str, str]:
+    """Returns nested settings by their dotted paths."""
+    if not isinstance(settings, dict):
+        return {path: str(settings)}
+    parts = [_flat(value, f"{path}.{key}" if path else str(key)) for key, value in settings.items()]
+    return {key: value for part in parts for key, value in part.items()}
+
+
+def _differing(settings: dict[int, dict[str, str]]) -> dict[str, list[str]]:
+    """Returns the settings in which runs differ, by path, a value for each run."""
+    paths: Iterable[str] = dict.fromkeys(path for one in settings.values() for path in one)
+    values = {path: [one.get(path, "-") for one in settings.values()] for path in paths}
+    return {path: row for path, row in values.items() if len(set(row)) > 1}
