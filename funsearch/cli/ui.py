@@ -94,6 +94,7 @@ def _listen(host: str, port: int) -> socket.socket:
         listener = socket.socket(family, socket.SOCK_STREAM)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
+        listener.listen()
     except OSError as error:
         taken = error.errno == errno.EADDRINUSE
         remedy = "another program uses it: take another --port, or 0 for any" if taken else f"{error.strerror or error}"

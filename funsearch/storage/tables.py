@@ -103,7 +103,14 @@ evaluations = Table(
 scored = and_(evaluations.c.score.is_not(None), evaluations.c.duplicate_of.is_(None))
 """Which evaluations compete for the best: the first of each program, if it got a score."""
 Index(None, evaluations.c.run, evaluations.c.prompt, evaluations.c.sample, unique=True)
-Index(None, evaluations.c.run, evaluations.c.score, sqlite_where=scored, postgresql_where=scored)
+Index(
+    "evaluations_by_run_score_program",
+    evaluations.c.run,
+    evaluations.c.score.desc(),
+    evaluations.c.program,
+    sqlite_where=scored,
+    postgresql_where=scored,
+)
 
 resets = Table(
     "resets",

@@ -5,14 +5,14 @@ Knows nothing about how they are shown. Nothing here reads more rows than it is 
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from sqlalchemy import Connection, and_, func, select
+from sqlalchemy import Connection, Select, and_, func, select
 
 from funsearch.core.records import ALL_ISLANDS, HeldOut
 from funsearch.errors import StorageError
 from funsearch.storage.faults import storage_errors
-from funsearch.storage.rows import of_sample, read_heldout
+from funsearch.storage.rows import Condition, of_sample, read_heldout
 from funsearch.storage.sql import SqlStorage
 from funsearch.storage.tables import evaluations, models, prompts, runs, samples, scored, snapshots
 
@@ -86,24 +86,7 @@ class Views:
 
     def runs(self) -> list[RunLine]:
         """Returns all runs, the newest first."""
-        stood = select(snapshots.c.samples).where(snapshots.c.run == runs.c.id)
-        last = stood.order_by(snapshots.c.evaluations.desc()).limit(1).scalar_subquery()
-        # Without snapshots, as in an old run: all evaluations but the first program's.
-        newest = select(func.max(evaluations.c.program)).where(evaluations.c.run == runs.c.id).scalar_subquery()
-        best = select(func.max(evaluations.c.score)).where(evaluations.c.run == runs.c.id, scored).scalar_subquery()
-        query = select(
-            runs.c.id,
-            runs.c.name,
-            runs.c.problem,
-            runs.c.state,
-            runs.c.created,
-            runs.c.sandbox,
-            func.coalesce(last, newest),
-            best,
-        )
-        with self._read() as connection:
-            rows = connection.execute(query.order_by(runs.c.id.desc())).all()
-        return [RunLine(*row[:3], self._storage.state(row.id, row.state), *row[4:]) for row in rows]
+        return self._run_lines()
 
     def run(self, id: int) -> RunLine:
         """Returns one run.
@@ -111,14 +94,13 @@ class Views:
         Raises:
             StorageError: there is no such run.
         """
-        for line in self.runs():
-            if line.id == id:
-                return line
+        for line in self._run_lines(runs.c.id == id):
+            return line
         raise StorageError(f"there is no run number {id}: see the list of runs.")
 
     def leaders(self, run: int, top: int) -> list[Leader]:
         """Returns up to `top` programs distinct by key, best first, of equals the oldest."""
-        ranking = select(
+        query = select(
             evaluations.c.program,
             evaluations.c.key,
             evaluations.c.score,
@@ -126,19 +108,17 @@ class Views:
             prompts.c.island,
             func.substr(evaluations.c.body, 1, EXCERPT),
         ).join_from(evaluations, prompts, _of_prompt)
-        query = ranking.where(evaluations.c.run == run, scored)
         # Equal keys among programs that are no duplicates are rare: both were evaluated at the same time.
-        query = query.order_by(evaluations.c.score.desc(), evaluations.c.program).limit(2 * top)
+        best = _best(run, 2 * top)
         found: dict[str, Leader] = {}
         with self._read() as connection:
-            for program, key, *row in connection.execute(query):
+            ids = connection.scalars(best).all()
+            rows = connection.execute(query.where(evaluations.c.run == run, evaluations.c.program.in_(ids)))
+            for program, key, *row in sorted(rows, key=lambda row: (-row.score, row.program)):
                 found.setdefault(key, Leader(program, *row))
             leaders = list(found.values())[:top]
             known = read_heldout(connection, run, [leader.program for leader in leaders])
-        return [
-            Leader(one.program, one.score, one.scores, one.island, one.excerpt, known.get(one.program))
-            for one in leaders
-        ]
+        return [replace(leader, heldout=known.get(leader.program)) for leader in leaders]
 
     def newest(self, run: int) -> int | None:
         """Returns the id of the newest program."""
@@ -177,12 +157,6 @@ class Views:
             run: the run's id.
             generations: how often each island has been reset; programs of before are on no island any more.
         """
-        best = (
-            select(evaluations.c.program)
-            .where(evaluations.c.run == run, scored)
-            .order_by(evaluations.c.score.desc(), evaluations.c.program)
-            .limit(MAPPED)
-        )
         query = select(
             evaluations.c.program,
             evaluations.c.score,
@@ -191,7 +165,8 @@ class Views:
             prompts.c.island,
             prompts.c.generation,
         ).join_from(evaluations, prompts, _of_prompt)
-        query = query.where(evaluations.c.run == run, evaluations.c.program.in_(best))
+        best = _best(run, MAPPED).subquery()
+        query = query.where(evaluations.c.run == run, evaluations.c.program.in_(select(best.c.program)))
         groups: dict[tuple[int, str], list[tuple[int, int]]] = {}
         score_of = {}
         with self._read() as connection:
@@ -208,10 +183,36 @@ class Views:
         ]
         return sorted(found, key=lambda cluster: (-cluster.score, cluster.island))
 
+    def _run_lines(self, *where: Condition) -> list[RunLine]:
+        stood = select(snapshots.c.samples).where(snapshots.c.run == runs.c.id)
+        last = stood.order_by(snapshots.c.evaluations.desc()).limit(1).scalar_subquery()
+        # Without snapshots, as in an old run: all evaluations but the first program's.
+        newest = select(func.max(evaluations.c.program)).where(evaluations.c.run == runs.c.id).scalar_subquery()
+        best = select(func.max(evaluations.c.score)).where(evaluations.c.run == runs.c.id, scored).scalar_subquery()
+        query = select(
+            runs.c.id,
+            runs.c.name,
+            runs.c.problem,
+            runs.c.state,
+            runs.c.created,
+            runs.c.sandbox,
+            func.coalesce(last, newest),
+            best,
+        )
+        with self._read() as connection:
+            rows = connection.execute(query.where(*where).order_by(runs.c.id.desc())).all()
+        return [RunLine(*row[:3], self._storage.state(row.id, row.state), *row[4:]) for row in rows]
+
     @contextmanager
     def _read(self) -> Iterator[Connection]:
         with storage_errors(self._storage.label), self._storage.engine.begin() as connection:
             yield connection
+
+
+def _best(run: int, count: int) -> Select[tuple[int]]:
+    """Returns the query for the ids of the best programs."""
+    query = select(evaluations.c.program).where(evaluations.c.run == run, scored)
+    return query.order_by(evaluations.c.score.desc(), evaluations.c.program).limit(count)
 
 
 def _lines(connection: Connection, run: int, programs: Sequence[int]) -> dict[int, Line]:

@@ -10,6 +10,8 @@ from funsearch.web.charts import Chart, Series, areas, lines
 
 SPANS = 60
 """Stretches of a run for which shares and rates are shown."""
+DRAWN = 300
+"""Snapshots that a line is drawn through."""
 FEWEST = 20
 """Samples of a stretch, where there are enough: of fewer a share says little."""
 EARLY = 0.05
@@ -72,11 +74,16 @@ def charts(snapshots: Sequence[Snapshot], resets: Sequence[Reset]) -> list[Chart
 
 def scores(snapshots: Sequence[Snapshot]) -> list[Series]:
     """Returns the best score of each island over the samples."""
-    count = len(snapshots[-1].islands) if snapshots else 0
+    some = _drawn(snapshots)
+    count = len(some[-1].islands) if some else 0
     return [
-        Series(f"island {number}", [(s.samples, s.islands[number].best_score) for s in snapshots])
-        for number in range(count)
+        Series(f"island {number}", [(s.samples, s.islands[number].best_score) for s in some]) for number in range(count)
     ]
+
+
+def best_score(label: str, snapshots: Sequence[Snapshot]) -> Series:
+    """Returns the best score of a run over the samples."""
+    return Series(label, [(s.samples, s.best_score) for s in _drawn(snapshots)])
 
 
 def _low(snapshots: Sequence[Snapshot]) -> float | None:
@@ -90,14 +97,22 @@ def spans(snapshots: Sequence[Snapshot]) -> list[Span]:
     if not snapshots:
         return []
     samples = snapshots[-1].samples
-    width = max(samples / SPANS, min(FEWEST, samples / 8))
-    chosen = [snapshots[0]]
+    some = _some(snapshots, max(samples / SPANS, min(FEWEST, samples / 8)))
+    return [_span(one, other) for one, other in pairwise(some)]
+
+
+def _drawn(snapshots: Sequence[Snapshot]) -> list[Snapshot]:
+    return _some(snapshots, snapshots[-1].samples / DRAWN if snapshots else 0.0)
+
+
+def _some(snapshots: Sequence[Snapshot], width: float) -> list[Snapshot]:
+    """Returns the first snapshot, the last, and between them those that are `width` samples apart."""
+    chosen = list(snapshots[:1])
     for snapshot in snapshots[1:]:
-        if snapshot.samples > chosen[-1].samples and snapshot.samples - chosen[-1].samples >= width:
+        new = snapshot.samples - chosen[-1].samples
+        if new > 0 and (new >= width or snapshot is snapshots[-1]):
             chosen.append(snapshot)
-    if chosen[-1] is not snapshots[-1] and snapshots[-1].samples > chosen[-1].samples:
-        chosen.append(snapshots[-1])
-    return [_span(one, other) for one, other in pairwise(chosen)]
+    return chosen
 
 
 def _span(one: Snapshot, other: Snapshot) -> Span:

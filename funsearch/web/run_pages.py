@@ -10,7 +10,7 @@ from funsearch.core.records import Status
 from funsearch.storage import SqlTrainingStorage
 from funsearch.storage.views import RunLine, Views
 from funsearch.web import course
-from funsearch.web.charts import Series, lines
+from funsearch.web.charts import lines
 from funsearch.web.islands import circles
 from funsearch.web.rendering import Pages
 
@@ -88,7 +88,7 @@ def add_run_pages(app: FastAPI, storage: SqlTrainingStorage, pages: Pages) -> No
         chosen = [line for line in views.runs() if line.id in (run or ())][:COMPARED]
         series, settings = [], {}
         for line in chosen:
-            series.append(Series(line.name, [(s.samples, s.best_score) for s in storage.snapshots(line.name)]))
+            series.append(course.best_score(line.name, storage.snapshots(line.name)))
             settings[line.id] = _flat(storage.run(line.name).settings)
         chart = lines("compared", "Best score", "samples", series, stepped=True)
         return pages.show("compare.html", runs=chosen, chart_of=chart, settings=_differing(settings))

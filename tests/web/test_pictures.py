@@ -1,0 +1,50 @@
+"""Pictures of what programs build are drawn when they are asked for, once."""
+
+import pytest
+from fastapi.testclient import TestClient
+
+from funsearch.core.records import Function, RunRecord
+from funsearch.errors import PictureError
+from funsearch.storage import SqlTrainingStorage
+from funsearch.web.app import create_app
+
+
+@pytest.fixture
+def drawn() -> list[str]:
+    """What has been drawn."""
+    return []
+
+
+@pytest.fixture
+def client(database: SqlTrainingStorage, drawn: list[str]) -> TestClient:
+    """The page with something that draws."""
+
+    def draw(record: RunRecord, function: Function) -> bytes:
+        drawn.append(record.name)
+        if "1 / 0" in function.body:
+            raise PictureError("Nothing valid is built: ZeroDivisionError")
+        return b"\x89PNG"
+
+    return TestClient(create_app(database, draw=draw), base_url="http://localhost")
+
+
+def test_a_picture_is_drawn_once_and_for_no_other_site(client: TestClient, drawn: list[str]) -> None:
+    assert 'src="/runs/1/programs/0/picture.png"' in client.get("/runs/1/programs/0/picture").text
+    answer = client.get("/runs/1/programs/0/picture.png", headers={"sec-fetch-site": "same-origin"})
+    assert (answer.content, answer.headers["content-type"]) == (b"\x89PNG", "image/png")
+    assert drawn == ["closeness-1"]
+    elsewhere = client.get("/runs/1/programs/3/picture.png", headers={"sec-fetch-site": "cross-site"})
+    assert elsewhere.status_code == 404
+    assert len(drawn) == 1
+
+
+def test_what_cannot_be_drawn_is_told_in_words(
+    client: TestClient, page: TestClient, database: SqlTrainingStorage
+) -> None:
+    bodies = [e.function.body if e.function else "" for e in database.evaluations("closeness-1")]
+    failing = next(id for id, body in enumerate(bodies) if "1 / 0" in body)
+    answer = client.get(f"/runs/1/programs/{failing}/picture")
+    assert answer.status_code == 404
+    assert "ZeroDivisionError" in answer.text
+    assert client.get(f"/runs/1/programs/{bodies.index('')}/picture").status_code == 404
+    assert page.get("/runs/1/programs/0/picture").status_code == 404
