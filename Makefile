@@ -41,6 +41,7 @@ bench: setup
 	$(BIN)/python -m benchmarks.database
 	$(BIN)/python -m benchmarks.sandbox
 	$(BIN)/python -m benchmarks.engine
+	$(BIN)/python -m benchmarks.ui
 
 bench-train: setup
 	$(BIN)/python -m benchmarks.training

@@ -18,9 +18,9 @@ from funsearch.storage.tables import evaluations, models, prompts, runs, samples
 
 EXCERPT = 2000
 """Characters of a program that a list shows at most."""
-WINDOW = 10_000
+WINDOW = 5_000
 """Evaluations that are looked through for those of one verdict."""
-MAPPED = 5_000
+MAPPED = 2_000
 """Programs of a run, the best ones, from which its clusters are read."""
 
 _of_prompt = and_(prompts.c.run == evaluations.c.run, prompts.c.prompt == evaluations.c.prompt)

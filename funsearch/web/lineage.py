@@ -1,7 +1,7 @@
 """How a program came about, as far as a page can show it at once. Knows nothing about where programs are kept."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from funsearch.core.lineage import Step, line_of_descent
 from funsearch.core.records import Evaluation
@@ -10,8 +10,8 @@ from funsearch.storage.views import Line
 
 DEPTH = 4
 """Generations of ancestors in a tree; one walks on from any of them."""
-MOST_READ = 400
-"""Programs that are read to find a line of descent."""
+MOST_READ = 90
+"""Programs that are read to find a line of descent; one walks on from its oldest."""
 MOST_COMPARED = 4_000
 """Characters of a program in a line of descent: comparing takes time with their square."""
 
@@ -46,16 +46,18 @@ def tree(program: int, read: Callable[[Iterable[int]], dict[int, Line]], known: 
 
 
 def steps(specification: Specification, program: int, find: Callable[[int], Evaluation]) -> list[Step] | None:
-    """Returns the line of descent; None where it takes too long to find."""
+    """Returns the newest part of the line of descent; None if its programs are too long to be compared here."""
     left = MOST_READ
 
     def bounded(id: int) -> Evaluation:
         nonlocal left
         left -= 1
         evaluation = find(id)
-        function = evaluation.function
-        if left < 0 or (function is not None and len(function.body) + len(function.preamble) > MOST_COMPARED):
+        function, sample = evaluation.function, evaluation.sample
+        if function is not None and len(function.body) + len(function.preamble) > MOST_COMPARED:
             raise _TooLongError
+        if left < 0:
+            return replace(evaluation, sample=replace(sample, prompt=replace(sample.prompt, parents=())))
         return evaluation
 
     try:

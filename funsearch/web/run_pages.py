@@ -8,7 +8,7 @@ from fastapi.responses import HTMLResponse
 
 from funsearch.core.records import Status
 from funsearch.storage import SqlTrainingStorage
-from funsearch.storage.views import RunLine, Views
+from funsearch.storage.views import WINDOW, RunLine, Views
 from funsearch.web import course
 from funsearch.web.charts import lines
 from funsearch.web.islands import circles
@@ -16,6 +16,8 @@ from funsearch.web.rendering import Pages
 
 TOP = 30
 """Programs on the leaderboard at first."""
+MOST = 100
+"""Programs on it at most."""
 LISTED = 50
 """Programs of a list on one page."""
 COMPARED = 8
@@ -59,11 +61,11 @@ def add_run_pages(app: FastAPI, storage: SqlTrainingStorage, pages: Pages) -> No
         return pages.show("live.html", run=line, **state(line))
 
     @app.get("/runs/{run}/best", response_class=HTMLResponse)
-    def best(run: Id, top: Annotated[int, Query(ge=1, le=1000)] = TOP) -> HTMLResponse:
+    def best(run: Id, top: Annotated[int, Query(ge=1, le=MOST)] = TOP) -> HTMLResponse:
         leaders = views.leaders(run, top)
         inputs = list(dict.fromkeys(name for leader in leaders for name in leader.scores))
         unseen = list(dict.fromkeys(name for one in leaders if one.heldout for name in one.heldout.scores))
-        return page("best.html", run, leaders=leaders, inputs=inputs, unseen=unseen, top=top)
+        return page("best.html", run, leaders=leaders, inputs=inputs, unseen=unseen, top=top, most=MOST)
 
     @app.get("/runs/{run}/islands", response_class=HTMLResponse)
     def islands(run: Id) -> HTMLResponse:
@@ -77,7 +79,7 @@ def add_run_pages(app: FastAPI, storage: SqlTrainingStorage, pages: Pages) -> No
         newest = views.newest(run)
         start = below if below is not None else (-1 if newest is None else newest) + 1
         found = views.lines(run, start, LISTED, status or None)
-        return page("programs.html", run, lines=found, status=status, words=list(Status), start=start)
+        return page("programs.html", run, lines=found, status=status, words=list(Status), start=start, window=WINDOW)
 
     @app.get("/runs/{run}/about", response_class=HTMLResponse)
     def about(run: Id) -> HTMLResponse:
