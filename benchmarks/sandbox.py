@@ -197,8 +197,8 @@ def soak(sandbox: ForkSandbox, count: int) -> None:
 
 def innermost(pid: int | None) -> str:
     """Returns the worker itself, which bubblewrap may have started."""
-    while children := Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
-        pid = int(children[0])
+    while Path(f"/proc/{pid}/comm").read_text().strip() == "bwrap":
+        pid = int(Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0])
     return str(pid)
 
 

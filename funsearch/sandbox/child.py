@@ -29,6 +29,20 @@ DETAIL_BYTES = 2000
 FRAMES_SHOWN = 3
 
 
+_REHEARSAL = """
+import itertools
+import math
+import numpy as np
+def f(n: int, *rest: float) -> list:
+    rows = np.array(list(itertools.product((0, 1, 2), repeat=n)), dtype=np.int32)
+    best = np.zeros(len(rows)) + math.sqrt(n)
+    counts = {tuple(row): float(x) for row, x in zip(rows.tolist(), best)}
+    order = np.argsort(-best)[np.flatnonzero(best >= 0)]
+    sums = np.where((rows @ rows.T) % 3 == 0, 1, 0).max(axis=1)
+    return [rows, order, sums, list(counts), int(np.argmax(best)), f"{n:.2f}"]
+"""
+
+
 class _Failure(Exception):
     """Raised for a failure that has a status of its own."""
 
@@ -43,6 +57,16 @@ def say(fd: int, kind: bytes, payload: bytes = b"") -> None:
     written = os.write(fd, data)
     while written < len(data):
         written += os.write(fd, memoryview(data)[written:])
+
+
+def rehearse() -> None:
+    """Does once what candidates do.
+
+    A fork gets its own copy of a page when it first writes there, and nearly all of them write to the same few hundred.
+    """
+    names: dict[str, Any] = {}
+    exec(compile(_REHEARSAL, FILE, "exec", dont_inherit=True), names)
+    codec.decode(codec.encode(names["f"](2)))
 
 
 def serve(source: str, reserve: list[Any]) -> NoReturn:
@@ -61,6 +85,7 @@ def serve(source: str, reserve: list[Any]) -> NoReturn:
         _report(error, source)
     finally:
         _flush()
+        os.closerange(1, 3)  # the worker does not wait for the rest of the end
         os._exit(0)
 
 

@@ -58,10 +58,11 @@ def decode_column(data: bytes | bytearray, start: int, count: int) -> tuple[Sequ
         if kind == _OTHER:
             (size,) = _SIZE.unpack_from(data, start + 1)
             start += 1 + _SIZE.size
-            values = codec.decode(data[start : start + size])
-            if type(values) is not list or len(values) != count:
+            end = start + size
+            values = codec.decode(data[start:end])
+            if type(values) is not list or len(values) != count or end > len(data):
                 raise CodecError(f"malformed: not {count} entries")
-            return values, start + size
+            return values, end
         if not 0 <= kind - _FIRST_ARRAY < len(codec.DTYPES):
             raise CodecError(f"malformed: a column of kind {kind}")
         return _decode_arrays(codec.DTYPES[kind - _FIRST_ARRAY], data, start + 1, count)

@@ -1,7 +1,8 @@
 """The confined worker: warm, never runs a candidate itself, forks a child for each.
 
-On its control socket, which is its standard input, it gets settings, then jobs (source, limits, and one end of a
-socket for the calls), and after each job's one word, END or KILL, answers with a report on the child. Knows nothing of
+On its control socket, which is its standard input, come settings, then jobs (source, limits, and one end of a socket
+for the calls), and after each job's one word, END or KILL, goes a report on the child. The child for the next job is
+forked before there is one, while the engine does something else, and takes it from the socket itself. Knows nothing of
 the calls. Runs in a process of its own, started by `launch`; the rest of funsearch is not there.
 """
 
@@ -17,7 +18,6 @@ import socket
 import struct
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple, NoReturn
 
@@ -41,6 +41,10 @@ RESERVE_BYTES = 2**20
 """What a child that is out of memory lets go of, so that this can still be said."""
 STACK_BYTES = 8 * 2**20
 ANY_CPU = -1
+PROCESS_CLOCK = 2
+"""The kernel's CPUCLOCK_SCHED, which with a process id makes the clock of its processor time."""
+TAKEN = struct.Struct("<Q")
+"""What a child says to the worker when it has its job: how much output it may write."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +91,7 @@ def work(control: socket.socket, settings: Settings) -> NoReturn:
     """Loads, confines and runs the worker, until the other end of its control socket is closed."""
     _load(settings)
     null = os.open(os.devnull, os.O_RDONLY)
-    enter_child = _confine(settings)
-    worker = Worker(control, null, enter_child)
+    worker = Worker(control, null, _confine(settings))
     gc.collect()
     gc.freeze()
     gc.disable()  # on again in each child
@@ -96,30 +99,93 @@ def work(control: socket.socket, settings: Settings) -> NoReturn:
     worker.run_jobs()
 
 
+class NextChild(NamedTuple):
+    """A child that waits for its job."""
+
+    pid: int
+    output: int
+    """Where what it prints can be read."""
+    taken: int
+    """Where it says that it has a job."""
+
+
 class Worker:
     """Runs jobs, one at a time."""
 
-    def __init__(self, control: socket.socket, null: int, enter_child: Callable[[Job], None]) -> None:
+    def __init__(self, control: socket.socket, null: int, entrance: "ChildEntrance") -> None:
         self._control = control
         self._null = null
-        self._enter_child = enter_child
+        self._entrance = entrance
+        self._pid = os.getpid()
         self._engine = os.getppid()
-        self._cpu = ANY_CPU
         # Each child inherits it unused, which costs nothing.
         self._reserve = [np.empty(RESERVE_BYTES, np.uint8)]
 
     def run_jobs(self) -> NoReturn:
         """Runs what comes, for ever."""
         while True:
-            job, calls = self._next_job()
-            report = codec.encode(tuple(self._run(job, calls)))
+            waiting = self._fork()
+            output_bytes = self._await_taken(waiting.taken)
+            watch = Watch(self, waiting.pid, waiting.output, self._control, output_bytes)
+            report = codec.encode(tuple(watch.follow()))
             self._control.sendall(LENGTH.pack(len(report)) + report)
+            watch.close()
 
-    def _next_job(self) -> tuple[Job, int]:
+    def check_engine(self) -> None:
+        """Ends the worker when the engine is gone."""
+        if os.getppid() != self._engine:
+            os._exit(0)
+
+    def _fork(self) -> NextChild:
+        output, child_output = os.pipe()
+        taken, child_taken = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            self._become_candidate(child_output, child_taken)
+        os.close(child_output)
+        os.close(child_taken)
+        return NextChild(pid, output, taken)
+
+    def _await_taken(self, taken: int) -> int:
+        """Returns how much output the child may write, once it has taken a job.
+
+        It ends without one when the engine has closed the socket. Should it have another reason, half of a job may be
+        read, and the engine needs a new worker.
+        """
         poll = select.poll()
-        poll.register(self._control.fileno(), select.POLLIN)
+        poll.register(taken, select.POLLIN)
         while not poll.poll(CHECK_SECONDS * 1000):
             self.check_engine()
+        said = os.read(taken, TAKEN.size)
+        os.close(taken)
+        if len(said) < TAKEN.size:
+            os._exit(0)
+        output_bytes: int = TAKEN.unpack(said)[0]
+        return output_bytes
+
+    def _become_candidate(self, output: int, taken: int) -> NoReturn:
+        try:
+            self._entrance.leave_session()
+            if os.getppid() != self._pid:
+                os._exit(0)
+            child.rehearse()
+            job, calls = self._take_job()
+        except BaseException:
+            os._exit(1)  # the worker sees that it has taken no job
+        try:
+            os.write(taken, TAKEN.pack(job.output_bytes))
+            self._control.detach()  # its number becomes that of the null device
+            for source, target in ((self._null, 0), (output, 1), (output, 2), (calls, child.CALLS)):
+                os.dup2(source, target)
+            self._entrance.confine(job)
+            gc.enable()
+        except BaseException as error:  # nobody above would hear of it
+            child.say(calls, child.FAILED, f"INFRA:the candidate's process cannot be set up: {error!r}".encode())
+            os._exit(1)
+        child.serve(job.source, self._reserve)
+
+    def _take_job(self) -> tuple[Job, int]:
+        """Returns the next job and the candidate's end of its calls; ends the process when none will come."""
         header, descriptors, _, _ = socket.recv_fds(self._control, LENGTH.size, 1)
         (size,) = LENGTH.unpack(header + self._read(LENGTH.size - len(header)))
         return Job(*codec.decode(self._read(size))), descriptors[0]
@@ -133,43 +199,9 @@ class Worker:
             data += part
         return bytes(data)
 
-    def check_engine(self) -> None:
-        """Ends the worker when the engine is gone."""
-        if os.getppid() != self._engine:
-            os._exit(0)
-
-    def _run(self, job: Job, calls: int) -> Report:
-        if job.cpu not in (self._cpu, ANY_CPU):
-            with contextlib.suppress(OSError):  # only speed is lost
-                os.sched_setaffinity(0, {job.cpu})
-            self._cpu = job.cpu
-        output, child_output = os.pipe()
-        pid = os.fork()
-        if pid == 0:
-            self._become_candidate(job, calls, child_output)
-        os.close(calls)
-        os.close(child_output)
-        watch = Watch(self, pid, output, self._control, job.output_bytes)
-        try:
-            return watch.follow()
-        finally:
-            watch.close()
-
-    def _become_candidate(self, job: Job, calls: int, output: int) -> NoReturn:
-        try:
-            self._control.detach()  # its number becomes that of the null device
-            for source, target in ((self._null, 0), (output, 1), (output, 2), (calls, child.CALLS)):
-                os.dup2(source, target)
-            self._enter_child(job)
-            gc.enable()
-        except BaseException as error:  # nobody above would hear of it
-            child.say(calls, child.FAILED, f"INFRA:the candidate's process cannot be set up: {error!r}".encode())
-            os._exit(1)
-        child.serve(job.source, self._reserve)
-
 
 class Watch:
-    """Follows one child until it is dead and the engine has said its one word."""
+    """Follows one child until the engine has said its one word and the child is dead, or has nothing more to say."""
 
     def __init__(self, worker: Worker, pid: int, output: int, control: socket.socket, cap: int) -> None:
         self._worker = worker
@@ -182,13 +214,19 @@ class Watch:
         for fd in (output, control.fileno(), *([self._pidfd] if self._pidfd >= 0 else [])):
             self._poll.register(fd, select.POLLIN)
         self._written = bytearray()
+        self._closed = False
+        """Whether it has closed its output."""
         self._ended: tuple[int, float] | None = None
         self._told = False
         self._deadline: float | None = None
 
     def follow(self) -> Report:
-        """Returns how the child ended."""
-        while self._ended is None or not self._told:
+        """Returns how the child ended, or will.
+
+        One that was told to end, and has closed its output, can add nothing. That it is dead is not waited for: to take
+        a process apart takes the kernel longer than all the rest. `close` sees to it, before there is another.
+        """
+        while not self._told or (self._ended is None and not self._parting()):
             ready = dict(self._poll.poll(self._timeout() * 1000))
             if not ready:
                 self._worker.check_engine()
@@ -200,15 +238,26 @@ class Watch:
                 self._reap()
             if self._control.fileno() in ready:
                 self._listen()
-        status, cpu = self._ended
+        status, cpu = self._ended or (0, self._cpu_seconds())
         output = bytes(self._written[: self._cap]).decode("utf-8", "replace")
         return Report(os.waitstatus_to_exitcode(status), output, len(self._written) > self._cap, cpu)
 
     def close(self) -> None:
-        """Closes what belongs to the child."""
+        """Sees the child dead, and closes what belonged to it."""
+        if self._ended is None:
+            self._kill()
+            os.wait4(self._pid, 0)
         os.close(self._output)
         if self._pidfd >= 0:
             os.close(self._pidfd)
+
+    def _parting(self) -> bool:
+        """Returns whether it was told to end, not killed, and has closed its output."""
+        return self._closed and self._deadline is not None and self._pidfd >= 0
+
+    def _cpu_seconds(self) -> float:
+        """Returns the processor time of a process that has not been waited for."""
+        return time.clock_gettime(~self._pid << 3 | PROCESS_CLOCK)
 
     def _timeout(self) -> float:
         if self._ended is None and self._pidfd < 0:
@@ -220,7 +269,8 @@ class Watch:
         self._written += part
         if len(self._written) > self._cap:
             self._kill()
-        if not part or len(self._written) > self._cap:
+        self._closed = not part
+        if self._closed or len(self._written) > self._cap:
             self._poll.unregister(self._output)
 
     def _reap(self) -> None:
@@ -268,7 +318,7 @@ def _load(settings: Settings) -> None:
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # what is printed outlives a kill
 
 
-def _confine(settings: Settings) -> Callable[[Job], None]:
+def _confine(settings: Settings) -> "ChildEntrance":
     """Confines this process, and so its children; returns what a child has to do besides."""
     mapped = _mapped_bytes()
     for limit, value in (
@@ -306,12 +356,18 @@ class ChildEntrance:
         self._most_cpu = _highest(resource.RLIMIT_CPU)
         self._on_linux = syscalls.architecture() is not None
 
-    def __call__(self, job: Job) -> None:
-        """Puts one job's limits on this process, and the stricter filter."""
+    def leave_session(self) -> None:
+        """Makes this process the first of a session that ends with it, and have it end with its parent."""
         os.setsid()
         if self._on_linux:
             lowlevel.die_with_parent()
+
+    def confine(self, job: Job) -> None:
+        """Puts one job's limits on this process, and the stricter filter."""
         os.closerange(child.CALLS + 1, OPEN_FILES)
+        if job.cpu != ANY_CPU:
+            with contextlib.suppress(OSError):  # only speed is lost
+                os.sched_setaffinity(0, {job.cpu})
         if self._mapped:
             memory = min(self._mapped + job.memory_bytes, self._most_memory)
             resource.setrlimit(resource.RLIMIT_AS, (memory, memory))

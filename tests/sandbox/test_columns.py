@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from funsearch.sandbox import codec
@@ -28,6 +28,7 @@ def shown(value: Any) -> Any:
     return (value.dtype, value.shape, value.tobytes()) if type(value) is np.ndarray else (type(value), repr(value))
 
 
+@settings(deadline=None)
 @given(COLUMNS, st.binary(max_size=9))
 def test_entries_come_back_equal_and_of_the_same_types(values: list[Any], before: bytes) -> None:
     data = before + encode_column(values)
@@ -59,6 +60,7 @@ def test_arrays_that_come_back_can_be_written_and_do_not_overlap() -> None:
     assert second.tolist() == [0, 0]
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=80), st.integers(1, 9))
 def test_noise_is_a_column_or_refused(data: bytes, count: int) -> None:
     try:
@@ -68,6 +70,7 @@ def test_noise_is_a_column_or_refused(data: bytes, count: int) -> None:
     assert (len(values), end <= len(data)) == (count, True)
 
 
+@settings(deadline=None)
 @given(COLUMNS.filter(bool), st.integers(0, 400), st.integers(0, 255))
 def test_damaged_columns_are_columns_or_refused(values: list[Any], place: int, byte: int) -> None:
     data = bytearray(encode_column(values))
@@ -79,6 +82,7 @@ def test_damaged_columns_are_columns_or_refused(values: list[Any], place: int, b
     assert (len(back), end <= len(data)) == (len(values), True)
 
 
+@settings(deadline=None)
 @given(COLUMNS.filter(bool), st.integers(1, 9))
 def test_column_of_another_length_is_refused_or_does_not_end_where_it_should(values: list[Any], more: int) -> None:
     data = encode_column(values)

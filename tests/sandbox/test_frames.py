@@ -3,7 +3,7 @@
 import socket
 import struct
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from funsearch.core.ports import CandidateFailure
@@ -57,6 +57,7 @@ frames = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=100))
 def test_noise_after_the_start_is_the_candidates_fault(noise: bytes) -> None:
     result = outcome(SET_UP + noise)
@@ -64,6 +65,7 @@ def test_noise_after_the_start_is_the_candidates_fault(noise: bytes) -> None:
     assert isinstance(result, Status)
 
 
+@settings(deadline=None)
 @given(st.lists(frames, max_size=4), st.binary(max_size=6))
 def test_frames_of_any_kind_never_pass_for_our_own_fault(sent: list[bytes], rest: bytes) -> None:
     assert outcome(SET_UP + VALUE + b"".join(sent) + rest) not in (Status.INFRA, Status.OK, Status.INVALID_SOLUTION)
@@ -75,6 +77,7 @@ def test_answer_in_time_is_a_value_and_one_before_it_is_not() -> None:
     assert outcome(SET_UP + VALUE) is Status.EARLY_EXIT
 
 
+@settings(deadline=None)
 @given(st.integers(1, 200))
 def test_frame_that_is_cut_short_is_an_early_exit(missing: int) -> None:
     frame = struct.pack("<I", 201) + b"V" + bytes(200)
@@ -85,11 +88,13 @@ def value(payload: bytes) -> bytes:
     return struct.pack("<I", 1 + len(payload)) + b"V" + payload
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=60))
 def test_noise_as_an_answer_is_a_value_or_the_candidates_fault(noise: bytes) -> None:
     assert outcome(SET_UP + VALUE, value(noise)) not in (Status.INFRA, Status.OK, Status.INVALID_SOLUTION)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=60), st.integers(1, 9))
 def test_noise_as_an_answer_to_many_calls_is_as_many_values_or_the_candidates_fault(noise: bytes, calls: int) -> None:
     result = outcome(SET_UP + VALUE, value(noise), calls)

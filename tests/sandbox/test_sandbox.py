@@ -1,6 +1,7 @@
 """The sandbox, with real processes: every end has its name, nothing gets out, the next candidate is not affected."""
 
 import os
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -197,20 +198,29 @@ def descendants(pid: int | None) -> list[int]:
     return found
 
 
+def settled(pid: int | None) -> int:
+    """Returns how many processes a worker comes to, once it has its next child."""
+    counts = [0]
+    while len(counts) < 5 or len(set(counts[-5:])) > 1:
+        time.sleep(0.1)
+        counts.append(len(descendants(pid)))
+    return counts[-1]
+
+
 def test_nothing_is_left_behind(sandbox: ForkSandbox, run: Run, fail: Fail) -> None:
     def open_files() -> int:
         return len(os.listdir("/proc/self/fd"))
 
     run(HONEST)
     before = open_files()
-    processes = len(descendants(sandbox.worker_pid))
+    processes = settled(sandbox.worker_pid)
     for number in range(150):
         if number % 3:
             run(HONEST)
         else:
             fail("def f(): return 1 / 0\n")
     assert open_files() == before
-    assert len(descendants(sandbox.worker_pid)) == processes
+    assert settled(sandbox.worker_pid) == processes
 
 
 def test_worker_that_dies_is_replaced(sandbox: ForkSandbox, run: Run) -> None:
@@ -219,6 +229,36 @@ def test_worker_that_dies_is_replaced(sandbox: ForkSandbox, run: Run) -> None:
     os.killpg(pid, 9)
     assert run(HONEST, 5.0) == 5.0
     assert sandbox.worker_pid != pid
+
+
+def test_next_child_that_dies_is_replaced(sandbox: ForkSandbox, run: Run) -> None:
+    run(HONEST)
+    settled(sandbox.worker_pid)
+    os.kill(descendants(sandbox.worker_pid)[-1], 9)
+    assert run(HONEST, 5.0) == 5.0
+
+
+def test_candidate_that_shuts_up_and_stays_is_ended_all_the_same(sandbox: ForkSandbox, run: Run) -> None:
+    """What it does after its output is closed is not waited for, nor may it last."""
+    source = """
+import os, time
+class Stays:
+    def flush(self):
+        os.close(1)
+        os.close(2)
+        time.sleep(60)
+import sys
+sys.stdout = Stays()
+def f(): return 1
+"""
+    alone = settled(sandbox.worker_pid)
+    with sandbox.start(source, LIMITS) as process:
+        assert process.call("f", ()) == 1
+        started = time.monotonic()
+        process.close()
+    assert time.monotonic() - started < 5.0
+    assert settled(sandbox.worker_pid) == alone
+    assert run(HONEST, 5.0) == 5.0
 
 
 def test_worker_that_dies_under_a_candidate_is_our_fault(sandbox: ForkSandbox, run: Run) -> None:
