@@ -11,24 +11,32 @@ evaluations leave anything behind.
 import argparse
 import multiprocessing
 import os
+import socket
 import statistics
 import subprocess
 import sys
 import time
+import timeit
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from funsearch.core.ports import CandidateFailure
 from funsearch.core.records import Limits
 from funsearch.sandbox import available_levels
+from funsearch.sandbox.columns import decode_column, encode_column
 from funsearch.sandbox.engine import ForkSandbox
 from funsearch.sandbox.levels import LEVELS
 from funsearch.sandbox.preload import PRELOADED
 
-SOURCE = "import numpy as np\ndef f(x):\n    return float(np.sqrt(x))\n"
+SOURCE = "import numpy as np\ndef f(x):\n    return float(np.sqrt(x))\ndef g(x, array):\n    return x - array\n"
 SPIN = "def f():\n    while True: pass\n"
 LIMITS = Limits(seconds=1.0, memory_mb=256)
-ROUNDS, SLOW_ROUNDS, CALLS, TIMEOUTS, SOAK_STEP = 400, 5, 20_000, 5, 5000
+ROUNDS, SLOW_ROUNDS, CALLS, CALL_ROUNDS, TIMEOUTS, SOAK_STEP = 400, 5, 100, 30, 5, 5000
+ARRAY_SIZES = (8, 2000)
+CALLS_AT_ONCE = (5, 20)
 
 
 BARE_FORKS = """
@@ -146,13 +154,58 @@ def evaluations(sandbox: ForkSandbox) -> None:
 
 
 def calls(sandbox: ForkSandbox) -> None:
-    """Prints what a further call takes."""
-    with sandbox.start(SOURCE, Limits(seconds=60.0)) as candidate:
-        candidate.call("f", (2.0,))
-        started = time.perf_counter()
-        for _ in range(CALLS):
-            candidate.call("f", (2.0,))
-        print(f"one further call: {1e6 * (time.perf_counter() - started) / CALLS:.1f} microseconds")
+    """Prints what a further call takes, what many at once take, and what of it are switches and translation."""
+    with sandbox.start(SOURCE, Limits(seconds=600.0)) as candidate:
+        print(f"{'microseconds':<36} {'in all':>8} {'a call':>8}")
+        exchange = Exchange()
+        row("a bare exchange over a socket", exchange, 1)
+        exchange.close()
+        row("one call, a float", lambda: candidate.call("f", (2.0,)), 1)
+        for size in ARRAY_SIZES:
+            array = np.arange(float(size))
+            row(f"one call, {size} floats", lambda array=array: candidate.call("g", (2.0, array)), 1)
+            for count in CALLS_AT_ONCE:
+                columns: list[list[Any]] = [[2.0] * count, [array] * count]
+                row(
+                    f"{count} calls at once, {size} floats each", lambda it=columns: candidate.call_many("g", it), count
+                )
+                row("   of it translation", lambda it=columns: translate(it), count)
+                row("   and the function itself", lambda it=columns: list(map(np.subtract, *it)), count)
+
+
+def row(what: str, action: Callable[[], object], calls: int) -> None:
+    """Prints what an action takes at best, in all and for each call in it."""
+    best = 1e6 * min(timeit.repeat(action, number=CALLS, repeat=CALL_ROUNDS)) / CALLS
+    print(f"{what:<36} {best:>8.1f} {best / calls:>8.1f}")
+
+
+def translate(columns: list[list[Any]]) -> None:
+    """Does what both sides do to put questions into bytes, and answers as large as the last column."""
+    for column in (*columns, columns[-1]):
+        decode_column(encode_column(column), 0, len(column))
+
+
+class Exchange:
+    """Says a few bytes to a process on the same processor, which says them back."""
+
+    def __init__(self) -> None:
+        self._ours, theirs = socket.socketpair()
+        if os.fork() == 0:
+            self._ours.close()
+            while said := theirs.recv(4096):
+                theirs.send(said)
+            os._exit(0)
+        theirs.close()
+
+    def __call__(self) -> None:
+        """Says it and hears it."""
+        self._ours.send(bytes(100))
+        self._ours.recv(4096)
+
+    def close(self) -> None:
+        """Ends the process."""
+        self._ours.close()
+        os.wait()
 
 
 def starts(level: str) -> None:

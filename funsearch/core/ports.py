@@ -95,7 +95,10 @@ class CandidateProcess(Protocol):
         """
 
     def close(self) -> ProcessReport:
-        """Ends the process and whatever it started, and reports. Calling it again returns the same report."""
+        """Ends the process and whatever it started, and reports. Calling it again returns the same report.
+
+        All of it is gone before another candidate's process comes to be.
+        """
 
     def __enter__(self) -> Self: ...
 

@@ -24,7 +24,7 @@ come the arguments: a column for each, or the list of a single call's."""
 SET_UP, VALUE, FAILED = b"S", b"V", b"F"
 """First byte of what a child says: ready to load, a value, or `STATUS:detail`."""
 FILE = "<candidate>"
-READ_BYTES = 4096
+READ_BYTES = 32768
 DETAIL_BYTES = 2000
 FRAMES_SHOWN = 3
 

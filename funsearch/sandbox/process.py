@@ -82,6 +82,8 @@ class WorkerProcess:
             WorkerLost: it is dead.
         """
         data = codec.encode(tuple(job))
+        if self._process.poll() is not None:
+            raise self._lost(EOFError("the worker has ended"))
         try:
             frame = memoryview(LENGTH.pack(len(data)) + data)
             sent = socket.send_fds(self._control, [frame], [calls.fileno()])
