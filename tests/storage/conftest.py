@@ -11,8 +11,9 @@ from sqlalchemy import create_engine, make_url, text
 
 from funsearch.core.ports import Storage
 from funsearch.core.records import Evaluation, Function, Prompt, RunRecord, Sample, Status
-from funsearch.storage import open_storage
-from funsearch.testing import MemoryStorage
+from funsearch.rest_em.ports import TrainingStorage
+from funsearch.storage import open_storage, open_training_storage
+from funsearch.testing import MemoryStorage, MemoryTrainingStorage
 
 POSTGRES = os.environ.get("FUNSEARCH_TEST_POSTGRES")
 needs_postgres = pytest.mark.skipif(
@@ -60,6 +61,25 @@ def reopen(request: pytest.FixtureRequest) -> Iterator[Callable[[], Storage]]:
 
     def open_again() -> Storage:
         opened.append(open_storage(url))
+        return opened[-1]
+
+    yield open_again
+    for storage in opened:
+        storage.close()
+
+
+@pytest.fixture(params=["memory", "sqlite", pytest.param("postgres", marks=needs_postgres)])
+def reopen_trainings(request: pytest.FixtureRequest) -> Iterator[Callable[[], TrainingStorage]]:
+    """Opens one and the same storage of trainings as often as wanted."""
+    if request.param == "memory":
+        memory = MemoryTrainingStorage()
+        yield lambda: memory
+        return
+    url = request.getfixturevalue(f"{request.param}_url")
+    opened = []
+
+    def open_again() -> TrainingStorage:
+        opened.append(open_training_storage(url))
         return opened[-1]
 
     yield open_again

@@ -1,10 +1,9 @@
 """What every storage of trainings promises (`funsearch.rest_em.ports.TrainingStorage`), asked of each of them."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from conftest import needs_postgres
 
 from funsearch.errors import RunBusyError, StorageError
 from funsearch.rest_em.ports import TrainingStorage
@@ -25,7 +24,6 @@ from funsearch.rest_em.records import (
     TrainingSummary,
 )
 from funsearch.storage import open_storage, open_training_storage
-from funsearch.testing import MemoryTrainingStorage
 
 Reopen = Callable[[], TrainingStorage]
 TASKS = [
@@ -47,37 +45,18 @@ def graded(one: Answer, reward: float = 1.0) -> Graded:
     return Graded(one, Grade(reward, "2", ("k1", "k2"), "no \ud800", 0.25))
 
 
-@pytest.fixture(params=["memory", "sqlite", pytest.param("postgres", marks=needs_postgres)])
-def reopen(request: pytest.FixtureRequest) -> Iterator[Reopen]:
-    """Opens one and the same storage as often as wanted."""
-    if request.param == "memory":
-        memory = MemoryTrainingStorage()
-        yield lambda: memory
-        return
-    url = request.getfixturevalue(f"{request.param}_url")
-    opened = []
-
-    def open_again() -> TrainingStorage:
-        opened.append(open_training_storage(url))
-        return opened[-1]
-
-    yield open_again
-    for storage in opened:
-        storage.close()
-
-
 @pytest.fixture
-def storage(reopen: Reopen) -> TrainingStorage:
+def storage(reopen_trainings: Reopen) -> TrainingStorage:
     """A storage with one training, `demo`, and its base policy."""
-    storage = reopen()
+    storage = reopen_trainings()
     storage.create_training(DEMO, TASKS)
     storage.append_round("demo", [BASE])
     return storage
 
 
-def test_training_comes_back_equal_with_its_tasks(storage: TrainingStorage, reopen: Reopen) -> None:
-    assert reopen().training("demo") == DEMO
-    assert reopen().tasks("demo") == TASKS
+def test_training_comes_back_equal_with_its_tasks(storage: TrainingStorage, reopen_trainings: Reopen) -> None:
+    assert reopen_trainings().training("demo") == DEMO
+    assert reopen_trainings().tasks("demo") == TASKS
 
 
 def test_name_is_taken_once_and_nothing_of_the_second_is_written(storage: TrainingStorage) -> None:
@@ -93,14 +72,14 @@ def test_unknown_training_is_answered_with_the_nearest(storage: TrainingStorage)
             ask("demq")
 
 
-def test_answers_are_ungraded_until_their_grade_is_there(storage: TrainingStorage, reopen: Reopen) -> None:
+def test_answers_are_ungraded_until_their_grade_is_there(storage: TrainingStorage, reopen_trainings: Reopen) -> None:
     several = [answer(0, 1), answer(0, 0), answer(2, 0)]
     storage.append_round("demo", several)
-    assert list(reopen().ungraded("demo", 1, Phase.GENERATE)) == [answer(0, 0), answer(0, 1), answer(2, 0)]
-    assert list(reopen().graded("demo", 1, Phase.GENERATE)) == []
+    assert list(reopen_trainings().ungraded("demo", 1, Phase.GENERATE)) == [answer(0, 0), answer(0, 1), answer(2, 0)]
+    assert list(reopen_trainings().graded("demo", 1, Phase.GENERATE)) == []
     storage.append_round("demo", [graded(answer(0, 1), 0.0)])
-    assert list(reopen().ungraded("demo", 1, Phase.GENERATE)) == [answer(0, 0), answer(2, 0)]
-    assert list(reopen().graded("demo", 1, Phase.GENERATE)) == [graded(answer(0, 1), 0.0)]
+    assert list(reopen_trainings().ungraded("demo", 1, Phase.GENERATE)) == [answer(0, 0), answer(2, 0)]
+    assert list(reopen_trainings().graded("demo", 1, Phase.GENERATE)) == [graded(answer(0, 1), 0.0)]
     assert storage.answered("demo", 1, Phase.GENERATE) == {0: 2, 2: 1}
 
 
@@ -120,7 +99,7 @@ def test_streams_are_complete_beyond_a_page(storage: TrainingStorage) -> None:
     assert list(storage.ungraded("demo", 1, Phase.GENERATE)) == several[1500:]
 
 
-def test_rounds_policies_and_selections_come_back_equal(storage: TrainingStorage, reopen: Reopen) -> None:
+def test_rounds_policies_and_selections_come_back_equal(storage: TrainingStorage, reopen_trainings: Reopen) -> None:
     zero = RoundRecord(0, "demo@0", 0, 0, 0, {"held": FIGURES}, True, "", "the base model")
     one = RoundRecord(
         1, "demo@1", 9, 5, 2, {"held": FIGURES, "train": FIGURES}, False, "no gain", "why", Difference(0.1, -0.2, 0.3)
@@ -128,10 +107,10 @@ def test_rounds_policies_and_selections_come_back_equal(storage: TrainingStorage
     chosen = [Selected(1, 0, 4), Selected(1, 2, 0, 3)]
     storage.append_round("demo", [zero])
     storage.append_round("demo", [*reversed(chosen), FIRST, one])
-    assert reopen().rounds("demo") == [zero, one]
-    assert reopen().policies("demo") == reopen().policies() == [BASE, FIRST]
-    assert reopen().selected("demo", 1) == chosen
-    assert reopen().selected("demo", 2) == []
+    assert reopen_trainings().rounds("demo") == [zero, one]
+    assert reopen_trainings().policies("demo") == reopen_trainings().policies() == [BASE, FIRST]
+    assert reopen_trainings().selected("demo", 1) == chosen
+    assert reopen_trainings().selected("demo", 2) == []
     assert storage.trainings() == [TrainingSummary("demo", "exact:sums.jsonl", "models/tiny", 1, "interrupted")]
 
 
@@ -161,14 +140,14 @@ def test_events_need_what_they_refer_to(storage: TrainingStorage, event) -> None
     assert storage.answered("demo", 1, Phase.GENERATE) == {}
 
 
-def test_training_is_running_only_while_somebody_holds_it(storage: TrainingStorage, reopen: Reopen) -> None:
+def test_training_is_running_only_while_somebody_holds_it(storage: TrainingStorage, reopen_trainings: Reopen) -> None:
     with storage.lease_training("demo"):
-        assert reopen().trainings()[0].state == "running"
+        assert reopen_trainings().trainings()[0].state == "running"
         with pytest.raises(RunBusyError, match="demo is being written by"):
-            reopen().lease_training("demo").__enter__()
-    assert reopen().trainings()[0].state == "interrupted"
+            reopen_trainings().lease_training("demo").__enter__()
+    assert reopen_trainings().trainings()[0].state == "interrupted"
     storage.set_training_state("demo", "rounds")
-    assert reopen().trainings()[0].state == "rounds"
+    assert reopen_trainings().trainings()[0].state == "rounds"
 
 
 def test_a_run_and_a_training_of_one_number_are_held_apart(sqlite_url: str, make) -> None:
