@@ -39,7 +39,7 @@ def test_the_how_to_leads_to_a_search(tmp_path: Path) -> None:
     (tmp_path / "answers.jsonl").write_text('{"text": "    return 0.0"}\n')
     scripted = " --sampler scripted:answers.jsonl"
     for command in commands:
-        command = command.replace(" --minutes 2", scripted).replace("PROGRAM", "1")
+        command = command.replace(" --minutes 5", scripted).replace("PROGRAM", "1")
         done = subprocess.run(["bash", "-c", command], cwd=tmp_path, env=env, capture_output=True, text=True)
         assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
         if command.startswith("funsearch init"):
