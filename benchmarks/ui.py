@@ -41,7 +41,7 @@ LINE = "    total = bins * 2 + item - 1.5  # some arithmetic\n"
 PER_PROMPT, ISLANDS, RESET = 4, 10, 10_000
 STATUSES = ("OK", "RUNTIME_ERROR", "COMPILE_ERROR", "TIMEOUT", "BAD_SCORE")
 WEIGHTS = (55, 25, 14, 4, 2)
-REPEATS = 5
+REPEATS, PAINTS = 5, 3
 PAINTED = "performance.getEntriesByName('first-contentful-paint')[0]?.startTime"
 
 
@@ -169,7 +169,7 @@ def slowest(path: Path, noted: list[tuple[str, Any]]) -> tuple[float, str]:
 
 
 def paints(address: str, wanted: list[str]) -> dict[str, float]:
-    """Returns after how many seconds each view is first painted; nothing without Chromium."""
+    """Returns after how many seconds each view is first painted, at its best; nothing without Chromium."""
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
     try:
         from playwright.sync_api import sync_playwright
@@ -180,12 +180,12 @@ def paints(address: str, wanted: list[str]) -> dict[str, float]:
     found = {}
     with sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        for view in wanted:
+        for view in wanted * PAINTS:
             tab = browser.new_page()
             tab.goto(address + view)
             while (at := tab.evaluate(PAINTED)) is None:
                 tab.wait_for_timeout(20)
-            found[view] = at / 1000
+            found[view] = min(at / 1000, found.get(view, at))
             tab.close()
         browser.close()
     return found
