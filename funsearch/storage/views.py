@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Select, and_, func, select
 
 from funsearch.core.records import ALL_ISLANDS, HeldOut
 from funsearch.errors import StorageError
+from funsearch.storage.columns import ExactText
 from funsearch.storage.faults import storage_errors
 from funsearch.storage.rows import Condition, of_sample, read_heldout
 from funsearch.storage.sql import SqlStorage
@@ -106,7 +107,7 @@ class Views:
             evaluations.c.score,
             evaluations.c.scores,
             prompts.c.island,
-            func.substr(evaluations.c.body, 1, EXCERPT),
+            func.substr(evaluations.c.body, 1, EXCERPT, type_=ExactText),
         ).join_from(evaluations, prompts, _of_prompt)
         # Equal keys among programs that are no duplicates are rare: both were evaluated at the same time.
         best = _best(run, 2 * top)
