@@ -37,6 +37,10 @@ class StorageError(FunsearchError):
     """Raised when the database cannot be opened, read or written."""
 
 
+class StorageUnavailable(StorageError):
+    """Raised when the database is away for now: its server cannot be reached, or its disk is full."""
+
+
 class RunBusyError(StorageError):
     """Raised when another process is already writing to the run."""
 

@@ -21,6 +21,7 @@ from funsearch.core.records import (
     Sample,
     Snapshot,
     Status,
+    Usage,
 )
 
 
@@ -177,7 +178,9 @@ class Storage(Protocol):
         enough).
 
         Raises:
-            StorageError: nothing was written; the message says why (disk full, unreachable, ...).
+            StorageUnavailable: the database is away (disk full, unreachable, ...). The same events, others behind them
+                if need be, may be appended again later, and will be there once.
+            StorageError: nothing was written; the message says why.
         """
 
     def set_state(self, name: str, state: str) -> None:
@@ -191,6 +194,12 @@ class Storage(Protocol):
 
     def evaluations(self, name: str) -> Iterator[Evaluation]:
         """Yields the evaluations in the order in which they were appended, without loading all of them at once."""
+
+    def registered(self, name: str) -> Iterator[Evaluation]:
+        """Yields what `evaluations` yields, with what registering asks for; other texts may be left empty.
+
+        They are the texts of prompts and samples, finish reasons and models, errors and outputs.
+        """
 
     def resets(self, name: str) -> Iterator[Reset]:
         """Yields the resets in order."""
@@ -229,6 +238,9 @@ class Storage(Protocol):
 
     def counts(self, name: str) -> RunCounts:
         """Returns the run in numbers."""
+
+    def usage(self, name: str) -> dict[str, Usage]:
+        """Returns what each model was asked for and gave, by its name."""
 
     def close(self) -> None:
         """Releases the connections."""

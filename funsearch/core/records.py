@@ -294,3 +294,5 @@ class RunCounts:
     """Tokens of all completions."""
     best_score: float | None
     """The best score of any program, the first one included."""
+    prompts: int = 0
+    """Prompts that were drawn."""

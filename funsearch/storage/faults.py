@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, SQLAlchemyError
 
-from funsearch.errors import StorageError
+from funsearch.errors import StorageError, StorageUnavailable
 
 _SQLITE = {
     sqlite3.SQLITE_FULL: "the disk is full, nothing of this step was written: free some space, then `funsearch resume`",
@@ -27,6 +27,9 @@ _POSTGRES = {
     "42501": "the user may not do this: grant it the rights to create and use tables, or name another user in --db",
     "57014": "the server cancelled the statement: raise its statement_timeout",
 }
+_PASSING_SQLITE = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_IOERR}
+_PASSING_POSTGRES = ("08", "53", "57P")
+"""Connections lost, resources used up, a server that stops or starts: classes of SQLSTATE."""
 _TWO_WRITERS = "is another process writing to the run?"
 _UNREACHABLE = "is the server running, and is the URL given with --db right?"
 
@@ -36,12 +39,25 @@ def storage_errors(label: str) -> Iterator[None]:
     """Lets no error of the database library pass as what it is.
 
     Raises:
-        StorageError: something in the context failed; says what and what to do.
+        StorageUnavailable: what failed may go well later: no connection, no room.
+        StorageError: something else failed; says what and what to do.
     """
     try:
         yield
     except SQLAlchemyError as error:
-        raise StorageError(f"Cannot use the database {label}: {_explain(error)}") from error
+        kind = StorageUnavailable if _passes(error) else StorageError
+        raise kind(f"Cannot use the database {label}: {_explain(error)}") from error
+
+
+def _passes(error: SQLAlchemyError) -> bool:
+    """Returns whether waiting may help."""
+    original = getattr(error, "orig", None)
+    if isinstance(original, sqlite3.Error):
+        return (getattr(original, "sqlite_errorcode", None) or 0) & 0xFF in _PASSING_SQLITE
+    state = getattr(original, "sqlstate", None)
+    if state is not None:
+        return str(state).startswith(_PASSING_POSTGRES)
+    return isinstance(error, OperationalError) or getattr(error, "connection_invalidated", False)
 
 
 def _explain(error: SQLAlchemyError) -> str:

@@ -13,8 +13,9 @@ from typing import Protocol
 
 from filelock import FileLock, Timeout
 from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import SQLAlchemyError
 
-from funsearch.errors import RunBusyError, StorageError
+from funsearch.errors import RunBusyError, StorageError, StorageUnavailable
 
 PATIENCE_SECONDS = 0.5
 """How long a lease is asked for: longer than the moment for which `held` holds it."""
@@ -23,8 +24,13 @@ PATIENCE_SECONDS = 0.5
 class Leases(Protocol):
     """Gives out the leases of one database."""
 
-    def hold(self, run: int, name: str) -> AbstractContextManager[None]:
-        """Returns a context that holds the lease of the run with the id `run` and the name `name`."""
+    def hold(self, run: int, name: str, again: bool = False) -> AbstractContextManager[Connection | None]:
+        """Returns a context that holds the lease of the run with the id `run` and the name `name`.
+
+        `again` says that this process held it until its session broke. What the context yields, if anything, is the
+        session that the lease lives in: what is written in it is written by the holder, and by nobody once it has lost
+        the lease.
+        """
 
     def held(self, run: int) -> bool:
         """Returns whether any process holds the lease of the run."""
@@ -37,7 +43,7 @@ class FileLeases:
         self._database = database
 
     @contextmanager
-    def hold(self, run: int, name: str) -> Iterator[None]:
+    def hold(self, run: int, name: str, again: bool = False) -> Iterator[Connection | None]:
         path = self._path(run)
         lock = FileLock(path, timeout=PATIENCE_SECONDS, thread_local=False)
         try:
@@ -49,8 +55,9 @@ class FileLeases:
                 f"Cannot lock {path}: {error.strerror}: give yourself write permission on it."
             ) from error
         try:
-            path.write_text(_this_process(), encoding="utf-8")
-            yield
+            with suppress(OSError):  # a full disk, say: only the name of the holder is missing then
+                path.write_text(_this_process(), encoding="utf-8")
+            yield None
         finally:
             lock.release()
 
@@ -76,12 +83,12 @@ class LocalLeases:
         self._held: set[int] = set()
 
     @contextmanager
-    def hold(self, run: int, name: str) -> Iterator[None]:
+    def hold(self, run: int, name: str, again: bool = False) -> Iterator[Connection | None]:
         if run in self._held:
             raise busy(name, _this_process())
         self._held.add(run)
         try:
-            yield
+            yield None
         finally:
             self._held.remove(run)
 
@@ -102,22 +109,28 @@ class AdvisoryLeases:
     )
 
     def __init__(self, engine: Engine) -> None:
-        self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._engine = engine
 
     @contextmanager
-    def hold(self, run: int, name: str) -> Iterator[None]:
+    def hold(self, run: int, name: str, again: bool = False) -> Iterator[Connection | None]:
         connection = self._engine.connect()
         # Out of the pool, so that closing ends the session, and with it the lease.
         connection.detach()
         try:
-            connection.execute(text(self._KEEPALIVE))
-            connection.execute(text("SELECT set_config('application_name', :who, false)"), {"who": _this_process()})
-            key = {"space": _space(connection), "run": run}
-            if not connection.scalar(text("SELECT pg_try_advisory_lock(:space, :run)"), key):
-                raise busy(name, connection.scalar(self._HOLDER, key) or "")
-            yield
+            with connection.begin():
+                connection.execute(text(self._KEEPALIVE))
+                connection.execute(text("SELECT set_config('application_name', :who, false)"), {"who": _this_process()})
+                key = {"space": _space(connection), "run": run}
+                if not connection.scalar(text("SELECT pg_try_advisory_lock(:space, :run)"), key):
+                    holder = connection.scalar(self._HOLDER, key) or ""
+                    if again and holder == _this_process():
+                        # The session that broke; the server has not noticed yet.
+                        raise StorageUnavailable(f"the lease of run {name} is still held by a broken connection.")
+                    raise busy(name, holder)
+            yield connection
         finally:
-            connection.close()
+            with suppress(SQLAlchemyError):
+                connection.close()
 
     def held(self, run: int) -> bool:
         with self._engine.connect() as connection:

@@ -3,11 +3,13 @@
 Knows nothing about runs' names, nor about opening and closing anything.
 """
 
+import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, fields
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, bindparam, func, insert, select, text
+from sqlalchemy import ColumnElement, Connection, Text, and_, bindparam, func, insert, select, text, type_coerce, update
 
 from funsearch.core.ports import Event
 from funsearch.core.records import (
@@ -19,13 +21,24 @@ from funsearch.core.records import (
     Point,
     Prompt,
     Reset,
+    RunCounts,
     Sample,
     Snapshot,
     Status,
     Usage,
 )
-from funsearch.storage.columns import ExactText
-from funsearch.storage.tables import evaluations, heldout, models, prompts, resets, samples, snapshots
+from funsearch.storage.columns import ExactText, unescape
+from funsearch.storage.tables import (
+    evaluations,
+    heldout,
+    models,
+    prompts,
+    resets,
+    samples,
+    scored,
+    snapshots,
+    totals,
+)
 
 Condition = ColumnElement[bool]
 Values = dict[str, Any]
@@ -65,6 +78,22 @@ _EVALUATION = (
     evaluations.c.feedback,
 )
 _SNAPSHOT = tuple(snapshots.c[field.name] for field in fields(Snapshot))
+_REGISTERED = (
+    evaluations.c.program,
+    evaluations.c.prompt,
+    evaluations.c.sample,
+    evaluations.c.status,
+    evaluations.c.body,
+    evaluations.c.preamble,
+    evaluations.c.key,
+    evaluations.c.scores,
+    evaluations.c.duplicate_of,
+    evaluations.c.score,
+    evaluations.c.feedback,
+)
+_ENCODED = {evaluations.c.body, evaluations.c.preamble, evaluations.c.key, evaluations.c.scores, evaluations.c.feedback}
+_STATUS = {status.value: status for status in Status}
+_TOTALS = ("prompts", "samples", "tokens", "evaluated", "valid", "duplicates")
 _RESET = (resets.c.reset, resets.c.after_evaluations, resets.c.islands, resets.c.founders)
 # One that another run's writer has just added is not an error.
 _ADD_MODEL = text("INSERT INTO models (name) VALUES (:name) ON CONFLICT DO NOTHING").bindparams(
@@ -115,6 +144,24 @@ def add_events(connection: Connection, run: int, events: Sequence[Event], model_
             connection.execute(insert(table), new)
 
 
+def has_event(connection: Connection, run: int, event: Event) -> bool:
+    """Returns whether the event is written already."""
+    match event:
+        case Prompt():
+            table, where = prompts, prompts.c.prompt == event.index
+        case Sample():
+            table, where = samples, and_(samples.c.prompt == event.prompt.index, samples.c.sample == event.index)
+        case Evaluation():
+            place = event.sample
+            table = evaluations
+            where = and_(evaluations.c.prompt == place.prompt.index, evaluations.c.sample == place.index)
+        case Reset():
+            table, where = resets, resets.c.reset == event.index
+        case Snapshot():
+            table, where = snapshots, snapshots.c.evaluations == event.evaluations
+    return connection.execute(select(table.c.run).where(table.c.run == run, where)).first() is not None
+
+
 def read_prompts(connection: Connection, run: int, *where: Condition, limit: int | None = None) -> list[Prompt]:
     """Returns the prompts that meet the conditions, in the order of their index."""
     query = select(*_PROMPT).where(prompts.c.run == run, *where).order_by(prompts.c.prompt).limit(limit)
@@ -140,6 +187,80 @@ def read_evaluations(connection: Connection, run: int, *where: Condition) -> dic
     width = len(_EVALUATION)
     prompt_of = _prompts_by_index(connection, run, {row[width] for row in rows})
     return {row[0]: _evaluation(row[1:width], Sample(prompt_of[row[width]], *row[width + 1 :])) for row in rows}
+
+
+def read_registered(connection: Connection, run: int, *where: Condition) -> list[tuple[int, Evaluation]]:
+    """Returns the evaluations that meet the conditions with what registering asks for, in the order of their ids.
+
+    Half of what taking up a million evaluations costs would be the types of their columns: they are read as plain text.
+    """
+    query = select(*(type_coerce(column, Text()) if column in _ENCODED else column for column in _REGISTERED))
+    rows = connection.execute(query.where(evaluations.c.run == run, *where).order_by(evaluations.c.program)).all()
+    short = select(prompts.c.prompt, prompts.c.island, prompts.c.generation, prompts.c.version, prompts.c.parents)
+    wanted = prompts.c.prompt.in_({row[1] for row in rows})
+    found = connection.execute(short.where(prompts.c.run == run, wanted))
+    prompt_of = {
+        index: Prompt(index, island, generation, "", version, tuple(parents), 0)
+        for index, island, generation, version, parents in found
+    }
+    return [
+        (
+            program,
+            Evaluation(
+                Sample(prompt_of[prompt], sample, "", "", ""),
+                _STATUS[status],
+                None if body is None else Function(unescape(body), unescape(preamble)),
+                unescape(key),
+                {} if scores == "{}" else json.loads(unescape(scores)),
+                duplicate_of=duplicate_of,
+                score=score,
+                feedback=_feedback(feedback and json.loads(unescape(feedback))),
+            ),
+        )
+        for program, prompt, sample, status, body, preamble, key, scores, duplicate_of, score, feedback in rows
+    ]
+
+
+def read_totals(connection: Connection, run: int) -> RunCounts:
+    """Returns the run in numbers."""
+    best = select(func.max(evaluations.c.score)).where(evaluations.c.run == run, scored).scalar_subquery()
+    query = select(*(totals.c[name] for name in _TOTALS), best).where(totals.c.run == run)
+    *counts, best_score = connection.execute(query).one()
+    return RunCounts(**dict(zip(_TOTALS, counts, strict=True)), best_score=best_score)
+
+
+def read_usage(connection: Connection, run: int) -> dict[str, Usage]:
+    """Returns what each model was asked for and gave."""
+    sums = (func.count(), func.sum(samples.c.prompt_tokens), func.sum(samples.c.tokens))
+    query = select(models.c.name, *sums).join_from(samples, models)
+    rows = connection.execute(query.where(samples.c.run == run, samples.c.prompt >= 0).group_by(models.c.name))
+    return {model: Usage(count, int(asked), int(given)) for model, count, asked, given in rows}
+
+
+def add_totals(connection: Connection, run: int, events: Sequence[Event]) -> None:
+    """Counts the events in."""
+    added = Counter[str]()
+    for event in events:
+        match event:
+            case Prompt(index=index) if index >= 0:
+                added["prompts"] += 1
+            case Sample() if event.prompt.index >= 0:
+                added["samples"] += 1
+                added["tokens"] += event.tokens
+            case Evaluation() if event.sample.prompt.index >= 0:
+                if event.duplicate_of is not None:
+                    added["duplicates"] += 1
+                elif event.function is not None:
+                    added["evaluated"] += 1
+                    added["valid"] += event.status is Status.OK
+    if added:
+        more = {name: totals.c[name] + number for name, number in added.items()}
+        connection.execute(update(totals).where(totals.c.run == run).values(more))
+
+
+def new_totals(connection: Connection, run: int) -> None:
+    """Begins to count a run."""
+    connection.execute(insert(totals).values({"run": run, **dict.fromkeys(_TOTALS, 0)}))
 
 
 def read_resets(connection: Connection, run: int) -> list[Reset]:
@@ -197,7 +318,7 @@ def _prompts_by_index(connection: Connection, run: int, indices: set[int]) -> di
 def _evaluation(row: Sequence[Any], sample: Sample) -> Evaluation:
     status, body, preamble, *rest = row
     function = None if body is None else Function(body, preamble)
-    rest[-1] = {name: Feedback(**said) for name, said in (rest[-1] or {}).items()}
+    rest[-1] = _feedback(rest[-1])
     return Evaluation(sample, Status(status), function, *rest)
 
 
@@ -205,6 +326,10 @@ def _snapshot(values: Values) -> Snapshot:
     usage = {model: Usage(**used) for model, used in values["usage"].items()}
     islands = tuple(IslandView(**island) for island in values["islands"])
     return Snapshot(**values | {"usage": usage, "islands": islands})
+
+
+def _feedback(stored: Mapping[str, Any] | None) -> dict[str, Feedback]:
+    return {name: Feedback(**said) for name, said in stored.items()} if stored else {}
 
 
 def _prompt_values(prompt: Prompt) -> Values:

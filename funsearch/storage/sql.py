@@ -6,7 +6,8 @@ page, so that a slow reader keeps nothing from being tidied up.
 
 import difflib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from sqlalchemy import Connection, Engine, exists, func, insert, select, tuple_, update
@@ -23,9 +24,9 @@ from funsearch.core.records import (
     RunSummary,
     Sample,
     Snapshot,
-    Status,
+    Usage,
 )
-from funsearch.errors import StorageError
+from funsearch.errors import StorageError, StorageUnavailable
 from funsearch.storage.faults import storage_errors
 from funsearch.storage.leases import Leases
 from funsearch.storage.rows import (
@@ -33,23 +34,36 @@ from funsearch.storage.rows import (
     add_events,
     add_heldout,
     add_models,
+    add_totals,
+    has_event,
+    new_totals,
     of_sample,
     read_evaluations,
     read_heldout,
     read_points,
     read_prompts,
+    read_registered,
     read_resets,
     read_samples,
     read_snapshots,
+    read_totals,
+    read_usage,
 )
-from funsearch.storage.tables import evaluations, prompts, runs, samples, scored
+from funsearch.storage.tables import evaluations, prompts, runs, samples, scored, totals
 
 Record = TypeVar("Record")
 
 PAGE = 1000
 """Rows that a stream reads at once."""
-_ASKED = samples.c.prompt >= 0
-"""The first program has a prompt (-1) that nobody asked, and counts as no sample."""
+
+
+@dataclass(slots=True)
+class _Held:
+    """The lease of a run that this storage holds, and the session it lives in, if it lives in one."""
+
+    name: str
+    session: Connection | None = None
+    stack: ExitStack = field(default_factory=ExitStack)
 
 
 class SqlStorage:
@@ -60,6 +74,9 @@ class SqlStorage:
         self.label = label
         """What messages call the database: its path, or its URL without the password."""
         self._leases = leases
+        self._held: dict[int, _Held] = {}
+        self._doubtful: dict[int, tuple[Event, int]] = {}
+        """What may or may not have been written when the connection broke: the first event, and how many."""
         self._run_ids: dict[str, int] = {}
         self._model_ids: dict[str, int] = {}
 
@@ -86,7 +103,8 @@ class SqlStorage:
                 "created": run.created,
                 "state": "running",
             }
-            connection.execute(insert(runs).values(values))
+            (run_id,) = connection.execute(insert(runs).values(values)).inserted_primary_key or (0,)
+            new_totals(connection, run_id)
 
     def run(self, name: str) -> RunRecord:
         """Returns the run. See `Storage.run`."""
@@ -105,9 +123,9 @@ class SqlStorage:
 
     def runs(self) -> list[RunSummary]:
         """Returns all runs, oldest first. One that is `running` though no process holds its lease was interrupted."""
-        count = select(func.count()).where(samples.c.run == runs.c.id, _ASKED).scalar_subquery()
         best = select(func.max(evaluations.c.score)).where(evaluations.c.run == runs.c.id, scored).scalar_subquery()
-        query = select(runs.c.id, runs.c.name, runs.c.problem, count, best, runs.c.state).order_by(runs.c.id)
+        query = select(runs.c.id, runs.c.name, runs.c.problem, totals.c.samples, best, runs.c.state)
+        query = query.join_from(runs, totals).order_by(runs.c.id)
         with self._read() as connection:
             rows = connection.execute(query).all()
         with storage_errors(self.label):
@@ -121,16 +139,24 @@ class SqlStorage:
         """Writes the events in one transaction. See `Storage.append`."""
         run = self._run_id(name)
         names = {event.model for event in events if isinstance(event, Sample)}
-        with self._write() as connection:
-            new = add_models(connection, names - self._model_ids.keys())
-            add_events(connection, run, events, self._model_ids | new)
+        try:
+            with self._write(run) as connection:
+                unwritten = self._unwritten(connection, run, events)
+                new = add_models(connection, names - self._model_ids.keys())
+                add_events(connection, run, unwritten, self._model_ids | new)
+                add_totals(connection, run, unwritten)
+        except StorageUnavailable:
+            if events:
+                self._doubtful.setdefault(run, (events[0], len(events)))
+            raise
+        self._doubtful.pop(run, None)
         # Only now: ids of a transaction that was rolled back may be given to others.
         self._model_ids |= new
 
     def set_state(self, name: str, state: str) -> None:
         """Records how the run stands."""
         run = self._run_id(name)
-        with self._write() as connection:
+        with self._write(run) as connection:
             connection.execute(update(runs).where(runs.c.id == run).values(state=state))
 
     def prompts(self, name: str) -> Iterator[Prompt]:
@@ -161,6 +187,16 @@ class SqlStorage:
 
         return (evaluation for _, evaluation in self._stream(page))
 
+    def registered(self, name: str) -> Iterator[Evaluation]:
+        """Yields the evaluations with what registering asks for. See `Storage.registered`."""
+        run = self._run_id(name)
+
+        def page(connection: Connection, last: tuple[int, Evaluation] | None) -> list[tuple[int, Evaluation]]:
+            start = last[0] + 1 if last else 0
+            return read_registered(connection, run, evaluations.c.program.between(start, start + 4 * PAGE - 1))
+
+        return (evaluation for _, evaluation in self._stream(page))
+
     def resets(self, name: str) -> Iterator[Reset]:
         """Yields the resets in order."""
         run = self._run_id(name)
@@ -186,14 +222,20 @@ class SqlStorage:
         """Returns up to `top` scored programs with their ids, distinct by key: best first, of equals the oldest."""
         run = self._run_id(name)
         ranking = select(evaluations.c.program, evaluations.c.key).where(evaluations.c.run == run, scored)
-        ids: dict[str, int] = {}
+        ranking = ranking.order_by(evaluations.c.score.desc(), evaluations.c.program)
+        most = max(top, 0)
         with self._read() as connection:
-            for id, key in connection.execute(ranking.order_by(evaluations.c.score.desc(), evaluations.c.program)):
-                if len(ids) >= top:
+            while True:
+                rows = connection.execute(ranking.limit(most)).all()
+                first: dict[str, int] = {}
+                for id, key in rows:
+                    first.setdefault(key, id)
+                if len(first) >= top or len(rows) < most:
                     break
-                ids.setdefault(key, id)
-            found = read_evaluations(connection, run, evaluations.c.program.in_(ids.values()))
-        return [(id, found[id]) for id in ids.values()]
+                most *= 2  # hardly ever: equal programs are marked as duplicates and not among these
+            ids = list(first.values())[: max(top, 0)]
+            found = read_evaluations(connection, run, evaluations.c.program.in_(ids))
+        return [(id, found[id]) for id in ids]
 
     def points(self, name: str) -> Iterator[Point]:
         """Yields the evaluations without their texts, in the order in which they were appended."""
@@ -220,18 +262,14 @@ class SqlStorage:
     def counts(self, name: str) -> RunCounts:
         """Returns the run in numbers."""
         run = self._run_id(name)
-        of_samples = select(func.count(), func.sum(samples.c.tokens)).where(samples.c.run == run, _ASKED)
-        asked = evaluations.c.duplicate_of.is_(None) & evaluations.c.body.is_not(None)
-        of_evaluations = select(
-            func.count().filter(asked),
-            func.count().filter(asked, evaluations.c.status == Status.OK.value),
-            func.count(evaluations.c.duplicate_of),
-        ).where(evaluations.c.run == run, evaluations.c.prompt >= 0)
-        best = select(func.max(evaluations.c.score)).where(evaluations.c.run == run, scored)
         with self._read() as connection:
-            count, tokens = connection.execute(of_samples).one()
-            judged, valid, duplicates = connection.execute(of_evaluations).one()
-            return RunCounts(count, judged, valid, duplicates, int(tokens or 0), connection.scalar(best))
+            return read_totals(connection, run)
+
+    def usage(self, name: str) -> dict[str, Usage]:
+        """Returns what each model was asked for and gave, by its name."""
+        run = self._run_id(name)
+        with self._read() as connection:
+            return read_usage(connection, run)
 
     def close(self) -> None:
         """Releases the connections."""
@@ -243,14 +281,45 @@ class SqlStorage:
             yield connection
 
     @contextmanager
-    def _write(self) -> Iterator[Connection]:
-        with storage_errors(self.label), self.engine.execution_options(writes=True).begin() as connection:
-            yield connection
+    def _write(self, run: int | None = None) -> Iterator[Connection]:
+        """Opens a transaction; one that writes to a run whose lease is held here fails when the lease is lost."""
+        with storage_errors(self.label):
+            session = None if run is None else self._session(run)
+            if session is None:
+                with self.engine.execution_options(writes=True).begin() as connection:
+                    yield connection
+            else:
+                with session.begin():
+                    yield session
+
+    def _session(self, run: int) -> Connection | None:
+        """Returns the session of the lease, taking the lease again if the session broke."""
+        held = self._held.get(run)
+        if held is None:
+            return None
+        if held.session is not None and (held.session.invalidated or held.session.closed):
+            held.stack.close()
+            held.session = held.stack.enter_context(self._leases.hold(run, held.name, again=True))
+        return held.session
+
+    def _unwritten(self, connection: Connection, run: int, events: Sequence[Event]) -> Sequence[Event]:
+        """Returns the events without those that were written after all when the connection broke."""
+        first, count = self._doubtful.get(run, (None, 0))
+        if first is None or not events or events[0] is not first or not has_event(connection, run, first):
+            return events
+        return events[count:]
 
     @contextmanager
     def _lease(self, run: int, name: str) -> Iterator[None]:
-        with storage_errors(self.label), self._leases.hold(run, name):
+        held = _Held(name)
+        with storage_errors(self.label):
+            held.session = held.stack.enter_context(self._leases.hold(run, name))
+        self._held[run] = held
+        try:
             yield
+        finally:
+            del self._held[run]
+            held.stack.close()
 
     def state(self, run: int, state: str) -> str:
         """Returns how the run with that id stands, by its recorded state: `interrupted` if nobody is writing to it."""

@@ -1,10 +1,11 @@
-"""The tables. Rows are added and never changed, but for `runs.state`.
+"""The tables. Rows are added and never changed, but for `runs.state` and `totals`.
 
 What is small stands first in a row and texts stand last, so that counting and sorting skip over the texts. Knows
 nothing about records, nor how a database comes to have these tables (see `funsearch.storage.migrations`).
 """
 
 from sqlalchemy import (
+    BigInteger,
     Column,
     Double,
     ForeignKey,
@@ -151,3 +152,16 @@ heldout = Table(
     Column("error", ExactText, nullable=False),
     ForeignKeyConstraint(["run", "program"], [evaluations.c.run, evaluations.c.program]),
 )
+
+totals = Table(
+    "totals",
+    metadata,
+    Column("run", ForeignKey(runs.c.id), primary_key=True),
+    Column("prompts", Integer, nullable=False),
+    Column("samples", Integer, nullable=False),
+    Column("tokens", BigInteger, nullable=False),
+    Column("evaluated", Integer, nullable=False),
+    Column("valid", Integer, nullable=False),
+    Column("duplicates", Integer, nullable=False),
+)
+"""What `RunCounts` says, kept in step with the rows in the same transactions: counting a million takes seconds."""

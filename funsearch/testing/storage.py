@@ -19,6 +19,7 @@ from funsearch.core.records import (
     Sample,
     Snapshot,
     Status,
+    Usage,
 )
 from funsearch.errors import RunBusyError, StorageError
 
@@ -112,6 +113,9 @@ class MemoryStorage:
     def evaluations(self, name: str) -> Iterator[Evaluation]:
         return iter(self._run(name).programs)
 
+    def registered(self, name: str) -> Iterator[Evaluation]:
+        return self.evaluations(name)
+
     def resets(self, name: str) -> Iterator[Reset]:
         return iter(_in_order(self._run(name).books.resets))
 
@@ -160,7 +164,18 @@ class MemoryStorage:
             duplicates=sum(evaluation.duplicate_of is not None for evaluation in judged),
             tokens=sum(sample.tokens for sample in asked),
             best_score=max((score for _, _, score in _scored(run)), default=None),
+            prompts=sum(index >= 0 for index in run.books.prompts),
         )
+
+    def usage(self, name: str) -> dict[str, Usage]:
+        used: dict[str, Usage] = {}
+        for sample in self._run(name).books.samples.values():
+            if sample.prompt.index >= 0:
+                so_far = used.get(sample.model, Usage())
+                used[sample.model] = Usage(
+                    so_far.samples + 1, so_far.prompt_tokens + sample.prompt_tokens, so_far.tokens + sample.tokens
+                )
+        return used
 
     def close(self) -> None:
         """Does nothing: there is nothing to release."""

@@ -1,13 +1,11 @@
 """The storages under test, each as something that can be opened again, and the records that the tests write."""
 
-import os
-import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import create_engine, make_url, text
+from needs import needs_postgres
 
 from funsearch.core.ports import Storage
 from funsearch.core.records import Evaluation, Function, Prompt, RunRecord, Sample, Status
@@ -15,31 +13,11 @@ from funsearch.rest_em.ports import TrainingStorage
 from funsearch.storage import open_storage, open_training_storage
 from funsearch.testing import MemoryStorage, MemoryTrainingStorage
 
-POSTGRES = os.environ.get("FUNSEARCH_TEST_POSTGRES")
-needs_postgres = pytest.mark.skipif(
-    POSTGRES is None, reason="no PostgreSQL: set FUNSEARCH_TEST_POSTGRES to the URL of a database to test on"
-)
-
 
 @pytest.fixture
 def sqlite_url(tmp_path: Path) -> str:
     """The URL of a database file that does not exist yet."""
     return f"sqlite:///{tmp_path / 'runs.db'}"
-
-
-@pytest.fixture
-def postgres_url() -> Iterator[str]:
-    """The URL of an empty schema in the PostgreSQL database of the tests."""
-    assert POSTGRES is not None
-    schema = f"test_{uuid.uuid4().hex}"
-    url = make_url(POSTGRES).set(drivername="postgresql+psycopg")
-    engine = create_engine(url)
-    with engine.begin() as connection:
-        connection.execute(text(f"CREATE SCHEMA {schema}"))
-    yield url.update_query_dict({"options": f"-csearch_path={schema}"}).render_as_string(hide_password=False)
-    with engine.begin() as connection:
-        connection.execute(text(f"DROP SCHEMA {schema} CASCADE"))
-    engine.dispose()
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=needs_postgres)])

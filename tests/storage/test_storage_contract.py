@@ -212,7 +212,7 @@ def test_counts_leave_the_first_program_out(storage: Storage, make) -> None:
     unreadable, waiting = make.sample(prompt, 0), make.sample(prompt, 1, tokens=100)
     storage.append("demo", [prompt, unreadable, waiting, Evaluation(unreadable, Status.COMPILE_ERROR, None)])
     assert storage.counts("demo") == RunCounts(
-        samples=5, evaluated=2, valid=1, duplicates=1, tokens=120, best_score=4.0
+        samples=5, evaluated=2, valid=1, duplicates=1, tokens=120, best_score=4.0, prompts=4
     )
     assert storage.runs()[0] == RunSummary("demo", "cap_set", 5, 4.0, "interrupted")
 

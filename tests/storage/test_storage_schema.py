@@ -64,3 +64,20 @@ def test_a_reader_is_told_that_a_schema_is_empty(url: str) -> None:
         Path(url.removeprefix("sqlite:///")).touch()
     with pytest.raises(StorageError, match="no database at"):
         open_storage(url, create=False)
+
+
+def test_totals_of_an_older_database_are_counted(url: str, make) -> None:
+    storage = open_storage(url)
+    storage.create_run(make.run())
+    storage.create_run(make.run("empty"))
+    storage.append("demo", [*make.judged(0), *make.judged(1, None), *make.judged(2, duplicate_of=0), make.prompt(3)])
+    counts = storage.counts("demo")
+    with storage.engine.begin() as connection:
+        connection.execute(text("DROP TABLE totals"))
+        connection.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '0005'"))
+    storage.close()
+    again = open_storage(url)
+    assert again.counts("demo") == counts
+    assert (counts.prompts, counts.samples, counts.evaluated, counts.valid, counts.duplicates) == (4, 3, 2, 1, 1)
+    assert again.counts("empty").samples == 0
+    again.close()
