@@ -6,12 +6,13 @@ DEMO := demo-$(shell date +%Y%m%d-%H%M%S)
 MINUTES ?= 7
 SEED ?= 0
 
-.PHONY: setup demo test check bench bench-train clean
+.PHONY: setup demo test test-faults check bench bench-train clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo    set up, then improve a bin-packing heuristic with a real model on the CPU"
 	@echo "make test    set up, then run all tests"
+	@echo "make test-faults  the long tests of what dies: nodes, databases, disks"
 	@echo "make setup   .venv with everything the CPU needs"
 	@echo "make check   ruff, mypy, import layers"
 	@echo "make bench   the benchmarks that need no model"
@@ -28,8 +29,11 @@ demo: setup
 	$(BIN)/funsearch best $(DEMO) --select 30 --heldout --baselines
 
 test: setup
-	$(BIN)/python -m pytest -n 2 -m "not model and not gpu and not docker"
+	$(BIN)/python -m pytest -n 2 -m "not model and not gpu and not docker and not faults"
 	$(BIN)/python -m pytest -m model
+
+test-faults: setup
+	$(BIN)/python -m pytest -m faults --durations=20
 
 check: setup
 	$(BIN)/ruff check .

@@ -12,6 +12,7 @@ from funsearch.errors import FunsearchError
 VERBS = {
     "run": "funsearch.cli.run",
     "resume": "funsearch.cli.resume",
+    "scale": "funsearch.cli.scale",
     "replay": "funsearch.cli.replay",
     "verify": "funsearch.cli.verify",
     "list": "funsearch.cli.list",

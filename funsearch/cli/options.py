@@ -15,6 +15,18 @@ _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+
+class CountOrAuto(click.ParamType):  # type: ignore[type-arg,unused-ignore]
+    """A number of at least one, or `auto`."""
+
+    name = "N|auto"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | str:
+        if value == "auto":
+            return "auto"
+        return click.IntRange(min=1).convert(value, param, ctx)
+
+
 db_option = click.option(
     "--db",
     metavar="URL",
@@ -36,6 +48,7 @@ evaluator_option = click.option(
     type=click.Path(path_type=Path, dir_okay=False),
     help="The evaluator's file, when it is not beside the problem in ../evaluators/.",
 )
+track_option = click.option("--track", metavar="SPEC", help="Also draw the run's course elsewhere: tensorboard:FOLDER.")
 sandbox_option = click.option(
     "--sandbox",
     type=click.Choice(["auto", "L1", "L2", "L3"]),

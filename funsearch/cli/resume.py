@@ -10,6 +10,7 @@ from funsearch.cli.budget import budget_options
 @click.argument("run")
 @budget_options
 @click.option("--ray", "address", metavar="ADDRESS", help="Join a Ray cluster instead of starting Ray here.")
+@options.track_option
 @options.db_option
 @options.json_option
 @options.verbosity
@@ -19,6 +20,7 @@ def command(
     minutes: float | None,
     target: float | None,
     address: str | None,
+    track: str | None,
     db: str,
     as_json: bool,
 ) -> None:
@@ -42,4 +44,4 @@ def command(
     storage.close()
     settings, inputs = Settings.restored(record.settings)
     problem = load(ProblemSource(record.problem, record.specification, record.evaluator, inputs))
-    go(record, problem, settings, Budget(samples, minutes, target), db, address, as_json)
+    go(record, problem, settings, Budget(samples, minutes, target), db, address, as_json, track)

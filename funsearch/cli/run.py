@@ -27,7 +27,11 @@ from funsearch.cli.budget import budget_options
 @budget_options
 @click.option("--islands", type=click.IntRange(min=1), help="Islands of the database. [default: 10]")
 @click.option("--seed", type=click.IntRange(min=0), help="Seed of every draw. [default: 0]")
-@click.option("--evaluators", type=click.IntRange(min=1), help="Evaluators at work at once. [default: 1]")
+@click.option(
+    "--evaluators",
+    type=options.CountOrAuto(),
+    help="Evaluators at work at once; `auto` fills the machine or cluster. [default: 1]",
+)
 @click.option("--name", metavar="RUN", help="What to call the run. [default: PROBLEM-1, PROBLEM-2, ...]")
 @click.option("--ray", "address", metavar="ADDRESS", help="Join a Ray cluster instead of starting Ray here.")
 @options.sandbox_option
@@ -36,6 +40,7 @@ from funsearch.cli.budget import budget_options
 @click.option(
     "--set", "assignments", multiple=True, metavar="KEY=VALUE", help="One setting, e.g. vllm.temperature=0.8."
 )
+@options.track_option
 @options.db_option
 @options.json_option
 @options.verbosity
@@ -51,13 +56,14 @@ def command(
     target: float | None,
     islands: int | None,
     seed: int | None,
-    evaluators: int | None,
+    evaluators: int | str | None,
     name: str | None,
     address: str | None,
     sandbox: str | None,
     unsafe: bool | None,
     config: Path | None,
     assignments: tuple[str, ...],
+    track: str | None,
     db: str,
     as_json: bool,
 ) -> None:
@@ -98,4 +104,4 @@ def command(
     storage = open_storage(db)
     run = new_run(loaded, settings, storage, box.level, name, time.time())
     storage.close()
-    go(run, loaded, settings, Budget(samples, minutes, target), db, address, as_json)
+    go(run, loaded, settings, Budget(samples, minutes, target), db, address, as_json, track)

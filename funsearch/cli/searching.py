@@ -2,6 +2,7 @@
 
 import signal
 import sys
+from contextlib import closing, nullcontext
 from pathlib import Path
 from types import FrameType
 
@@ -18,10 +19,18 @@ from funsearch.runtime.make import split_spec
 from funsearch.runtime.progress import Progress
 from funsearch.runtime.search import Budget
 from funsearch.runtime.settings import Settings
+from funsearch.runtime.trackers import open_tracker
 
 
 def go(
-    run: RunRecord, problem: Problem, settings: Settings, budget: Budget, db: str, address: str | None, as_json: bool
+    run: RunRecord,
+    problem: Problem,
+    settings: Settings,
+    budget: Budget,
+    db: str,
+    address: str | None,
+    as_json: bool,
+    track: str | None,
 ) -> None:
     """Runs the search on Ray with a live view on standard error; prints the result and exits with its status."""
     _prepare_model(settings)
@@ -31,9 +40,17 @@ def go(
     screen.print(f"Run {run.name}: {run.problem}, sandbox {run.sandbox}, samplers {', '.join(settings.samplers)}")
     if run.sandbox == "none":
         screen.print("WARNING: candidates run without confinement; every score is marked `none`.", style="bold red")
-    start_ray(address)
-    with LiveView(screen, budget) as view:
-        progress = launch(Launch(run, problem.source, settings, _absolute(db), address is not None), budget, view.show)
+    with closing(open_tracker(track)) if track else nullcontext() as tracker:
+        start_ray(address)
+        with LiveView(screen, budget) as view:
+
+            def watch(progress: Progress | None) -> None:
+                view.show(progress)
+                if tracker and progress:
+                    tracker.log(progress)
+
+            order = Launch(run, problem.source, settings, _absolute(db), address is not None)
+            progress = launch(order, budget, watch)
     if as_json:
         print_json(summary(progress))
     else:

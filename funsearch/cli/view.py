@@ -25,6 +25,7 @@ class LiveView:
         self._live = Live(console=console, refresh_per_second=4, transient=False) if console.is_terminal else None
         self._last_line = 0.0
         self._best: int | None = None
+        self._trouble: str | None = None
 
     def __enter__(self) -> Self:
         if self._live:
@@ -49,6 +50,9 @@ class LiveView:
         if progress.best_program is not None and progress.best_program != self._best:
             self._best = progress.best_program
             self._console.print(f"best {progress.best_score:.6g} (program {progress.best_program})")
+        if progress.trouble != self._trouble:
+            self._trouble = progress.trouble
+            self._console.print(f"waiting: {progress.trouble}" if progress.trouble else "going on", soft_wrap=True)
         if now - self._last_line >= LINE_SECONDS or progress.state not in ("starting", "running"):
             self._last_line = now
             self._console.print(line(progress, self._budget), soft_wrap=True)
@@ -90,7 +94,9 @@ def time_left(progress: Progress, budget: Budget) -> str:
 def _panel(progress: Progress | None, budget: Budget) -> RenderableType:
     if progress is None:
         return Text("Starting Ray and the driver ...")
-    if progress.state == "running" and not progress.samples:
+    if progress.trouble:
+        head = Text(f"Waiting: {progress.trouble}", style="bold yellow")
+    elif progress.state == "running" and not progress.samples:
         head = Text(f"Loading the model ({progress.seconds:.0f} s) ...")
     else:
         head = Text(line(progress, budget))
@@ -103,5 +109,8 @@ def _panel(progress: Progress | None, budget: Budget) -> RenderableType:
     verdicts = ", ".join(
         f"{status} {count}" for status, count in sorted(progress.statuses.items(), key=lambda p: -p[1])
     )
-    work = f"with the model {progress.asking} prompts, with the evaluators {progress.evaluating} programs"
+    work = (
+        f"{progress.samplers} samplers with {progress.asking} prompts, "
+        f"{progress.evaluators} evaluators with {progress.evaluating} programs"
+    )
     return Group(head, table, Text(f"verdicts: {verdicts or '-'}"), Text(work))

@@ -1,4 +1,4 @@
-"""Starts a search on Ray: one driver actor that owns the run, and the process that watches it.
+"""Starts a search on Ray: one driver actor that owns the run, and the process that watches it and starts it again.
 
 `launch` is what the command line calls. The driver actor runs the search in one thread and answers `progress` and
 `stop` in others.
@@ -7,24 +7,37 @@
 import logging
 import os
 import sys
+import time
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import ray
 from ray.exceptions import RayActorError, RayTaskError
 
+from funsearch.core.ports import Storage
 from funsearch.core.records import RunRecord
-from funsearch.errors import FunsearchError
-from funsearch.loading import ProblemSource, load
-from funsearch.runtime.actors import RayWorkers
+from funsearch.errors import FunsearchError, RunBusyError
+from funsearch.loading import Problem, ProblemSource, load
+from funsearch.runtime.evaluator_pool import first_line
 from funsearch.runtime.limits import merged_limits
+from funsearch.runtime.metrics import Metrics
+from funsearch.runtime.patience import Patience, patient
 from funsearch.runtime.progress import Progress
+from funsearch.runtime.ray_workers import RayWorkers, hire
 from funsearch.runtime.search import Budget, Search
 from funsearch.runtime.settings import Settings
 from funsearch.storage import open_storage
 
+logger = logging.getLogger(__name__)
+
+NAMESPACE = "funsearch"
+"""Ray's namespace in which drivers can be found by name."""
+LEASE_SECONDS = 120.0
+"""How long a server may take to notice that a machine is gone which held the run."""
+MAX_DEATHS = 5
+"""How often in a row a driver may die without a new sample."""
 POLL_SECONDS = 0.5
 OBJECT_STORE_BYTES = 256 * 1024**2
 """Prompts and verdicts are small; Ray's own default would take a third of the memory."""
@@ -57,14 +70,60 @@ class SearchActor:
     def __init__(self, launch: Launch) -> None:
         logging.basicConfig(stream=sys.stderr, level=logging.WARNING)
         self._launch = launch
+        self._patience = Patience(launch.settings.storage_seconds)
+        self._metrics = Metrics(launch.run.name)
+        self._workers: RayWorkers | None = None
         self._search: Search | None = None
         self._stopped = False
 
     def run(self, budget: Budget) -> Progress:
+        """Searches until the budget is used up or `stop` is called."""
         launch = self._launch
         problem = load(launch.source)
+        with closing(self._patience.insist(lambda: open_storage(launch.database))) as storage:
+            self._workers = self._hire(problem)
+            with self._take_up(problem, patient(storage, self._patience), self._workers) as self._search:
+                if self._stopped:
+                    self._search.stop()
+                return self._search.run(budget.samples, budget.minutes, budget.target)
+
+    def progress(self) -> Progress | None:
+        if self._search is None:
+            return None
+        progress = replace(self._search.progress(), trouble=self._patience.trouble)
+        self._metrics.update(progress)
+        return progress
+
+    def resize(self, samplers: int | None, evaluators: int | Literal["auto"] | None) -> None:
+        """Changes how many samplers and evaluators there shall be."""
+        if self._workers:
+            self._workers.resize(samplers, evaluators)
+
+    def stop(self) -> None:
+        self._stopped = True
+        self._patience.give_up()
+        if self._search:
+            self._search.stop()
+
+    def _take_up(self, problem: Problem, storage: Storage, workers: RayWorkers) -> Search:
+        """Returns the search, once nobody holds the run whom this actor stands in for."""
+        launch = self._launch
+        again = ray.get_runtime_context().was_current_actor_reconstructed
+        end = time.monotonic() + (LEASE_SECONDS if again else 0.0)
+        while True:
+            try:
+                return self._patience.insist(
+                    lambda: Search(problem, storage=storage, settings=launch.settings, workers=workers, run=launch.run)
+                )
+            except RunBusyError:
+                if time.monotonic() >= end or self._stopped:
+                    raise
+            time.sleep(1.0)
+
+    def _hire(self, problem: Problem) -> RayWorkers:
+        launch = self._launch
         limits = merged_limits(problem.evaluator.limits, launch.settings)
-        workers = RayWorkers(
+        return hire(
             launch.source,
             launch.settings,
             limits,
@@ -72,21 +131,6 @@ class SearchActor:
             inputs=len(problem.inputs),
             on_cluster=launch.on_cluster,
         )
-        with (
-            closing(open_storage(launch.database)) as storage,
-            Search(problem, storage=storage, settings=launch.settings, workers=workers, run=launch.run) as self._search,
-        ):
-            if self._stopped:
-                self._search.stop()
-            return self._search.run(budget.samples, budget.minutes, budget.target)
-
-    def progress(self) -> Progress | None:
-        return self._search.progress() if self._search else None
-
-    def stop(self) -> None:
-        self._stopped = True
-        if self._search:
-            self._search.stop()
 
 
 def start_ray(address: str | None) -> None:
@@ -113,39 +157,111 @@ def start_ray(address: str | None) -> None:
 def launch(launch: Launch, budget: Budget, watch: Callable[[Progress | None], None]) -> Progress:
     """Runs a search on Ray and returns how it ended; `watch` is told how it stands twice a second.
 
-    Ctrl-C makes it stop and save; the second Ctrl-C leaves at once.
+    A driver that dies is started again and goes on. Ctrl-C makes it stop and save; the second Ctrl-C leaves at once.
 
     Raises:
         FunsearchError: the search could not go on. What was finished is saved.
     """
-    driver = ray.remote(SearchActor).options(num_cpus=0, max_concurrency=4, scheduling_strategy=_here()).remote(launch)
-    running = driver.run.remote(budget)
+    make = ray.remote(SearchActor).options(
+        name=actor_name(launch.run),
+        namespace=NAMESPACE,
+        max_concurrency=4,
+        max_restarts=-1,
+        **_driver_place(launch),
+    )
     try:
-        return _watch(driver, running, launch.run.name, watch)
-    except KeyboardInterrupt:
-        driver.stop.remote()
-        done, _ = ray.wait([running], timeout=STOP_SECONDS)
-        if not done:
-            raise FunsearchError(
-                f"The search did not stop within {STOP_SECONDS:.0f} s. What was finished is saved: "
-                f"`funsearch resume {launch.run.name}` goes on."
-            ) from None
-        return _result(running, launch.run.name)
+        driver = make.remote(launch)
+    except ValueError:  # the name is taken
+        raise RunBusyError(
+            f"run {launch.run.name} is being searched in this cluster: wait for it, or stop it."
+        ) from None
+    try:
+        return _Watch(driver, launch.run.name, budget, watch).until_the_end()
     finally:
         ray.kill(driver)
 
 
-def _watch(driver: Any, running: Any, name: str, watch: Callable[[Progress | None], None]) -> Progress:
-    while True:
-        done, _ = ray.wait([running], timeout=POLL_SECONDS)
+def resize(run: RunRecord, address: str, samplers: int | None, evaluators: int | Literal["auto"] | None) -> None:
+    """Changes how many samplers and evaluators work at a run that is being searched in the cluster at `address`.
+
+    Raises:
+        FunsearchError: there is no such cluster, or the run is not being searched there.
+    """
+    start_ray(address)
+    try:
+        driver = ray.get_actor(actor_name(run), NAMESPACE)
+        ray.get(driver.resize.remote(samplers, evaluators), timeout=STOP_SECONDS)
+    except (ValueError, RayActorError, ray.exceptions.GetTimeoutError):
+        raise FunsearchError(
+            f"run {run.name} is not being searched in the Ray cluster at {address}: name its cluster with --ray, or "
+            f"go on with `funsearch resume {run.name}`."
+        ) from None
+
+
+def actor_name(run: RunRecord) -> str:
+    """Returns what the driver of a run is called in its cluster."""
+    return f"{run.name} {run.created}"
+
+
+class _Watch:
+    """Keeps a driver at work until its search has ended."""
+
+    def __init__(self, driver: Any, name: str, budget: Budget, watch: Callable[[Progress | None], None]) -> None:
+        self._driver = driver
+        self._name = name
+        self._budget = budget
+        self._watch = watch
+        self._end = None if budget.minutes is None else time.monotonic() + 60 * budget.minutes
+        self._running = driver.run.remote(budget)
+        self._deaths = 0
+        self._samples = 0
+
+    def until_the_end(self) -> Progress:
+        """Returns how the search ended."""
+        try:
+            while (progress := self._step()) is None:
+                pass
+            return progress
+        except KeyboardInterrupt:
+            self._driver.stop.remote()
+            done, _ = ray.wait([self._running], timeout=STOP_SECONDS)
+            if done:
+                return _result(self._running, self._name)
+            raise FunsearchError(
+                f"The search did not stop within {STOP_SECONDS:.0f} s. What was finished is saved: "
+                f"`funsearch resume {self._name}` goes on."
+            ) from None
+
+    def _step(self) -> Progress | None:
+        done, _ = ray.wait([self._running], timeout=POLL_SECONDS)
         if done:
-            progress = _result(running, name)
-            watch(progress)
+            try:
+                progress = _result(self._running, self._name)
+            except DriverDied as died:
+                self._start_again(died)
+                return None
+            self._watch(progress)
             return progress
         try:
-            watch(ray.get(driver.progress.remote(), timeout=10 * POLL_SECONDS))
+            seen = ray.get(self._driver.progress.remote(), timeout=10 * POLL_SECONDS)
         except (ray.exceptions.GetTimeoutError, RayActorError):
-            continue
+            return None
+        if seen is not None and seen.samples > self._samples:
+            self._samples, self._deaths = seen.samples, 0
+        self._watch(seen)
+        return None
+
+    def _start_again(self, died: "DriverDied") -> None:
+        self._deaths += 1
+        if self._deaths > MAX_DEATHS:
+            raise died
+        logger.warning("%s It is started again and goes on.", died)
+        minutes = None if self._end is None else max(0.0, (self._end - time.monotonic()) / 60)
+        self._running = self._driver.run.remote(replace(self._budget, minutes=minutes))
+
+
+class DriverDied(FunsearchError):
+    """Raised when the process that owns the run is no more."""
 
 
 def _result(running: Any, name: str) -> Progress:
@@ -157,15 +273,20 @@ def _result(running: Any, name: str) -> Progress:
             raise cause from None
         raise
     except RayActorError as error:
-        raise FunsearchError(
-            f"The search's process died: {str(error).strip().splitlines()[0]} "
-            f"What was finished is saved: `funsearch resume {name}` goes on."
+        raise DriverDied(
+            f"The search's process died: {first_line(error)} What was finished is saved: `funsearch resume {name}` "
+            "goes on."
         ) from None
     assert isinstance(progress, Progress)
     return progress
 
 
-def _here() -> Any:
-    """Returns a placement on this machine, where the database is."""
+def _driver_place(launch: Launch) -> dict[str, Any]:
+    """Returns where the driver runs: where it is told to, else on this machine, where an SQLite database is."""
+    place = launch.settings.placement.driver
+    is_file = launch.database.startswith("sqlite")
+    if not place.anywhere and not is_file:
+        return place.options(cpus=0, gpus=0)
     node = ray.get_runtime_context().get_node_id()
-    return ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(node, soft=False)
+    strategy = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(node, soft=not is_file)
+    return {"num_cpus": 0, "scheduling_strategy": strategy}

@@ -37,6 +37,11 @@ class Progress:
     statuses: dict[str, int]
     sandbox: str
     first_score: float | None = None
+    trouble: str | None = None
+    """What the search waits for; None when nothing holds it up."""
+    samplers: int = 1
+    evaluators: int = 1
+    """How many there are at present."""
 
 
 @dataclass(slots=True)

@@ -256,7 +256,7 @@ class Search:
         per_prompt = self.settings.samples_per_prompt
         limit = self._in_flight = self._adapted(self._in_flight)
         while self._workers.asking + len(self._to_ask) < limit:
-            if self._workers.evaluating > EVALUATION_BACKLOG * limit * per_prompt:
+            if self._workers.evaluating > max(EVALUATION_BACKLOG * limit * per_prompt, self._workers.appetite):
                 return
             at_most = per_prompt
             if budget.samples is not None:
@@ -272,14 +272,15 @@ class Search:
 
         Too few, and it idles; too many, and prompts are old when they are answered.
         """
-        waiting, target = self._workers.waiting(), self.settings.queue_target()
+        models = max(1, self._workers.samplers)
+        least, most = models * self.settings.in_flight(), models * self.settings.most_in_flight()
+        limit = min(max(limit, least), most)
+        waiting, target = self._workers.waiting(), models * self.settings.queue_target()
         if waiting is None:
             return limit
         if waiting < target:
-            return min(
-                limit + -(-(target - waiting) // self.settings.samples_per_prompt), self.settings.most_in_flight()
-            )
-        return max(limit - 1, self.settings.in_flight()) if waiting > 2 * target else limit
+            return min(limit + -(-(target - waiting) // self.settings.samples_per_prompt), most)
+        return max(limit - 1, least) if waiting > 2 * target else limit
 
     def _ask(self) -> None:
         """Hands the drawn prompts to the model; only now, when they are written down."""
@@ -366,6 +367,8 @@ class Search:
             dict(counts.statuses),
             self._sandbox_level,
             self._first_score,
+            samplers=self._workers.samplers,
+            evaluators=self._workers.evaluators,
         )
 
     def _recorded(self) -> Snapshot:

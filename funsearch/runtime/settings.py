@@ -11,7 +11,8 @@ from dataclasses import asdict, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic_core import PydanticCustomError
 
 from funsearch.core.database import DatabaseConfig
 from funsearch.errors import ConfigError
@@ -57,6 +58,49 @@ class ServedPolicy(BaseModel):
     """Of the adapter."""
 
 
+class Place(BaseModel):
+    """What one actor asks of the node it runs on."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    cpus: float | None = Field(default=None, ge=0)
+    """None: one for an evaluator on a cluster, otherwise none."""
+    gpus: float | None = Field(default=None, ge=0)
+    """None: for a vLLM sampler as many as its `tensor_parallel_size`, where there are any; otherwise none."""
+    resources: dict[str, float] = Field(default_factory=dict)
+    """Resources of your own, as in `ray start --resources`."""
+    labels: dict[str, str] = Field(default_factory=dict)
+    """Labels that the node must have, as in `ray start --labels`."""
+
+    def options(self, cpus: float, gpus: float) -> dict[str, Any]:
+        """Returns the options of an actor; `cpus` and `gpus` are taken where none are set."""
+        options: dict[str, Any] = {
+            "num_cpus": cpus if self.cpus is None else self.cpus,
+            "num_gpus": gpus if self.gpus is None else self.gpus,
+        }
+        if self.resources:
+            options["resources"] = self.resources
+        if self.labels:
+            options["label_selector"] = self.labels
+        return options
+
+    @property
+    def anywhere(self) -> bool:
+        """Returns whether any node will do."""
+        return not (self.cpus or self.gpus or self.resources or self.labels)
+
+
+class PlacementSettings(BaseModel):
+    """Where actors run."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    driver: Place = Place()
+    """Left alone, it runs where the search was started; with an SQLite database it always does."""
+    sampler: Place = Place()
+    evaluator: Place = Place()
+
+
 class Settings(BaseModel):
     """What a run is started with."""
 
@@ -70,12 +114,17 @@ class Settings(BaseModel):
     samples_per_prompt: int = Field(default=4, gt=0)
     """FunSearch, Methods: 4."""
     prompts_in_flight: int | None = Field(default=None, gt=0)
-    """Prompts with the model at once; by default as many as keep its queue from running empty."""
-    evaluators: int = Field(default=1, gt=0)
+    """Prompts with each sampler at once; by default as many as keep its queue from running empty."""
+    sampler_replicas: int = Field(default=1, gt=0)
+    """Samplers at work at once, each with all of `samplers` and with GPUs of its own."""
+    evaluators: int | Literal["auto"] = 1
+    """`auto`: as many as the cluster has room for, following it as nodes come and go."""
     evaluator_seconds: float = Field(default=600.0, gt=0)
     """How long the problem's own evaluator may compute for one program before it is taken to hang."""
     policies: dict[str, ServedPolicy] = {}
     """What the samplers `vllm:policy:NAME` stand for, by NAME; found out when the run is started."""
+    storage_seconds: float = Field(default=86400.0, ge=0)
+    """How long the search waits for a database that cannot be reached or whose disk is full, before it gives up."""
     reset_minutes: float | None = Field(default=None, gt=0)
     """Resets the weaker islands by the clock, as the reference does, instead of by `database.reset_period`."""
     database: DatabaseConfig = DatabaseConfig()
@@ -84,6 +133,14 @@ class Settings(BaseModel):
     transformers: TransformersOptions = TransformersOptions()
     sandbox: SandboxSettings = SandboxSettings()
     limits: LimitSettings = LimitSettings()
+    placement: PlacementSettings = PlacementSettings()
+
+    @field_validator("evaluators", mode="before")
+    @classmethod
+    def _count_or_auto(cls, value: object) -> object:
+        if value != "auto" and not (isinstance(value, int) and value > 0):
+            raise PydanticCustomError("count", "write a number of at least 1, or auto")
+        return value
 
     def with_seed(self, seed: int) -> Self:
         """Returns the same settings with another seed."""

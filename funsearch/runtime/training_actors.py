@@ -16,8 +16,10 @@ from ray.exceptions import RayError, RayTaskError
 from funsearch.errors import SamplerError, TrainingError
 from funsearch.rest_em.ports import Example, Improved, ImproveJob, ImproveProgress, OpenVerifier, Verifier
 from funsearch.rest_em.records import Answer, Grade, Graded, Policy, Task
-from funsearch.runtime.actors import MAX_TRIES, SamplerActor, on_cluster_gpu
+from funsearch.runtime.actors import SamplerActor
 from funsearch.runtime.hands import Asked, ToGrade, grade, placed
+from funsearch.runtime.ray_workers import gpus_wanted
+from funsearch.runtime.sampler_pool import MAX_TRIES
 from funsearch.runtime.training_settings import TrainingSettings
 from funsearch.sandbox import open_sandbox
 from funsearch.trainers.trl import TrlTrainer
@@ -134,7 +136,7 @@ class RayHands:
                 ray.remote(SamplerActor)
                 .options(
                     num_cpus=0,
-                    num_gpus=1 if on_cluster_gpu(settings) else 0,
+                    num_gpus=gpus_wanted(settings),
                     max_concurrency=BATCHES_AHEAD + 1,
                     max_restarts=-1,
                 )

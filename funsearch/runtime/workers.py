@@ -1,7 +1,7 @@
 """The hands of a search: who asks the model and who evaluates, behind one port.
 
 `LocalWorkers` does the work itself, one piece at a time, in this process: for notebooks and tests. The Ray actors are
-in `funsearch.runtime.actors`. Neither knows what the search does with what they bring.
+in `funsearch.runtime.ray_workers`. Neither knows what the search does with what they bring.
 """
 
 from collections import deque
@@ -64,8 +64,20 @@ class Workers(Protocol):
     def evaluating(self) -> int:
         """Returns how many tasks are with the evaluators."""
 
+    @property
+    def samplers(self) -> int:
+        """Returns how many copies of the model answer prompts now."""
+
+    @property
+    def evaluators(self) -> int:
+        """Returns how many evaluators there are now."""
+
+    @property
+    def appetite(self) -> int:
+        """Returns how many tasks keep all evaluators busy; fewer at hand, and some may idle."""
+
     def waiting(self) -> int | None:
-        """Returns how many samples wait in the model's queue by the latest look; None if it was told before."""
+        """Returns how many samples wait in the models' queues by the latest look; None if it was told before."""
 
     def ask(self, prompt: Prompt, at_most: int | None = None) -> None:
         """Hands a prompt to the model; no more than `at_most` samples shall come back."""
@@ -106,6 +118,18 @@ class LocalWorkers:
     @property
     def evaluating(self) -> int:
         return len(self._tasks)
+
+    @property
+    def samplers(self) -> int:
+        return 1
+
+    @property
+    def evaluators(self) -> int:
+        return 1
+
+    @property
+    def appetite(self) -> int:
+        return 1
 
     def waiting(self) -> int | None:
         return None

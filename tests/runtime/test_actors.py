@@ -13,9 +13,9 @@ from funsearch.core.database import ProgramsDatabase
 from funsearch.core.records import Function, Limits, Status
 from funsearch.errors import ProblemError
 from funsearch.loading import Problem
-from funsearch.runtime.actors import RayWorkers
 from funsearch.runtime.driver import start_ray
 from funsearch.runtime.ledger import Ledger
+from funsearch.runtime.ray_workers import RayWorkers, hire
 from funsearch.runtime.settings import Settings
 from funsearch.runtime.workers import Answered, Judged, Result, Task
 from funsearch.testing import MemoryStorage
@@ -53,7 +53,7 @@ def scripted(tmp_path: Path) -> Settings:
 
 
 def test_work_of_actors_that_die_is_done_again(ray_here: None, problem: Problem, scripted: Settings) -> None:
-    workers = RayWorkers(problem.source, scripted, Limits(), "none")
+    workers = hire(problem.source, scripted, Limits(), "none")
     database = ProgramsDatabase(problem.specification, tuple(problem.inputs))
     ledger = Ledger("run", problem.specification, database, MemoryStorage(), "none")
     first = ledger.first_task()
@@ -64,7 +64,7 @@ def test_work_of_actors_that_die_is_done_again(ray_here: None, problem: Problem,
 
     slow = Function("    import time\n    time.sleep(1.0)\n    return x\n")
     workers.evaluate([Task(first.sample, slow, "slow")], None)
-    os.kill(pid_of(workers.sampler_actor), signal.SIGKILL)
+    os.kill(pid_of(workers.sampler_actors[0]), signal.SIGKILL)
     for actor in workers.evaluator_actors:
         os.kill(pid_of(actor), signal.SIGKILL)
     ledger.register_first(first, judged.verdict)
@@ -81,13 +81,13 @@ def test_program_that_kills_its_evaluator_every_time_is_named(
 ) -> None:
     deadly = problem.source.evaluator.replace("answer = ", "answer = __import__('os')._exit(1) if value == 3.0 else ")
     source = replace(problem.source, evaluator=deadly)
-    workers = RayWorkers(source, scripted, Limits(seconds=5.0), "none")
+    workers = hire(source, scripted, Limits(seconds=5.0), "none")
     database = ProgramsDatabase(problem.specification, tuple(problem.inputs))
     workers.evaluate([Ledger("run", problem.specification, database, MemoryStorage(), "none").first_task()], None)
     (judged,) = collect(workers, 1)
     assert isinstance(judged, Judged)
     assert judged.verdict.status is Status.INFRA
-    assert "died 3 times" in judged.verdict.error
+    assert "killed its evaluator twice" in judged.verdict.error
     workers.close()
 
 
@@ -96,7 +96,7 @@ def test_evaluator_that_hangs_is_the_problems_fault_by_name(
 ) -> None:
     hanging = problem.source.evaluator.replace("answer = ", "__import__('time').sleep(99)\n        answer = ")
     settings = scripted.model_copy(update={"evaluator_seconds": 1.0})
-    workers = RayWorkers(replace(problem.source, evaluator=hanging), settings, Limits(seconds=0.5), "none", inputs=2)
+    workers = hire(replace(problem.source, evaluator=hanging), settings, Limits(seconds=0.5), "none", inputs=2)
     database = ProgramsDatabase(problem.specification, tuple(problem.inputs))
     workers.evaluate([Ledger("run", problem.specification, database, MemoryStorage(), "none").first_task()], None)
     with pytest.raises(ProblemError, match=r"evaluator of closeness has not come back for \d+ s: its own code hangs"):

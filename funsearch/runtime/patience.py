@@ -1,0 +1,103 @@
+"""A storage that waits while its database is away.
+
+Knows nothing about searches; what it cannot wait for it lets pass.
+"""
+
+import itertools
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar, cast
+
+from funsearch.core.ports import Storage
+from funsearch.errors import StorageUnavailable
+
+logger = logging.getLogger(__name__)
+
+Value = TypeVar("Value")
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.1, 5.0
+
+
+class Patience:
+    """Tries again until the database is there, up to a time, or until told to give up."""
+
+    def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self.trouble: str | None = None
+        """What is being waited for; None when nothing is. May be read from any thread."""
+        self._seconds = seconds
+        self._clock = clock
+        self._over = threading.Event()
+
+    def give_up(self) -> None:
+        """Makes whoever waits try a last time; may be called from any thread."""
+        self._over.set()
+
+    def insist(self, what: Callable[[], Value]) -> Value:
+        """Returns what `what` returns, once the database is there.
+
+        Raises:
+            StorageUnavailable: it was away for too long.
+        """
+        end: float | None = None
+        pause = FIRST_PAUSE_SECONDS
+        while True:
+            try:
+                value = what()
+            except StorageUnavailable as error:
+                now = self._clock()
+                end = now + self._seconds if end is None else end
+                if now >= end or self._over.is_set():
+                    raise
+                if self.trouble is None:
+                    logger.warning("%s The search waits.", error)
+                self.trouble = str(error)
+                self._over.wait(min(pause, end - now))
+                pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+            else:
+                if self.trouble is not None:
+                    logger.warning("The database is back; the search goes on.")
+                self.trouble = None
+                return value
+
+
+def patient(storage: Storage, patience: Patience) -> Storage:
+    """Returns the storage with every call insisted on; a stream that breaks goes on where it was."""
+    return cast(Storage, _Patient(storage, patience))
+
+
+class _Patient:
+    """Stands before a storage, whatever methods that has."""
+
+    def __init__(self, storage: Storage, patience: Patience) -> None:
+        self._storage = storage
+        self._patience = patience
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._storage, name)
+        if not callable(method) or name in ("lease", "close"):
+            return method
+
+        def insisting(*args: Any, **kwargs: Any) -> Any:
+            value = self._patience.insist(lambda: method(*args, **kwargs))
+            return self._stream(value, lambda: method(*args, **kwargs)) if isinstance(value, Iterator) else value
+
+        return insisting
+
+    def _stream(self, stream: Iterator[Any], again: Callable[[], Iterator[Any]]) -> Iterator[Any]:
+        done = 0
+
+        def following() -> Any:
+            nonlocal stream
+            try:
+                return next(stream, _END)
+            except StorageUnavailable:
+                stream = itertools.islice(again(), done, None)
+                raise
+
+        while (value := self._patience.insist(following)) is not _END:
+            done += 1
+            yield value
+
+
+_END = object()
