@@ -19,8 +19,8 @@ import ray
 
 from funsearch.core.records import Prompt
 from funsearch.loading import load_problem
-from funsearch.runtime.actors import RayWorkers
 from funsearch.runtime.driver import start_ray
+from funsearch.runtime.ray_workers import RayWorkers, hire
 from funsearch.runtime.search import Search
 from funsearch.runtime.settings import Settings
 from funsearch.sandbox import open_sandbox
@@ -62,7 +62,7 @@ def alone(
     workers: RayWorkers, prompts: Iterator[Prompt], in_flight: int, seconds: float
 ) -> list[tuple[float, int, int]]:
     """Returns the looks at the same sampler when it is given prompts and nothing else happens."""
-    watch = Watch(workers.sampler_actor)
+    watch = Watch(workers.sampler_actors[0])
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         while workers.asking < in_flight and (prompt := next(prompts, None)) is not None:
@@ -81,12 +81,12 @@ def main() -> None:
     sandbox = open_sandbox()
     sandbox.close()
     start_ray(None)
-    workers = RayWorkers(problem.source, settings, problem.evaluator.limits, sandbox.level)
-    ray.get(workers.sampler_actor.start.remote())
+    workers = hire(problem.source, settings, problem.evaluator.limits, sandbox.level)
+    ray.get(workers.sampler_actors[0].start.remote())
     with tempfile.TemporaryDirectory() as folder:
         storage = open_storage(f"sqlite:///{Path(folder) / 'saturation.db'}")
         search = Search(problem, storage=storage, settings=settings, workers=workers, sandbox=sandbox, name="run")
-        watch = Watch(workers.sampler_actor)
+        watch = Watch(workers.sampler_actors[0])
         search.run(minutes=minutes)
         searching = watch.finish()
         prompts = [prompt for prompt in storage.prompts("run") if prompt.index >= 0]

@@ -1,0 +1,155 @@
+"""What a run of a million evaluations costs to look at and to take up again, on SQLite and PostgreSQL.
+
+    python -m benchmarks.storage [--evaluations 1000000] [--postgres URL] [--keep FOLDER]
+
+Writes a run as a search would have written it, a fifth of it duplicates and a quarter without a score; then times what
+commands ask for, each the median of five, and taking up the run. PostgreSQL is a server of its own where one is
+installed, unless a URL is given.
+"""
+
+import argparse
+import itertools
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+
+from funsearch.core.code import key
+from funsearch.core.database import ProgramsDatabase
+from funsearch.core.ports import Event
+from funsearch.core.records import Evaluation, Function, Prompt, RunRecord, Sample, Status
+from funsearch.loading import Problem, load_problem
+from funsearch.runtime.ledger import FIRST_PROMPT, Ledger
+from funsearch.runtime.settings import Settings
+from funsearch.storage import SqlStorage, open_storage
+from funsearch.testing.postgres import PostgresServer, postgres_programs
+
+RUN = "million"
+PER_PROMPT = 4
+GROUP = 4000
+"""Events in one transaction."""
+REPEATS = 5
+LINE = "    total = el[0] * el[1] + el[2] * el[3] - n  # some arithmetic\n"
+
+
+def events(problem: Problem, count: int) -> Iterator[Event]:
+    """Yields what happens in a run with so many evaluations."""
+    rng = np.random.default_rng(0)
+    first = problem.specification.first
+    inputs = tuple(problem.inputs)
+    sample = Sample(FIRST_PROMPT, 0, first.body, "specification", "stop")
+    yield from (FIRST_PROMPT, sample, _evaluation(sample, first, key(first), inputs, 0.0))
+    text = problem.specification.prompt([first, first])
+    firsts: list[tuple[int, Function, float | None]] = []
+    for number in range(1, count):
+        index, place = divmod(number - 1, PER_PROMPT)
+        if place == 0:
+            prompt = Prompt(index, index % 10, 0, text, 2, (0, max(0, number - 40)), number)
+            yield prompt
+        again = firsts and rng.random() < 0.2
+        if again:
+            original, function, score = firsts[rng.integers(len(firsts))]
+        else:
+            function = Function(f"    total = {number}\n{LINE * 4}    return total\n")
+            score = round(float(rng.normal(50, 10)), 1) if rng.random() < 0.75 else None
+        sample = Sample(prompt, place, function.body, "model", "stop", 400, 90)
+        yield sample
+        name = f"{function.body.split()[2]:0>32}"
+        yield _evaluation(sample, function, name, inputs, score, original if again else None)
+        if not again:
+            firsts.append((number, function, score))
+
+
+def _evaluation(
+    sample: Sample, function: Function, key: str, inputs: tuple[str, ...], score: float | None, first: int | None = None
+) -> Evaluation:
+    status = Status.RUNTIME_ERROR if score is None else Status.OK
+    scores = {} if score is None else dict.fromkeys(inputs, score)
+    error = "IndexError: tuple index out of range" if score is None else ""
+    return Evaluation(
+        sample, status, function, key, scores, error, seconds=0.02, sandbox="L3", duplicate_of=first, score=score
+    )
+
+
+def fill(storage: SqlStorage, problem: Problem, count: int) -> None:
+    """Writes the run."""
+    settings = Settings().stored(())
+    source = problem.source
+    storage.create_run(RunRecord(RUN, problem.name, source.specification, source.evaluator, settings, "L3", 0.0))
+    happening = events(problem, count)
+    with storage.lease(RUN):
+        while group := list(itertools.islice(happening, GROUP)):
+            storage.append(RUN, group)
+        storage.set_state(RUN, "samples")
+
+
+def restore(storage: SqlStorage, problem: Problem) -> None:
+    """Brings a database in memory to where the run stands, as `funsearch resume` does."""
+    database = ProgramsDatabase(problem.specification, tuple(problem.inputs), Settings().database)
+    ledger = Ledger(RUN, problem.specification, database, storage, "L3")
+    for _ in ledger.restore():
+        pass
+    ledger.sift(list(storage.unevaluated(RUN)))
+    list(storage.unanswered(RUN))
+
+
+def median(what: Callable[[], object]) -> float:
+    """Returns the milliseconds that a call takes."""
+    taken = []
+    for _ in range(REPEATS):
+        started = time.perf_counter()
+        what()
+        taken.append(1000 * (time.perf_counter() - started))
+    return statistics.median(taken)
+
+
+def measure(kind: str, url: str, problem: Problem, count: int) -> None:
+    """Prints one database's figures."""
+    storage = open_storage(url)
+    started = time.perf_counter()
+    if all(summary.run != RUN for summary in storage.runs()):
+        fill(storage, problem, count)
+        print(f"{kind:<10} {'writing the run':<24} {time.perf_counter() - started:10.1f} s", flush=True)
+    asked: dict[str, Callable[[], object]] = {
+        "list": storage.runs,
+        "best, 1": lambda: storage.best(RUN, 1),
+        "best, 10": lambda: storage.best(RUN, 10),
+        "best, 100": lambda: storage.best(RUN, 100),
+        "show": lambda: storage.program(RUN, count // 2),
+        "counts": lambda: storage.counts(RUN),
+        "held-out of the best": lambda: storage.heldout(RUN, range(10)),
+    }
+    for name, what in asked.items():
+        print(f"{kind:<10} {name:<24} {median(what):10.1f} ms", flush=True)
+    started = time.perf_counter()
+    restore(storage, problem)
+    print(f"{kind:<10} {'taking up the run':<24} {time.perf_counter() - started:10.1f} s", flush=True)
+    storage.close()
+
+
+def main() -> None:
+    """Prints the figures."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--evaluations", type=int, default=1_000_000)
+    parser.add_argument("--postgres", metavar="URL", help="a database to write to, instead of a server of its own")
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="where to leave the SQLite database for next time")
+    arguments = parser.parse_args()
+    problem = load_problem("cap_set", inputs=["n=4"])
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        folder.chmod(0o711)
+        place = arguments.keep or folder
+        measure("SQLite", f"sqlite:///{place / 'storage.db'}", problem, arguments.evaluations)
+        url = arguments.postgres
+        if url is None and postgres_programs() is not None:
+            url = stack.enter_context(PostgresServer(folder / "postgres")).url
+        if url is not None:
+            measure("PostgreSQL", url, problem, arguments.evaluations)
+
+
+if __name__ == "__main__":
+    main()
