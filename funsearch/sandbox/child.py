@@ -6,6 +6,7 @@ All of it is at the candidate's mercy, and nothing it says is believed but that 
 import os
 import struct
 import sys
+import time
 import types
 from collections.abc import Mapping
 from typing import Any, NoReturn
@@ -27,6 +28,8 @@ FILE = "<candidate>"
 READ_BYTES = 32768
 DETAIL_BYTES = 2000
 FRAMES_SHOWN = 3
+GRACE_SECONDS = 0.1 if hasattr(os, "pidfd_open") else 0.0
+"""How long a child waits to be ended where the worker does so as soon as its output is closed; see `Watch`."""
 
 
 _REHEARSAL = """
@@ -85,7 +88,8 @@ def serve(source: str, reserve: list[Any]) -> NoReturn:
         _report(error, source)
     finally:
         _flush()
-        os.closerange(1, 3)  # the worker does not wait for the rest of the end
+        os.closerange(1, 3)  # the worker reports on it and ends it
+        time.sleep(GRACE_SECONDS)  # not to be taken apart on the engine's processor while the engine waits for that
         os._exit(0)
 
 

@@ -245,6 +245,8 @@ class Watch:
     def close(self) -> None:
         """Sees the child dead, and closes what belonged to it."""
         if self._ended is None:
+            with contextlib.suppress(OSError):  # let it be taken apart where there is room, not where the engine works
+                os.sched_setaffinity(self._pid, os.sched_getaffinity(0))
             self._kill()
             os.wait4(self._pid, 0)
         os.close(self._output)
