@@ -36,6 +36,8 @@ NAMESPACE = "funsearch"
 """Ray's namespace in which drivers can be found by name."""
 LEASE_SECONDS = 120.0
 """How long a server may take to notice that a machine is gone which held the run."""
+RESTART_SECONDS = 300.0
+"""How long Ray may take to start the driver again; a full cluster may have no room for a while."""
 MAX_DEATHS = 5
 """How often in a row a driver may die without a new sample."""
 POLL_SECONDS = 0.5
@@ -256,8 +258,21 @@ class _Watch:
         if self._deaths > MAX_DEATHS:
             raise died
         logger.warning("%s It is started again and goes on.", died)
+        self._await_driver(died)
         minutes = None if self._end is None else max(0.0, (self._end - time.monotonic()) / 60)
         self._running = self._driver.run.remote(replace(self._budget, minutes=minutes))
+
+    def _await_driver(self, died: "DriverDied") -> None:
+        """Returns once Ray has started the driver again; until then it refuses every call."""
+        end = time.monotonic() + RESTART_SECONDS
+        while True:
+            try:
+                ray.get(self._driver.progress.remote(), timeout=10 * POLL_SECONDS)
+                return
+            except (ray.exceptions.GetTimeoutError, RayActorError):
+                if time.monotonic() >= end:
+                    raise died from None
+                time.sleep(POLL_SECONDS)
 
 
 class DriverDied(FunsearchError):
