@@ -106,6 +106,7 @@ def _say(progress: Progress, gain: str, db: str) -> None:
     if progress.best_score is not None:
         click.echo(f"Best score {progress.best_score:.6g}.{gain and ' '}{gain}")
     click.echo(f"  funsearch best {progress.run}{where}      the best programs")
+    click.echo(f"  funsearch ui{where}      the same in a browser, and how they came about")
     click.echo(f"  funsearch resume {progress.run}{where}    goes on")
 
 
