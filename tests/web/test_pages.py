@@ -46,7 +46,9 @@ def shown(page: TestClient, address: str) -> str:
 @pytest.mark.parametrize("run", [1, 2, 3, 4])
 @pytest.mark.parametrize("view", VIEWS)
 def test_every_view_of_every_run_is_there_and_asks_for_nothing_outside(page: TestClient, run: int, view: str) -> None:
-    elements = Elements(shown(page, f"/runs/{run}{view}"))
+    text = shown(page, f"/runs/{run}{view}")
+    assert text.count('aria-current="page"') == (0 if view == "/live" else 1)
+    elements = Elements(text)
     assert all(re.match(r"[/?#](?!/)", link) for link in elements.links), elements.links
     assert elements.tags.count("script") == (0 if view == "/live" else 1)
     assert elements.inline == []
