@@ -3,7 +3,7 @@
 import click
 
 from funsearch.cli import options
-from funsearch.cli.budget import budget_options
+from funsearch.cli.budget import budget_options, made_budget
 
 
 @click.command(name="resume")
@@ -18,6 +18,7 @@ def command(
     run: str,
     samples: int | None,
     minutes: float | None,
+    max_cost: float | None,
     target: float | None,
     address: str | None,
     track: str | None,
@@ -33,7 +34,6 @@ def command(
     """
     from funsearch.cli.searching import go
     from funsearch.loading import ProblemSource, load
-    from funsearch.runtime.search import Budget
     from funsearch.runtime.settings import Settings
     from funsearch.storage import open_storage
 
@@ -44,4 +44,13 @@ def command(
     storage.close()
     settings, inputs = Settings.restored(record.settings)
     problem = load(ProblemSource(record.problem, record.specification, record.evaluator, inputs))
-    go(record, problem, settings, Budget(samples, minutes, target), db, address, as_json, track)
+    go(
+        record,
+        problem,
+        settings,
+        made_budget(settings, samples, minutes, target, max_cost),
+        db,
+        address,
+        as_json,
+        track,
+    )

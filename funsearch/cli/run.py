@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from funsearch.cli import options
-from funsearch.cli.budget import budget_options
+from funsearch.cli.budget import budget_options, made_budget
 
 
 @click.command(name="run")
@@ -53,6 +53,7 @@ def command(
     api_key_env: str | None,
     samples: int | None,
     minutes: float | None,
+    max_cost: float | None,
     target: float | None,
     islands: int | None,
     seed: int | None,
@@ -79,7 +80,7 @@ def command(
     from funsearch.cli.searching import go
     from funsearch.loading import load_problem
     from funsearch.runtime.make import check_samplers
-    from funsearch.runtime.search import Budget, new_run
+    from funsearch.runtime.search import new_run
     from funsearch.runtime.settings import Settings
     from funsearch.runtime.training import with_policies
     from funsearch.sandbox import open_sandbox
@@ -96,6 +97,7 @@ def command(
         "sandbox__unsafe": unsafe,
     }
     settings = Settings.load(config, assignments, **chosen)
+    budget = made_budget(settings, samples, minutes, target, max_cost)
     check_samplers(settings)
     settings = with_policies(settings, db)
     loaded = load_problem(problem, evaluator, inputs)
@@ -104,4 +106,4 @@ def command(
     storage = open_storage(db)
     run = new_run(loaded, settings, storage, box.level, name, time.time())
     storage.close()
-    go(run, loaded, settings, Budget(samples, minutes, target), db, address, as_json, track)
+    go(run, loaded, settings, budget, db, address, as_json, track)

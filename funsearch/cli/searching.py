@@ -68,6 +68,7 @@ def summary(progress: Progress) -> dict[str, object]:
         "valid": progress.valid,
         "duplicates": progress.duplicates,
         "registered": progress.registered,
+        "cost": progress.cost,
         "best_score": progress.best_score,
         "best_program": progress.best_program,
         "seconds": round(progress.seconds, 3),
@@ -99,12 +100,15 @@ def _say(progress: Progress, gain: str, db: str) -> None:
         "samples": "the samples asked for are there",
         "minutes": "the time is up",
         "target": "the target is reached",
+        "cost": "the money is spent",
         "exhausted": "the sampler has no more answers",
         "interrupted": "interrupted; everything finished is saved",
     }
     click.echo(f"Stopped: {why.get(progress.state, progress.state)}.")
     if progress.best_score is not None:
         click.echo(f"Best score {progress.best_score:.6g}.{gain and ' '}{gain}")
+    if progress.cost is not None:
+        click.echo(f"The tokens cost {progress.cost:.4g}.")
     click.echo(f"  funsearch best {progress.run}{where}      the best programs")
     click.echo(f"  funsearch ui{where}      the same in a browser, and how they came about")
     click.echo(f"  funsearch resume {progress.run}{where}    goes on")

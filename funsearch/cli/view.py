@@ -61,10 +61,11 @@ class LiveView:
 def line(progress: Progress, budget: Budget) -> str:
     """Returns the search in one line."""
     best = "-" if progress.best_score is None else f"{progress.best_score:.6g}"
+    cost = "" if progress.cost is None else f"cost {progress.cost:.4g}, "
     return (
         f"{progress.state}: {progress.samples} samples ({rate(progress.session_samples, progress)}/s, "
         f"{rate(progress.session_tokens, progress)} tokens/s), {share(progress.valid, progress)} valid, "
-        f"{share(progress.duplicates, progress)} duplicates, best {best}, {time_left(progress, budget)}"
+        f"{share(progress.duplicates, progress)} duplicates, best {best}, {cost}{time_left(progress, budget)}"
     )
 
 

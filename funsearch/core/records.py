@@ -65,6 +65,7 @@ class Sample:
     finish_reason: str
     """`stop` or `length`, as the serving engines say it."""
     prompt_tokens: int = 0
+    """Tokens of the prompt; 0 where another sample of the same request has them."""
     tokens: int = 0
     """Tokens of the completion."""
 

@@ -87,7 +87,7 @@ class SearchActor:
             with self._take_up(problem, patient(storage, self._patience), self._workers) as self._search:
                 if self._stopped:
                     self._search.stop()
-                return self._search.run(budget.samples, budget.minutes, budget.target)
+                return self._search.run(budget.samples, budget.minutes, budget.target, budget.cost)
 
     def progress(self) -> Progress | None:
         if self._search is None:

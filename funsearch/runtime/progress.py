@@ -39,6 +39,8 @@ class Progress:
     first_score: float | None = None
     trouble: str | None = None
     """What the search waits for; None when nothing holds it up."""
+    cost: float | None = None
+    """What all tokens cost; None without a price list."""
     samplers: int = 1
     evaluators: int = 1
     """How many there are at present."""

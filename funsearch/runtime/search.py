@@ -4,6 +4,7 @@ FunSearch (Methods, "Overview"): the loop around the programs database. Budgets,
 and nowhere else; what happened is the ledger's business, and how the work gets done the workers'.
 """
 
+import json
 import logging
 import threading
 import time
@@ -16,7 +17,7 @@ from funsearch.core.database import ProgramsDatabase
 from funsearch.core.evaluator import Evaluator
 from funsearch.core.ports import Sampler, Sandbox, Storage
 from funsearch.core.records import IslandView, Prompt, RunRecord, Snapshot, Status
-from funsearch.errors import ProblemError
+from funsearch.errors import ConfigError, ProblemError
 from funsearch.loading import Problem
 from funsearch.runtime.ledger import Ledger
 from funsearch.runtime.progress import Progress
@@ -42,6 +43,8 @@ class Budget:
     """Of the present session."""
     target: float | None = None
     """Stops once a program scores at least this."""
+    cost: float | None = None
+    """Over the run's whole life, by `Settings.prices`; what is being answered when it is reached comes on top."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,15 +148,20 @@ class Search:
         self._progress = self._snapshot()
 
     def run(
-        self, max_samples: int | None = None, minutes: float | None = None, target: float | None = None
+        self,
+        max_samples: int | None = None,
+        minutes: float | None = None,
+        target: float | None = None,
+        max_cost: float | None = None,
     ) -> Progress:
         """Searches until a budget is used up, the sampler runs dry or `stop` is called; returns how the run stands.
 
         Raises:
             ProblemError: the first program gets no score.
             SamplerError, SandboxError, StorageError: the search cannot go on; what was finished is saved.
+            ConfigError: there is a limit to the cost, and a model without a price.
         """
-        budget = Budget(max_samples, minutes, target)
+        budget = Budget(max_samples, minutes, target, max_cost)
         self._started = self._last_reset = self._clock()
         self._stop_asked.clear()
         self._exhausted = False
@@ -245,7 +253,20 @@ class Search:
             return "exhausted"
         if budget.samples is not None and self._spoken_for() >= budget.samples:
             return "samples"
+        if budget.cost is not None and self._cost() >= budget.cost:
+            return "cost"
         return None
+
+    def _cost(self) -> float:
+        usage = self._ledger.counts.usage
+        cost = self.settings.cost(usage)
+        if cost is None:
+            model = next(model for model in usage if model not in self.settings.prices)
+            raise ConfigError(
+                f"There is no price for the model {model}, so --max-cost cannot be kept: give {json.dumps(model)} a "
+                "`prompt` and a `completion` price in the settings' section `prices`; 0 if it costs nothing."
+            )
+        return cost
 
     def _spoken_for(self) -> int:
         """Returns how many samples there are, those promised by prompts in flight included."""
@@ -367,6 +388,7 @@ class Search:
             dict(counts.statuses),
             self._sandbox_level,
             self._first_score,
+            cost=self.settings.cost(counts.usage) if self.settings.prices else None,
             samplers=self._workers.samplers,
             evaluators=self._workers.evaluators,
         )

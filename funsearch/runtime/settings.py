@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from pydantic_core import PydanticCustomError
 
 from funsearch.core.database import DatabaseConfig
+from funsearch.core.records import Usage
 from funsearch.errors import ConfigError
 from funsearch.loading import InputText
 from funsearch.samplers.options import OpenAIOptions, TransformersOptions, VllmOptions
@@ -101,6 +102,15 @@ class PlacementSettings(BaseModel):
     evaluator: Place = Place()
 
 
+class Price(BaseModel):
+    """What a model's tokens cost, in a currency of your own, for a million of them."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    prompt: float = Field(ge=0)
+    completion: float = Field(ge=0)
+
+
 class Settings(BaseModel):
     """What a run is started with."""
 
@@ -125,6 +135,8 @@ class Settings(BaseModel):
     """What the samplers `vllm:policy:NAME` stand for, by NAME; found out when the run is started."""
     storage_seconds: float = Field(default=86400.0, ge=0)
     """How long the search waits for a database that cannot be reached or whose disk is full, before it gives up."""
+    prices: dict[str, Price] = {}
+    """By model, as the samples name it."""
     reset_minutes: float | None = Field(default=None, gt=0)
     """Resets the weaker islands by the clock, as the reference does, instead of by `database.reset_period`."""
     database: DatabaseConfig = DatabaseConfig()
@@ -158,6 +170,13 @@ class Settings(BaseModel):
         A prompt stays until its last sample is done, so that up to one for each sample at work may be needed.
         """
         return self.prompts_in_flight or max(self.in_flight(), 2 * self.vllm.max_num_seqs)
+
+    def cost(self, usage: Mapping[str, Usage]) -> float | None:
+        """Returns what the models' tokens cost; None if one that was used has no price."""
+        if not usage.keys() <= self.prices.keys():
+            return None
+        used = [(self.prices[model], tokens) for model, tokens in usage.items()]
+        return sum(price.prompt * one.prompt_tokens + price.completion * one.tokens for price, one in used) / 1e6
 
     def queue_target(self) -> int:
         """Returns how many samples should wait in the model's queue, so that it is never empty between two looks."""

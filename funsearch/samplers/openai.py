@@ -235,7 +235,8 @@ class OpenAISampler:
 
 
 def _read(answer: Any, model: str) -> list[Choice]:
-    """Returns the choices of an answer. Tokens are told of all together, so each gets its share.
+    """Returns the choices of an answer. Tokens are told of all together, so each gets its share; the first has the
+    prompt's, which is paid for once.
 
     Raises:
         NotAnAnswer: there are none.
@@ -254,7 +255,7 @@ def _read(answer: Any, model: str) -> list[Choice]:
             raise NotAnAnswer(f"no text in {choice!r:.200}")
         reason = getattr(choice, "finish_reason", None) or "stop"
         share = tokens // len(choices) + (number < tokens % len(choices))
-        read.append(Choice(text or "", reason, getattr(answer, "model", None) or model, asked, share))
+        read.append(Choice(text or "", reason, getattr(answer, "model", None) or model, 0 if number else asked, share))
     return read
 
 

@@ -154,6 +154,7 @@ def test_verb_help_teaches(tmp_path: Path) -> None:
         (("check", "cap_set", "--input", "n=@missing.json"), "missing.json"),
         (("run", "cap_set", "--set", "database.islnds=4"), "did you mean database.islands"),
         (("run", "cap_set", "--sampler", "magic"), "Unknown sampler magic"),
+        (("run", "cap_set", "--max-cost", "1", "--sampler", "scripted:/dev/null"), "--max-cost needs a price list"),
         (("run", "cap_set", "--sampler", "scripted:missing.jsonl"), "missing.jsonl"),
         (("run", "cap_set", "--sampler", "vllm:./no-model"), "no-model"),
         (("run", "cap_set", "--config", "missing.toml"), "missing.toml"),

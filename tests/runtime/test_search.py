@@ -1,12 +1,13 @@
 """The search in one process, with recorded answers and a fake sandbox."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
 from funsearch.core.evaluator import Evaluator
 from funsearch.core.records import Prompt, Sample, Status
-from funsearch.errors import ProblemError, SamplerError, SamplerExhausted
+from funsearch.errors import ConfigError, ProblemError, SamplerError, SamplerExhausted
 from funsearch.loading import Problem
 from funsearch.runtime.replay import replay
 from funsearch.runtime.search import Search
@@ -229,3 +230,30 @@ def test_prompts_in_flight_follow_the_models_queue(problem: Problem, answers: An
     assert max(asking[:20]) <= few
     assert few < max(asking[20:60]) <= most
     assert asking[-5] <= few
+
+
+def priced(problem: Problem, tokens: int) -> Search:
+    class Paid(ScriptedSampler):
+        def sample(self, prompt: Prompt, at_most: int | None = None) -> list[Sample]:
+            return [replace(s, prompt_tokens=100, tokens=tokens) for s in super().sample(prompt, at_most)]
+
+    settings = Settings.load(None, ["prices.scripted={'prompt': 1.0, 'completion': 10.0}", "prompts_in_flight=1"])
+    sampler = Paid([f"    return x * {n}\n" for n in range(100)], 1)
+    return Search(problem, sampler=sampler, sandbox=InProcessSandbox(), storage=MemoryStorage(), settings=settings)
+
+
+def test_search_stops_when_the_money_is_spent(problem: Problem) -> None:
+    with priced(problem, tokens=90) as search:
+        progress = search.run(max_cost=0.01)
+    # A sample costs (100 * 1 + 90 * 10) / 1,000,000 = 0.001.
+    assert (progress.state, progress.samples) == ("cost", 10)
+    assert progress.cost == pytest.approx(0.01)
+
+
+def test_limit_to_the_cost_of_a_model_without_a_price_is_refused(problem: Problem) -> None:
+    sampler = ScriptedSampler(["    return x\n"] * 9, 1)
+    with (
+        Search(problem, sampler=sampler, sandbox=InProcessSandbox(), storage=MemoryStorage()) as search,
+        pytest.raises(ConfigError, match="no price for the model scripted"),
+    ):
+        search.run(max_cost=1.0)
