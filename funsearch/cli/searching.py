@@ -105,6 +105,8 @@ def _say(progress: Progress, gain: str, db: str) -> None:
         "interrupted": "interrupted; everything finished is saved",
     }
     click.echo(f"Stopped: {why.get(progress.state, progress.state)}.")
+    if progress.state == "minutes" and not progress.session_samples:
+        click.echo("The model gave no answer in that time; loading it counts. Go on with more --minutes.")
     if progress.best_score is not None:
         click.echo(f"Best score {progress.best_score:.6g}.{gain and ' '}{gain}")
     if progress.cost is not None:

@@ -11,6 +11,10 @@ from funsearch.core.records import Evaluation
 from funsearch.core.specification import Specification
 
 
+MOST_COMPARED = 4000
+"""Characters of a function by which it is likened to another: the time grows with their square."""
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """One program of a line of descent."""
@@ -74,7 +78,7 @@ def _source(specification: Specification, evaluation: Evaluation) -> str:
 
 
 def _likeness(one: str, other: str) -> float:
-    return difflib.SequenceMatcher(None, one, other, autojunk=False).ratio()
+    return difflib.SequenceMatcher(None, one[:MOST_COMPARED], other[:MOST_COMPARED], autojunk=False).ratio()
 
 
 def _gain(before: Evaluation, after: Evaluation) -> float | None:
