@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from funsearch.core.records import Evaluation
 from funsearch.core.specification import Specification
 
-
 MOST_COMPARED = 4000
 """Characters of a function by which it is likened to another: the time grows with their square."""
 
