@@ -17,8 +17,9 @@ from pathlib import Path
 import psutil
 
 from funsearch.loading import load_problem
-from funsearch.runtime.driver import Launch, launch, start_ray
+from funsearch.runtime.driver import Launch, launch
 from funsearch.runtime.progress import Progress
+from funsearch.runtime.ray_session import start_ray
 from funsearch.runtime.search import Budget, new_run
 from funsearch.runtime.settings import Settings
 from funsearch.sandbox import open_sandbox

@@ -19,7 +19,7 @@ import ray
 
 from funsearch.core.records import Prompt
 from funsearch.loading import load_problem
-from funsearch.runtime.driver import start_ray
+from funsearch.runtime.ray_session import start_ray
 from funsearch.runtime.ray_workers import RayWorkers, hire
 from funsearch.runtime.search import Search
 from funsearch.runtime.settings import Settings

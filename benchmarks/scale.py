@@ -25,7 +25,7 @@ from funsearch.core.records import Function, Prompt, Sample
 from funsearch.loading import Problem, load_problem
 from funsearch.runtime.bench import Bench, Delivery
 from funsearch.runtime.crew import ActorCrew
-from funsearch.runtime.driver import start_ray
+from funsearch.runtime.ray_session import start_ray
 from funsearch.runtime.ray_workers import RayWorkers
 from funsearch.runtime.search import Search
 from funsearch.runtime.settings import Settings

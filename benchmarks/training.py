@@ -12,21 +12,22 @@ from pathlib import Path
 from typing import Any
 
 SAMPLES = 16
-DEFAULTS = (
-    *("--set", "tasks.families=('chain_sum',)", "--set", "tasks.transfer_families=('products',)"),
-    *(
-        "--set",
+DEFAULTS = [
+    text
+    for setting in (
+        "tasks.families=('gcd',)",
+        "tasks.transfer_families=('lcm',)",
         "tasks.count=200",
-        "--set",
         "tasks.held=200",
-        "--set",
         "tasks.transfer=80",
-        "--set",
         "measure.train=100",
-    ),
-    *("--set", "generate.max_tokens=16", "--set", "measure.samples=4", "--set", "gate.pass_one=sampled"),
-)
-"""Of the built-in model on sums and differences of two numbers; a user's own options take their place."""
+        "measure.samples=4",
+        "generate.max_tokens=16",
+        "gate.pass_one=sampled",
+    )
+    for text in ("--set", setting)
+]
+"""Of the built-in model on greatest common divisors of numbers up to 30; a user's own options take their place."""
 
 
 def main() -> None:
@@ -40,7 +41,7 @@ def main() -> None:
     given = parser.parse_args()
     given.folder.mkdir(parents=True, exist_ok=True)
     common = [given.tasks, *(["--model", given.model] if given.model else [])]
-    common += given.options or list(DEFAULTS)
+    common += given.options or DEFAULTS
     runs = {
         "rest-em": ["--rounds", "2", "--samples-per-task", str(given.samples)],
         "unfiltered": ["--rounds", "1", "--unfiltered", "--samples-per-task", str(given.samples)],

@@ -45,5 +45,9 @@ class RunBusyError(StorageError):
     """Raised when another process is already writing to the run."""
 
 
+class Interrupted(FunsearchError):
+    """Raised where work ends because it was asked to; what was finished is saved."""
+
+
 class TrainingError(FunsearchError):
     """Raised when a training cannot go on: its tasks, its model or the trainer itself."""

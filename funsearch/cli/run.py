@@ -32,6 +32,14 @@ from funsearch.cli.budget import budget_options, made_budget
     type=options.CountOrAuto(),
     help="Evaluators at work at once; `auto` fills the machine or cluster. [default: 1]",
 )
+@click.option(
+    "--train",
+    "training",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Have the search train its model on what it finds (ReST^EM): every=5000 after each 5,000 samples; also "
+    "pause=false, trainer.method=dpo, tasks.held=50, ...",
+)
 @click.option("--name", metavar="RUN", help="What to call the run. [default: PROBLEM-1, PROBLEM-2, ...]")
 @click.option("--ray", "address", metavar="ADDRESS", help="Join a Ray cluster instead of starting Ray here.")
 @options.sandbox_option
@@ -58,6 +66,7 @@ def command(
     islands: int | None,
     seed: int | None,
     evaluators: int | str | None,
+    training: tuple[str, ...],
     name: str | None,
     address: str | None,
     sandbox: str | None,
@@ -75,6 +84,7 @@ def command(
     \b
     funsearch run cap_set --input n=5 --samples 500
     funsearch run bin_packing --minutes 10
+    funsearch run bin_packing --minutes 60 --train every=1000
     funsearch run my/problem.py --sampler openai:qwen2.5-coder --base-url http://localhost:8000/v1
     """
     from funsearch.cli.searching import go
@@ -96,7 +106,7 @@ def command(
         "sandbox__level": sandbox,
         "sandbox__unsafe": unsafe,
     }
-    settings = Settings.load(config, assignments, **chosen)
+    settings = Settings.load(config, [*assignments, *(f"train.{one}" for one in training)], **chosen)
     budget = made_budget(settings, samples, minutes, target, max_cost)
     check_samplers(settings)
     settings = with_policies(settings, db)

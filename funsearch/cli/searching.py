@@ -14,9 +14,10 @@ from funsearch.cli.view import LiveView
 from funsearch.core.records import RunRecord
 from funsearch.errors import FunsearchError
 from funsearch.loading import Problem
-from funsearch.runtime.driver import Launch, launch, start_ray
+from funsearch.runtime.driver import Launch, launch
 from funsearch.runtime.make import split_spec
 from funsearch.runtime.progress import Progress
+from funsearch.runtime.ray_session import start_ray
 from funsearch.runtime.search import Budget
 from funsearch.runtime.settings import Settings
 from funsearch.runtime.trackers import open_tracker

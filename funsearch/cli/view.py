@@ -26,6 +26,7 @@ class LiveView:
         self._last_line = 0.0
         self._best: int | None = None
         self._trouble: str | None = None
+        self._trained: str | None = None
 
     def __enter__(self) -> Self:
         if self._live:
@@ -53,6 +54,9 @@ class LiveView:
         if progress.trouble != self._trouble:
             self._trouble = progress.trouble
             self._console.print(f"waiting: {progress.trouble}" if progress.trouble else "going on", soft_wrap=True)
+        if progress.trained != self._trained:
+            self._trained = progress.trained
+            self._console.print(f"training, {progress.trained}", soft_wrap=True)
         if now - self._last_line >= LINE_SECONDS or progress.state not in ("starting", "running"):
             self._last_line = now
             self._console.print(line(progress, self._budget), soft_wrap=True)
@@ -62,10 +66,12 @@ def line(progress: Progress, budget: Budget) -> str:
     """Returns the search in one line."""
     best = "-" if progress.best_score is None else f"{progress.best_score:.6g}"
     cost = "" if progress.cost is None else f"cost {progress.cost:.4g}, "
+    training = f", training {progress.training}" if progress.training else ""
     return (
         f"{progress.state}: {progress.samples} samples ({rate(progress.session_samples, progress)}/s, "
         f"{rate(progress.session_tokens, progress)} tokens/s), {share(progress.valid, progress)} valid, "
-        f"{share(progress.duplicates, progress)} duplicates, best {best}, {cost}{time_left(progress, budget)}"
+        f"{share(progress.duplicates, progress)} duplicates, best {best}, {cost}"
+        f"{time_left(progress, budget)}{training}"
     )
 
 
@@ -114,4 +120,5 @@ def _panel(progress: Progress | None, budget: Budget) -> RenderableType:
         f"{progress.samplers} samplers with {progress.asking} prompts, "
         f"{progress.evaluators} evaluators with {progress.evaluating} programs"
     )
-    return Group(head, table, Text(f"verdicts: {verdicts or '-'}"), Text(work))
+    trained = [Text(f"training, {progress.trained}")] if progress.trained else []
+    return Group(head, table, Text(f"verdicts: {verdicts or '-'}"), Text(work), *trained)

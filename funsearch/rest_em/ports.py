@@ -8,7 +8,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
-from funsearch.core.ports import Sandbox
+from funsearch.core.ports import Sampler, Sandbox
+from funsearch.core.records import Prompt, Sample
 from funsearch.rest_em.options import TaskOptions
 from funsearch.rest_em.records import (
     Answer,
@@ -123,6 +124,13 @@ class Generator(Protocol):
 
     def close(self) -> None:
         """Frees what it holds. No call may follow."""
+
+
+class PolicySampler(Sampler, Generator, Protocol):
+    """A sampler of searches that serves policies of its model, beside the model itself."""
+
+    def sample(self, prompt: Prompt, at_most: int | None = None, policy: Policy | None = None) -> Sequence[Sample]:
+        """Returns the samples of one prompt, by a policy if one is named. See `Sampler.sample`."""
 
 
 @dataclass(frozen=True, slots=True)

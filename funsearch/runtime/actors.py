@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import ray
 
@@ -11,7 +11,7 @@ from funsearch.core.ports import Sampler
 from funsearch.core.records import Function, Limits, Prompt, Sample
 from funsearch.errors import SamplerError
 from funsearch.loading import ProblemSource, load
-from funsearch.rest_em.ports import Request
+from funsearch.rest_em.ports import PolicySampler, Request
 from funsearch.rest_em.records import Answer, Policy
 from funsearch.runtime.bench import Bench, Delivery
 from funsearch.runtime.make import make_sampler
@@ -32,18 +32,15 @@ class SamplerActor:
         self._get()
         return here()
 
-    def sample(self, prompt: Prompt, at_most: int | None) -> Sequence[Sample]:
-        return self._get().sample(prompt, at_most)
+    def sample(self, prompt: Prompt, at_most: int | None, policy: Policy | None = None) -> Sequence[Sample]:
+        """Returns the samples of a prompt, by a policy if one is named."""
+        if policy is None:
+            return self._get().sample(prompt, at_most)
+        return self._serving().sample(prompt, at_most, policy)
 
     def generate(self, requests: Sequence[Request], policy: Policy) -> list[Answer]:
         """Returns the answers of a policy, for a training."""
-        sampler = self._get()
-        if not hasattr(sampler, "generate"):
-            raise SamplerError(
-                f"The sampler {self._settings.samplers[0]} serves no policies: use vllm or transformers."
-            )
-        answers: list[Answer] = sampler.generate(requests, policy)
-        return answers
+        return self._serving().generate(requests, policy)
 
     def close(self) -> None:
         """Ends the sampler's own processes."""
@@ -54,6 +51,19 @@ class SamplerActor:
         """Returns what the sampler says of its queue, None if it keeps none or is not loaded yet."""
         stats = getattr(self._sampler, "stats", None)
         return stats() if stats else None
+
+    def _serving(self) -> PolicySampler:
+        """Returns the sampler, which shall serve policies.
+
+        Raises:
+            SamplerError: it cannot.
+        """
+        sampler = self._get()
+        if not hasattr(sampler, "generate"):
+            raise SamplerError(
+                f"The sampler {self._settings.samplers[0]} serves no policies: use vllm or transformers."
+            )
+        return cast(PolicySampler, sampler)
 
     def _get(self) -> Sampler:
         with self._lock:

@@ -5,11 +5,10 @@
 """
 
 import logging
-import os
 import sys
 import time
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -20,11 +19,13 @@ from funsearch.core.ports import Storage
 from funsearch.core.records import RunRecord
 from funsearch.errors import FunsearchError, RunBusyError
 from funsearch.loading import Problem, ProblemSource, load
+from funsearch.runtime.closed_loop import ClosedLoop, open_loop
 from funsearch.runtime.evaluator_pool import first_line
 from funsearch.runtime.limits import merged_limits
 from funsearch.runtime.metrics import Metrics
 from funsearch.runtime.patience import Patience, patient
 from funsearch.runtime.progress import Progress
+from funsearch.runtime.ray_session import start_ray
 from funsearch.runtime.ray_workers import RayWorkers, hire
 from funsearch.runtime.search import Budget, Search
 from funsearch.runtime.settings import Settings
@@ -41,18 +42,8 @@ RESTART_SECONDS = 300.0
 MAX_DEATHS = 5
 """How often in a row a driver may die without a new sample."""
 POLL_SECONDS = 0.5
-OBJECT_STORE_BYTES = 256 * 1024**2
-"""Prompts and verdicts are small; Ray's own default would take a third of the memory."""
 STOP_SECONDS = 30.0
 """How long the driver may take to save and leave once it is asked to stop."""
-
-QUIET = {
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    "VLLM_NO_USAGE_STATS": "1",
-    "DO_NOT_TRACK": "1",
-}
-"""Nothing is reported to anybody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +67,7 @@ class SearchActor:
         self._metrics = Metrics(launch.run.name)
         self._workers: RayWorkers | None = None
         self._search: Search | None = None
+        self._loop: ClosedLoop | None = None
         self._stopped = False
 
     def run(self, budget: Budget) -> Progress:
@@ -87,12 +79,14 @@ class SearchActor:
             with self._take_up(problem, patient(storage, self._patience), self._workers) as self._search:
                 if self._stopped:
                     self._search.stop()
-                return self._search.run(budget.samples, budget.minutes, budget.target, budget.cost)
+                with self._training(self._search, self._workers):
+                    ended = self._search.run(budget.samples, budget.minutes, budget.target, budget.cost)
+                return self._told(ended)
 
     def progress(self) -> Progress | None:
         if self._search is None:
             return None
-        progress = replace(self._search.progress(), trouble=self._patience.trouble)
+        progress = self._told(self._search.progress())
         self._metrics.update(progress)
         return progress
 
@@ -106,6 +100,12 @@ class SearchActor:
         self._patience.give_up()
         if self._search:
             self._search.stop()
+
+    def _told(self, progress: Progress) -> Progress:
+        """Returns the search's progress with what this actor knows besides."""
+        loop = self._loop
+        doing, outcome = (loop.doing, loop.outcome) if loop else (None, None)
+        return replace(progress, trouble=self._patience.trouble, training=doing, trained=outcome)
 
     def _take_up(self, problem: Problem, storage: Storage, workers: RayWorkers) -> Search:
         """Returns the search, once nobody holds the run whom this actor stands in for."""
@@ -122,6 +122,20 @@ class SearchActor:
                     raise
             time.sleep(1.0)
 
+    @contextmanager
+    def _training(self, search: Search, workers: RayWorkers) -> Iterator[None]:
+        """Returns a context in which the search trains its model, if it shall."""
+        launch = self._launch
+        if not launch.settings.train.every:
+            yield
+            return
+        loop = self._loop = open_loop(launch.settings, launch.database, launch.run.sandbox, search, workers)
+        self._patience.insist(loop.begin)
+        try:
+            yield
+        finally:
+            loop.stop()
+
     def _hire(self, problem: Problem) -> RayWorkers:
         launch = self._launch
         limits = merged_limits(problem.evaluator.limits, launch.settings)
@@ -133,27 +147,6 @@ class SearchActor:
             inputs=len(problem.inputs),
             on_cluster=launch.on_cluster,
         )
-
-
-def start_ray(address: str | None) -> None:
-    """Starts Ray on this machine, or joins the cluster at `address`. Does nothing when Ray runs already.
-
-    Raises:
-        FunsearchError: Ray cannot be started, or there is no cluster at the address.
-    """
-    if ray.is_initialized():
-        return
-    os.environ.update(QUIET)
-    logging.getLogger("ray").setLevel(logging.ERROR)
-    quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
-    try:
-        if address:
-            ray.init(address=address, runtime_env={"env_vars": QUIET}, **quiet)
-        else:
-            ray.init(address="local", include_dashboard=False, object_store_memory=OBJECT_STORE_BYTES, **quiet)
-    except (ConnectionError, ValueError, RuntimeError, OSError) as error:
-        where = f"reach the Ray cluster at {address}" if address else "start Ray on this machine"
-        raise FunsearchError(f"Cannot {where}: {str(error).strip().splitlines()[0]}") from None
 
 
 def launch(launch: Launch, budget: Budget, watch: Callable[[Progress | None], None]) -> Progress:

@@ -9,7 +9,7 @@ from typing import Any
 
 from funsearch.core.ports import Sampler
 from funsearch.errors import ConfigError
-from funsearch.runtime.settings import Settings
+from funsearch.runtime.settings import ServedPolicy, Settings
 
 POLICY = "policy:"
 """What stands before the name of a policy, as in vllm:policy:NAME."""
@@ -53,8 +53,37 @@ def check_samplers(settings: Settings) -> None:
             and not Path(argument).expanduser().is_dir()
         ):
             raise ConfigError(f"There is no model folder {argument} for the sampler {spec}.")
+    if settings.train.every:
+        _check_training(settings)
     if settings.weights and len(settings.weights) != len(settings.samplers):
         raise ConfigError(f"weights = {list(settings.weights)}: give one for each of {list(settings.samplers)}.")
+
+
+def _check_training(settings: Settings) -> None:
+    if settings.train.trainer.full:
+        raise ConfigError(
+            "train.trainer.full = true: a search takes up adapters only, which its sampler loads while it serves. "
+            "Leave it out, or use `funsearch train`."
+        )
+    if len(settings.samplers) > 1 or split_spec(settings.samplers[0])[0] not in ("vllm", "transformers"):
+        raise ConfigError(
+            f"train.every = {settings.train.every}, and the samplers are {', '.join(settings.samplers)}: a search can "
+            "train its model only if that is its one sampler, as in --sampler vllm:MODEL."
+        )
+
+
+def trained_model(settings: Settings) -> tuple[str, ServedPolicy | None]:
+    """Returns the base model that a search trains, and the policy of it that it begins with, if it is one."""
+    argument = split_spec(settings.samplers[0])[1]
+    if argument.startswith(POLICY):
+        policy = settings.policies[argument.removeprefix(POLICY)]
+        return policy.base, policy
+    model = argument or settings.vllm.model
+    if not model:
+        from funsearch.samplers.embedded import embedded_model
+
+        model = str(embedded_model())
+    return model, None
 
 
 def make_sampler(settings: Settings) -> Sampler:

@@ -39,6 +39,10 @@ class Progress:
     first_score: float | None = None
     trouble: str | None = None
     """What the search waits for; None when nothing holds it up."""
+    training: str | None = None
+    """What is being done to train the model on this search's samples."""
+    trained: str | None = None
+    """How the latest step of that ended."""
     cost: float | None = None
     """What all tokens cost; None without a price list."""
     samplers: int = 1

@@ -8,6 +8,7 @@ import ray
 
 from funsearch.core.records import Limits, Prompt
 from funsearch.loading import ProblemSource
+from funsearch.rest_em.records import Policy
 from funsearch.runtime.actors import EvaluatorActor, SamplerActor
 from funsearch.runtime.crew import ActorCrew, Crew
 from funsearch.runtime.evaluator_pool import EvaluatorPool
@@ -66,6 +67,11 @@ class RayWorkers:
         """Returns the handles of the evaluator actors."""
         return self._evaluators.workers
 
+    @property
+    def samplers_wanted(self) -> int:
+        """Returns how many samplers there shall be."""
+        return self._sampler_crew.wanted()
+
     def resize(self, samplers: int | None = None, evaluators: int | Literal["auto"] | None = None) -> None:
         """Changes how many there shall be, from the next `wait` on; may be called from any thread.
 
@@ -75,6 +81,10 @@ class RayWorkers:
             self._sampler_crew.count = samplers
         if evaluators is not None:
             self._evaluator_crew.count = evaluators
+
+    def serve(self, policy: Policy) -> None:
+        """Has prompts answered by a policy of the samplers' model from now on; may be called from any thread."""
+        self._samplers.policy = policy
 
     def waiting(self) -> int | None:
         return self._samplers.waiting()
@@ -121,11 +131,12 @@ def hire(
         inputs: how many the problem has.
         on_cluster: whether Ray has more to do than this search.
     """
+    settings = settings.serving_policies()
     reserved = on_cluster or settings.evaluators == "auto"
     evaluate = settings.placement.evaluator.options(cpus=1 if reserved else 0, gpus=0)
     sample = settings.placement.sampler.options(cpus=0, gpus=gpus_wanted(settings))
-    # Each prompt keeps a thread of its sampler until it is answered.
-    sample["max_concurrency"] = settings.most_in_flight() + 2
+    # Each prompt keeps a thread of its sampler until it is answered; some are left for `stats` and for trainings.
+    sample["max_concurrency"] = settings.most_in_flight() + 4
     return RayWorkers(
         ActorCrew(SamplerActor, (settings,), sample, settings.sampler_replicas),
         ActorCrew(EvaluatorActor, (source, limits, level), evaluate, settings.evaluators),

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from funsearch.errors import TrainingError
+from funsearch.errors import Interrupted, TrainingError
 from funsearch.rest_em.gate import Measurement, judge
 from funsearch.rest_em.measurement import measure
 from funsearch.rest_em.ports import (
@@ -75,6 +75,7 @@ class Rounds:
         *,
         chat: bool,
         folder: Path,
+        start: Policy | None = None,
         watch: Watch = lambda progress: None,
     ) -> None:
         """Takes up a training.
@@ -87,6 +88,7 @@ class Rounds:
             hands: who does the work.
             chat: whether tasks are put as requests in a chat.
             folder: where its policies go, each in a folder of its own.
+            start: what is to be beaten, and answers in the first round; None: the base model.
             watch: told how it stands.
         """
         self.name = record.name
@@ -97,6 +99,7 @@ class Rounds:
         self._hands = hands
         self._chat = chat
         self._folder = folder
+        self._start = start or Policy("", BASE_ROUND, record.model)
         self._watch = watch
         self._tasks = storage.tasks(record.name)
         self._of_index = {task.index: task for task in self._tasks}
@@ -114,7 +117,7 @@ class Rounds:
             try:
                 rounds = self._run()
                 state = rounds[-1].stop or "rounds"
-            except KeyboardInterrupt:
+            except (KeyboardInterrupt, Interrupted):
                 state = "interrupted"
                 raise
             finally:
@@ -133,10 +136,11 @@ class Rounds:
     def _round(self, round: int, before: Sequence[RoundRecord]) -> RoundRecord:
         policies = {policy.round: policy for policy in self._storage.policies(self.name)}
         if round == BASE_ROUND:
-            policy = policies.get(round) or self._keep(Policy(f"{self.name}@{BASE_ROUND}", BASE_ROUND, self._model))
+            start = replace(self._start, name=f"{self.name}@{BASE_ROUND}", round=BASE_ROUND)
+            policy = policies.get(round) or self._keep(start)
             self._measure(round, policy)
             figures = {str(split): found.figures() for split, found in self._measurement(round).items()}
-            return RoundRecord(round, policy.name, 0, 0, 0, figures, True, "", "the base model")
+            return RoundRecord(round, policy.name, 0, 0, 0, figures, True, "", self._start.name or "the base model")
         best = max(record.round for record in before if record.published)
         self._generate(round, policies[best])
         graded = list(self._storage.graded(self.name, round, Phase.GENERATE))

@@ -15,6 +15,7 @@ from ray.exceptions import ActorUnavailableError, RayError, RayTaskError
 
 from funsearch.core.records import Prompt
 from funsearch.errors import SamplerError, SamplerExhausted
+from funsearch.rest_em.records import Policy
 from funsearch.runtime.crew import Crew
 from funsearch.runtime.evaluator_pool import first_line
 from funsearch.runtime.placement import is_alive
@@ -63,6 +64,8 @@ class SamplerPool:
         self._queue: deque[_Asked] = deque()
         self._stillborn = 0
         self._tended = -TEND_SECONDS
+        self.policy: Policy | None = None
+        """Who answers prompts from now on; None: the samplers' own model. May be set from any thread."""
         self.tend()
 
     @property
@@ -152,7 +155,7 @@ class SamplerPool:
             slot = min(ready, key=lambda slot: slot.prompts)
             asked = self._queue.popleft()
             slot.prompts += 1
-            self._calls[slot.worker.sample.remote(asked.prompt, asked.at_most)] = slot, asked
+            self._calls[slot.worker.sample.remote(asked.prompt, asked.at_most, self.policy)] = slot, asked
 
     def _lost(self, slot: _Slot, asked: _Asked | None, error: RayError) -> None:
         """Takes back a prompt of a sampler that is no more."""

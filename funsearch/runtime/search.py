@@ -6,6 +6,7 @@ and nowhere else; what happened is the ledger's business, and how the work gets 
 
 import json
 import logging
+import math
 import threading
 import time
 from collections import deque
@@ -137,6 +138,9 @@ class Search:
         self._stop_asked = threading.Event()
         self._promised: dict[int, int] = {}
         self._to_ask: list[Prompt] = []
+        self.hold_at: int | None = None
+        """Samples beyond which no prompt is drawn until this is raised; may be set from any thread."""
+        self._held = False
         self._in_flight = self.settings.in_flight()
         self._left: deque[Prompt] = deque()
         self._exhausted = False
@@ -188,6 +192,16 @@ class Search:
         """Makes `run` return soon; may be called from any thread or a signal handler."""
         self._stop_asked.set()
 
+    @property
+    def samples(self) -> int:
+        """Returns how many samples there are; from any thread."""
+        return self._progress.samples
+
+    @property
+    def held(self) -> bool:
+        """Returns whether it has come to `hold_at`, with all samples evaluated and saved; from any thread."""
+        return self._held
+
     def progress(self) -> Progress:
         """Returns how the run stands; may be called from any thread."""
         return self._progress
@@ -228,13 +242,14 @@ class Search:
                 self._workers.abandon_prompts()
                 self._promised.clear()
                 self._to_ask.clear()
-            if stop and not self._workers.asking and not self._workers.evaluating and not self._to_ask:
+            if stop and self._idle():
                 return stop
             if not stop:
                 self._draw(budget)
             if self._ledger.is_time_to_note():
                 self._ledger.note(self._recorded())
             self._ledger.commit()
+            self._held = self._spoken_for() >= (self.hold_at or math.inf) and self._idle()
             self._ask()
             for result in self._workers.wait(WAIT_SECONDS):
                 self._handle(result)
@@ -261,7 +276,7 @@ class Search:
         usage = self._ledger.counts.usage
         cost = self.settings.cost(usage)
         if cost is None:
-            model = next(model for model in usage if model not in self.settings.prices)
+            model = next(model for model in usage if self.settings.cost({model: usage[model]}) is None)
             raise ConfigError(
                 f"There is no price for the model {model}, so --max-cost cannot be kept: give {json.dumps(model)} a "
                 "`prompt` and a `completion` price in the settings' section `prices`; 0 if it costs nothing."
@@ -279,14 +294,20 @@ class Search:
         while self._workers.asking + len(self._to_ask) < limit:
             if self._workers.evaluating > max(EVALUATION_BACKLOG * limit * per_prompt, self._workers.appetite):
                 return
-            at_most = per_prompt
-            if budget.samples is not None:
-                at_most = min(at_most, budget.samples - self._spoken_for())
+            at_most = min(per_prompt, self._allowed(budget))
             if at_most <= 0:
                 return
             prompt = self._left.popleft() if self._left else self._ledger.draw()
             self._promised[prompt.index] = at_most
             self._to_ask.append(prompt)
+
+    def _allowed(self, budget: Budget) -> int:
+        """Returns how many more samples may be asked for now."""
+        limits = [limit for limit in (budget.samples, self.hold_at) if limit is not None]
+        return min(limits) - self._spoken_for() if limits else self.settings.samples_per_prompt
+
+    def _idle(self) -> bool:
+        return not self._workers.asking and not self._workers.evaluating and not self._to_ask
 
     def _adapted(self, limit: int) -> int:
         """Returns how many prompts to keep with the model, by how many samples wait in its queue.

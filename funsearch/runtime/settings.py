@@ -3,34 +3,25 @@
 Defaults live in the classes themselves. An unknown key is refused with its path and the nearest valid name.
 """
 
-import ast
-import difflib
-import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields, is_dataclass
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, Literal, Self, TypeVar
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 from pydantic_core import PydanticCustomError
 
 from funsearch.core.database import DatabaseConfig
 from funsearch.core.records import Usage
-from funsearch.errors import ConfigError
 from funsearch.loading import InputText
+from funsearch.rest_em.records import Policy
+from funsearch.runtime.configuration import checked_model, gathered
+from funsearch.runtime.training_settings import SelfTraining
 from funsearch.samplers.options import OpenAIOptions, TransformersOptions, VllmOptions
+from funsearch.sandbox.options import SandboxOptions
 
-Model = TypeVar("Model", bound=BaseModel)
-
-
-class SandboxSettings(BaseModel):
-    """How candidates are confined."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    level: Literal["auto", "L1", "L2", "L3"] = "auto"
-    unsafe: bool = False
-    """Permits running without confinement; every score made so is marked."""
+ANY_MODEL = "*"
+"""In a price list, every model that has no price of its own."""
 
 
 class LimitSettings(BaseModel):
@@ -57,6 +48,10 @@ class ServedPolicy(BaseModel):
     kind: Literal["base", "lora", "full"]
     rank: int = 0
     """Of the adapter."""
+
+    def policy(self) -> Policy:
+        """Returns it as samplers know it."""
+        return Policy(self.name, 0, self.base, self.folder, self.kind)
 
 
 class Place(BaseModel):
@@ -136,14 +131,16 @@ class Settings(BaseModel):
     storage_seconds: float = Field(default=86400.0, ge=0)
     """How long the search waits for a database that cannot be reached or whose disk is full, before it gives up."""
     prices: dict[str, Price] = {}
-    """By model, as the samples name it."""
+    """By model, as the samples name it; `"*"` stands for all others."""
+    train: SelfTraining = SelfTraining()
+    """Closes the loop: the search trains its own model."""
     reset_minutes: float | None = Field(default=None, gt=0)
     """Resets the weaker islands by the clock, as the reference does, instead of by `database.reset_period`."""
     database: DatabaseConfig = DatabaseConfig()
     vllm: VllmOptions = VllmOptions()
     openai: OpenAIOptions = OpenAIOptions()
     transformers: TransformersOptions = TransformersOptions()
-    sandbox: SandboxSettings = SandboxSettings()
+    sandbox: SandboxOptions = SandboxOptions()
     limits: LimitSettings = LimitSettings()
     placement: PlacementSettings = PlacementSettings()
 
@@ -157,6 +154,11 @@ class Settings(BaseModel):
     def with_seed(self, seed: int) -> Self:
         """Returns the same settings with another seed."""
         return self.model_copy(update={"seed": seed})
+
+    def serving_policies(self) -> Self:
+        """Returns the same settings, with samplers that can serve what the search will train."""
+        rank = max(self.vllm.max_lora_rank, self.train.lora_rank)
+        return self.model_copy(update={"vllm": replace(self.vllm, max_lora_rank=rank)})
 
     def in_flight(self) -> int:
         """Returns how many prompts to begin with: half as many samples again as vLLM works on at once."""
@@ -173,10 +175,13 @@ class Settings(BaseModel):
 
     def cost(self, usage: Mapping[str, Usage]) -> float | None:
         """Returns what the models' tokens cost; None if one that was used has no price."""
-        if not usage.keys() <= self.prices.keys():
-            return None
-        used = [(self.prices[model], tokens) for model, tokens in usage.items()]
-        return sum(price.prompt * one.prompt_tokens + price.completion * one.tokens for price, one in used) / 1e6
+        total = 0.0
+        for model, tokens in usage.items():
+            price = self.prices.get(model) or self.prices.get(ANY_MODEL)
+            if price is None:
+                return None
+            total += price.prompt * tokens.prompt_tokens + price.completion * tokens.tokens
+        return total / 1e6
 
     def queue_target(self) -> int:
         """Returns how many samples should wait in the model's queue, so that it is never empty between two looks."""
@@ -214,74 +219,3 @@ class Settings(BaseModel):
             ConfigError: the file cannot be read, or a key or value is wrong.
         """
         return cls.checked(gathered(config, assignments, options))
-
-
-def checked_model(model: type[Model], data: Mapping[str, Any]) -> Model:
-    """Returns validated settings. See `Settings.checked`."""
-    _refuse_unknown(model, data)
-    try:
-        return model.model_validate(data)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        path = ".".join(str(part) for part in first["loc"])
-        raise ConfigError(f"{path} = {first['input']!r}: {first['msg']}.") from None
-
-
-def gathered(config: Path | None, assignments: Sequence[str], options: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the data of settings from a TOML file, assignments, and options whose paths are joined by `__`."""
-    data = _read_toml(config) if config else {}
-    for assignment in assignments:
-        _assign(data, *_split(assignment))
-    for path, value in options.items():
-        if value is not None:
-            _assign(data, path.split("__"), value)
-    return data
-
-
-def _read_toml(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"Cannot read the settings file {path}: {error}.") from None
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path} is not TOML: {error}.") from None
-
-
-def _split(assignment: str) -> tuple[list[str], Any]:
-    path, equals, value = assignment.partition("=")
-    if not equals or not path.strip():
-        raise ConfigError(f"--set {assignment}: write KEY=VALUE, as in --set database.islands=4.")
-    try:
-        parsed = ast.literal_eval(value)
-    except (ValueError, SyntaxError):
-        parsed = {"true": True, "false": False, "none": None}.get(value.lower(), value)
-    return path.strip().split("."), parsed
-
-
-def _assign(data: dict[str, Any], path: Sequence[str], value: Any) -> None:
-    for part in path[:-1]:
-        section = data.setdefault(part, {})
-        if not isinstance(section, dict):
-            raise ConfigError(f"{'.'.join(path)}: {part} is a value, not a section.")
-        data = section
-    data[path[-1]] = value
-
-
-def _refuse_unknown(model: type, data: Mapping[str, Any], prefix: str = "") -> None:
-    known = _field_types(model)
-    for key, value in data.items():
-        if key not in known:
-            near = difflib.get_close_matches(key, known, n=1)
-            hint = f"did you mean {prefix}{near[0]}?" if near else f"known are {', '.join(sorted(known))}."
-            raise ConfigError(f"Unknown setting {prefix}{key}: {hint}")
-        section = known[key]
-        if isinstance(section, type) and (is_dataclass(section) or issubclass(section, BaseModel)):
-            if not isinstance(value, Mapping):
-                raise ConfigError(f"{prefix}{key} = {value!r}: {key} is a section; set {prefix}{key}.NAME.")
-            _refuse_unknown(section, value, f"{prefix}{key}.")
-
-
-def _field_types(model: type) -> dict[str, Any]:
-    if issubclass(model, BaseModel):
-        return {name: field.annotation for name, field in model.model_fields.items()}
-    return {field.name: field.type for field in fields(model)}  # type: ignore[arg-type]

@@ -20,9 +20,9 @@ from funsearch.rest_em.ports import TaskSet
 from funsearch.rest_em.records import Policy, RoundRecord, Split, TrainingRecord
 from funsearch.rest_em.task_sets import open_task_set
 from funsearch.rest_em.tasks.searches import SearchTasks, search_tasks
-from funsearch.runtime.driver import start_ray
 from funsearch.runtime.limits import merged_limits
 from funsearch.runtime.make import POLICY
+from funsearch.runtime.ray_session import start_ray
 from funsearch.runtime.rounds import Rounds, Watch
 from funsearch.runtime.settings import ServedPolicy, Settings
 from funsearch.runtime.training_settings import TrainingSettings, check_same
@@ -90,6 +90,7 @@ def run_training(
     Raises:
         FunsearchError: it could not go on; what was finished is saved.
     """
+    from funsearch.runtime.policy_samplers import OwnSampler
     from funsearch.runtime.training_actors import RayHands
 
     settings, record = training.settings, training.record
@@ -100,7 +101,9 @@ def run_training(
     os.environ["RAY_IGNORE_UNHANDLED_ERRORS"] = "1"
     start_ray(address)
     verifier = training.task_set.verifier(settings.tasks)
-    with closing(RayHands(settings, record.model, verifier, level, on_cluster=address is not None)) as hands:
+    samplers = OwnSampler(settings, record.model)
+    cpus = {"num_cpus": 0 if address is None else 1}
+    with closing(RayHands(samplers, verifier, level, graders=settings.evaluators, grader_options=cpus)) as hands:
         rounds = Rounds(
             record,
             settings,

@@ -1,4 +1,4 @@
-"""Ray actors for a training: the sampler actors of a search, graders with a sandbox each, and one that trains.
+"""Ray actors for a training: graders with a sandbox each, one that trains, and whoever samples.
 
 Actors are thin and know nobody. One that dies is restarted by Ray and its batch is asked for again; an answer that
 takes its grader down every time is graded as wrong.
@@ -7,30 +7,25 @@ takes its grader down every time is graded as wrong.
 import itertools
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import ray
 from ray.exceptions import RayError, RayTaskError
 
-from funsearch.errors import SamplerError, TrainingError
+from funsearch.errors import Interrupted, SamplerError, TrainingError
 from funsearch.rest_em.ports import Example, Improved, ImproveJob, ImproveProgress, OpenVerifier, Verifier
 from funsearch.rest_em.records import Answer, Grade, Graded, Policy, Task
-from funsearch.runtime.actors import SamplerActor
 from funsearch.runtime.hands import Asked, ToGrade, grade, placed
-from funsearch.runtime.ray_workers import gpus_wanted
+from funsearch.runtime.policy_samplers import BATCHES_AHEAD, PolicySamplers
 from funsearch.runtime.sampler_pool import MAX_TRIES
-from funsearch.runtime.training_settings import TrainingSettings
 from funsearch.sandbox import open_sandbox
 from funsearch.trainers.trl import TrlTrainer
 
 logger = logging.getLogger(__name__)
 Item = TypeVar("Item")
 
-BATCHES_AHEAD = 2
-"""Batches with the sampler at once, so that it never idles between two."""
 LOOK_SECONDS = 1.0
-CLOSING_SECONDS = 30.0
 
 
 class GraderActor:
@@ -70,20 +65,35 @@ class RayHands:
     """Drives the actors of one training."""
 
     def __init__(
-        self, settings: TrainingSettings, model: str, verifier: OpenVerifier, level: str, *, on_cluster: bool = False
+        self,
+        samplers: PolicySamplers,
+        verifier: OpenVerifier,
+        level: str,
+        *,
+        graders: int = 1,
+        grader_options: Mapping[str, Any],
+        stopped: Callable[[], bool] = lambda: False,
     ) -> None:
-        self._settings = settings
-        self._model = model
-        self._sampler: Any = None
-        self._serves = ""
-        make = ray.remote(GraderActor).options(num_cpus=1 if on_cluster else 0, max_restarts=-1)
-        self._graders = [make.remote(verifier, level) for _ in range(settings.evaluators)]
+        """Starts the graders.
+
+        Args:
+            samplers: who answers.
+            verifier: what each grader makes its verifier with.
+            level: of the graders' sandboxes.
+            graders: how many there are.
+            grader_options: of Ray for them.
+            stopped: looked at now and then; once it is true, whatever goes on raises Interrupted.
+        """
+        self._samplers = samplers
+        self._stopped = stopped
+        make = ray.remote(GraderActor).options(max_restarts=-1, **grader_options)
+        self._graders = [make.remote(verifier, level) for _ in range(graders)]
 
     def generate(self, batches: Iterable[Sequence[Asked]], policy: Policy) -> Iterator[list[Answer]]:
         def ask(batch: Sequence[Asked]) -> Any:
-            return self._serving(policy).generate.remote([asked.request for asked in batch], policy)
+            return self._samplers.serving(policy).generate.remote([asked.request for asked in batch], policy)
 
-        for batch, answers in _worked_off(batches, ask, BATCHES_AHEAD, _give_up_sampling):
+        for batch, answers in self._worked_off(batches, ask, BATCHES_AHEAD, _give_up_sampling):
             yield placed(batch, answers)
 
     def grade(self, batches: Iterable[Sequence[ToGrade]]) -> Iterator[list[Graded]]:
@@ -93,100 +103,89 @@ class RayHands:
             return next(graders).grade.remote([(one.task, one.answer.text) for one in batch])
 
         ahead = BATCHES_AHEAD * len(self._graders)
-        for batch, grades in _worked_off(batches, ask, ahead, _give_up_grading):
+        for batch, grades in self._worked_off(batches, ask, ahead, _give_up_grading):
             yield [Graded(one.answer, given) for one, given in zip(batch, grades, strict=True)]
 
     def improve(
         self, job: ImproveJob, examples: Sequence[Example], watch: Callable[[ImproveProgress], None]
     ) -> Improved:
-        self._end_sampler()
-        gpus = ray.cluster_resources().get("GPU", 0)
-        trainer = ray.remote(TrainerActor).options(num_cpus=0, num_gpus=gpus, max_concurrency=2).remote()
-        running = trainer.improve.remote(job, examples)
-        seen = ImproveProgress(0, 0)
-        try:
-            while not ray.wait([running], timeout=LOOK_SECONDS)[0]:
-                now = ray.get(trainer.progress.remote())
-                if now != seen:
-                    watch(now)
-                    seen = now
-            done: Improved = ray.get(running)
-            return done
-        except RayTaskError as error:
-            raise _cause(error) from None
-        except RayError as error:
-            raise TrainingError(
-                f"The trainer's process died ({_line(error)}): the same command goes on from the latest checkpoint."
-            ) from None
-        finally:
-            ray.kill(trainer)
+        with self._samplers.making_room() as gpus:
+            trainer = ray.remote(TrainerActor).options(num_cpus=0, num_gpus=gpus, max_concurrency=2).remote()
+            try:
+                return self._trained(trainer, job, examples, watch)
+            except RayTaskError as error:
+                raise _cause(error) from None
+            except RayError as error:
+                raise TrainingError(
+                    f"The trainer's process died ({_line(error)}): the same command goes on from the latest checkpoint."
+                ) from None
+            finally:
+                ray.kill(trainer)
 
     def close(self) -> None:
-        self._end_sampler()
+        self._samplers.close()
         for grader in self._graders:
             ray.kill(grader)
 
-    def _serving(self, policy: Policy) -> Any:
-        """Returns the sampler actor that can answer as the policy; adapters are served beside their base."""
-        model = policy.folder if policy.kind == "full" else self._model
-        if self._serves != model:
-            self._end_sampler()
-            settings = self._settings.for_sampler(model)
-            self._sampler = (
-                ray.remote(SamplerActor)
-                .options(
-                    num_cpus=0,
-                    num_gpus=gpus_wanted(settings),
-                    max_concurrency=BATCHES_AHEAD + 1,
-                    max_restarts=-1,
-                )
-                .remote(settings)
-            )
-            self._serves = model
-        return self._sampler
+    def _trained(
+        self, trainer: Any, job: ImproveJob, examples: Sequence[Example], watch: Callable[[ImproveProgress], None]
+    ) -> Improved:
+        running = trainer.improve.remote(job, examples)
+        seen = ImproveProgress(0, 0)
+        while not self._is_done([running]):
+            now = ray.get(trainer.progress.remote())
+            if now != seen:
+                watch(now)
+                seen = now
+        done: Improved = ray.get(running)
+        return done
 
-    def _end_sampler(self) -> None:
-        if self._sampler is None:
-            return
-        sampler, self._sampler, self._serves = self._sampler, None, ""
-        # Its engine has processes of its own, which shall have ended before their memory is needed.
-        ray.wait([sampler.close.remote()], timeout=CLOSING_SECONDS)
-        ray.kill(sampler)
+    def _worked_off(
+        self,
+        batches: Iterable[Sequence[Item]],
+        ask: Callable[[Sequence[Item]], Any],
+        ahead: int,
+        give_up: Callable[[Sequence[Item], RayError], Any],
+    ) -> Iterator[tuple[Sequence[Item], Any]]:
+        """Yields each batch with what came of it, keeping `ahead` of them with the actors."""
+        waiting: deque[tuple[Sequence[Item], int]] = deque()
+        pending: dict[Any, tuple[Sequence[Item], int]] = {}
+        more = iter(batches)
+        while True:
+            while len(pending) < ahead:
+                batch, tries = waiting.popleft() if waiting else (next(more, None), 1)
+                if batch is None:
+                    break
+                pending[ask(batch)] = (batch, tries)
+            if not pending:
+                return
+            while not (done := self._is_done(list(pending))):
+                pass
+            batch, tries = pending.pop(done[0])
+            try:
+                value = ray.get(done[0])
+            except RayTaskError as error:
+                raise _cause(error) from None
+            except RayError as error:
+                if tries >= MAX_TRIES:
+                    value = give_up(batch, error)
+                else:
+                    logger.warning("an actor died (%s); its batch is asked for again", _line(error))
+                    # One by one, to find the culprit.
+                    waiting.extend(([item], tries + 1) for item in batch)
+                    continue
+            yield batch, value
 
+    def _is_done(self, refs: list[Any]) -> list[Any]:
+        """Returns one of the calls that is done, after a moment.
 
-def _worked_off(
-    batches: Iterable[Sequence[Item]],
-    ask: Callable[[Sequence[Item]], Any],
-    ahead: int,
-    give_up: Callable[[Sequence[Item], RayError], Any],
-) -> Iterator[tuple[Sequence[Item], Any]]:
-    """Yields each batch with what came of it, keeping `ahead` of them with the actors."""
-    waiting: deque[tuple[Sequence[Item], int]] = deque()
-    pending: dict[Any, tuple[Sequence[Item], int]] = {}
-    more = iter(batches)
-    while True:
-        while len(pending) < ahead:
-            batch, tries = waiting.popleft() if waiting else (next(more, None), 1)
-            if batch is None:
-                break
-            pending[ask(batch)] = (batch, tries)
-        if not pending:
-            return
-        ref = ray.wait(list(pending), num_returns=1)[0][0]
-        batch, tries = pending.pop(ref)
-        try:
-            value = ray.get(ref)
-        except RayTaskError as error:
-            raise _cause(error) from None
-        except RayError as error:
-            if tries >= MAX_TRIES:
-                value = give_up(batch, error)
-            else:
-                logger.warning("an actor died (%s); its batch is asked for again", _line(error))
-                # One by one, to find the culprit.
-                waiting.extend(([item], tries + 1) for item in batch)
-                continue
-        yield batch, value
+        Raises:
+            Interrupted: it was asked to stop.
+        """
+        done, _ = ray.wait(refs, num_returns=1, timeout=LOOK_SECONDS)
+        if self._stopped():
+            raise Interrupted("The training was interrupted; everything finished is saved.")
+        return list(done)
 
 
 def _cause(error: RayTaskError) -> Exception:

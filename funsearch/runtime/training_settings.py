@@ -1,22 +1,35 @@
 """All settings of a training in one frozen model. Defaults live here and in the classes of the parts."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from funsearch.errors import ConfigError
 from funsearch.rest_em.gate import GateConfig
 from funsearch.rest_em.options import TaskOptions
 from funsearch.rest_em.selection import SelectionConfig
-from funsearch.runtime.settings import SandboxSettings, Settings, checked_model, gathered
+from funsearch.runtime.configuration import checked_model, gathered
 from funsearch.samplers.options import TransformersOptions, VllmOptions
+from funsearch.sandbox.options import SandboxOptions
 from funsearch.trainers.options import TrainerOptions
 
 MAY_CHANGE = ("rounds", "samples_per_task", "evaluators", "batch_samples", "vllm", "transformers")
 """What may be another when a training goes on: more of the same, and how it is worked off."""
+
+
+PromptFormat = Literal["auto", "completion", "chat"]
+LEAST_RANK = 8
+"""The least rank that vLLM serves."""
+
+
+STEP_DEFAULTS: Mapping[str, Mapping[str, Any]] = {
+    "measure": {"samples": 4, "train": 0},
+    "tasks": {"held": 100},
+    "gate": {"pass_one": "sampled"},
+}
+"""Of the steps in a search: they measure less, since each answer costs as much as a sample of the search."""
 
 
 class GenerateSettings(BaseModel):
@@ -55,7 +68,7 @@ class TrainingSettings(BaseModel):
     samples_per_task: int = Field(default=32, gt=0)
     """Singh et al.: 32 for mathematics, 64 for programs."""
     sampler: Literal["vllm", "transformers"] = "vllm"
-    prompt_format: Literal["auto", "completion", "chat"] = "auto"
+    prompt_format: PromptFormat = "auto"
     """`auto`: chat if the model was trained to end its turn as its chat template does, else completion."""
     evaluators: int = Field(default=1, gt=0)
     """Verifiers at work at once."""
@@ -71,7 +84,7 @@ class TrainingSettings(BaseModel):
     trainer: TrainerOptions = TrainerOptions()
     vllm: VllmOptions = VllmOptions()
     transformers: TransformersOptions = TransformersOptions()
-    sandbox: SandboxSettings = SandboxSettings()
+    sandbox: SandboxOptions = SandboxOptions()
 
     @classmethod
     def load(cls, config: Path | None = None, assignments: Sequence[str] = (), **options: Any) -> Self:
@@ -91,14 +104,50 @@ class TrainingSettings(BaseModel):
         """
         return checked_model(cls, stored)
 
-    def for_sampler(self, model: str) -> Settings:
-        """Returns the settings under which a sampler actor serves the model and adapters of it."""
-        rank = 0 if self.trainer.full else max(8, self.trainer.rank)
-        return Settings(
-            seed=self.seed,
-            samplers=(f"{self.sampler}:{model}",),
-            vllm=replace(self.vllm, max_lora_rank=rank, prompt_format="completion"),
-            transformers=self.transformers,
+
+class SelfTraining(BaseModel):
+    """How a search trains its model on what it has found, in steps of one round each; see `TrainingSettings`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    every: int | None = Field(default=None, gt=0)
+    """Samples between two steps; None: there are none."""
+    pause: bool = True
+    """Whether the search waits for each step. Else it goes on with the policy it has, and the trainer needs a device
+    beside the samplers'."""
+    folder: str = ""
+    measure: MeasureSettings = MeasureSettings()
+    tasks: TaskOptions = TaskOptions()
+    selection: SelectionConfig = SelectionConfig()
+    gate: GateConfig = GateConfig()
+    trainer: TrainerOptions = TrainerOptions()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_defaults(cls, data: Any) -> Any:
+        """Fills in what is another default here than in a training by itself."""
+        given = dict(data) if isinstance(data, Mapping) else {}
+        filled = {name: {**own, **given.get(name, {})} for name, own in STEP_DEFAULTS.items()}
+        return {**given, **filled} if isinstance(data, Mapping) else data
+
+    @property
+    def lora_rank(self) -> int:
+        """Returns the rank of the adapters that samplers shall be able to serve; 0 if there will be none."""
+        return max(LEAST_RANK, self.trainer.rank) if self.every else 0
+
+    def step(self, seed: int, evaluators: int, prompt_format: PromptFormat) -> TrainingSettings:
+        """Returns the settings of one step, of a search with this seed and so many evaluators."""
+        return TrainingSettings(
+            seed=seed,
+            rounds=1,
+            prompt_format=prompt_format,
+            evaluators=evaluators,
+            folder=self.folder,
+            measure=self.measure,
+            tasks=self.tasks,
+            selection=self.selection,
+            gate=self.gate,
+            trainer=self.trainer,
         )
 
 

@@ -62,11 +62,12 @@ class TransformersSampler:
         if self._tokenizer.pad_token_id is None:
             self._tokenizer.pad_token = self._tokenizer.eos_token
         self._base = self._model_of(options.model)
-        self._policy = ""
+        self._plain = Policy("", 0, options.model)
+        self._policy = self._plain.name
         self._model = self._base
 
-    def sample(self, prompt: Prompt, at_most: int | None = None) -> Sequence[Sample]:
-        """Returns the samples of one prompt of a search.
+    def sample(self, prompt: Prompt, at_most: int | None = None, policy: Policy | None = None) -> Sequence[Sample]:
+        """Returns the samples of one prompt of a search, by a policy if one is named.
 
         Raises:
             SamplerError: the model failed.
@@ -74,11 +75,13 @@ class TransformersSampler:
         options = self._options
         count = options.samples_per_prompt if at_most is None else min(at_most, options.samples_per_prompt)
         sampling = Sampling(options.temperature, 0, options.top_p, options.max_tokens, COMPLETION_STOPS)
+        model = policy.name if policy else self._name
         with self._lock:
+            self._use(policy or self._plain)
             seed = int.from_bytes(os.urandom(4))
             written = self._write([prompt_tokens(self._tokenizer, prompt.text, chat=False)], count, sampling, seed)
         return [
-            Sample(prompt, index, one.text, self._name, one.finish_reason, one.prompt_tokens, one.tokens)
+            Sample(prompt, index, one.text, model, one.finish_reason, one.prompt_tokens, one.tokens)
             for index, one in enumerate(written)
         ]
 

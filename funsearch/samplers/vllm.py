@@ -94,8 +94,8 @@ class VllmSampler:
         if options.policy:
             self._model = options.policy
 
-    def sample(self, prompt: Prompt, at_most: int | None = None) -> Sequence[Sample]:
-        """Returns the samples of one prompt; may be called from many threads at once.
+    def sample(self, prompt: Prompt, at_most: int | None = None, policy: Policy | None = None) -> Sequence[Sample]:
+        """Returns the samples of one prompt, by a policy if one is named; may be called from many threads at once.
 
         Raises:
             SamplerError: not even the prompt's last line fits into the model's context, or the engine has died.
@@ -106,15 +106,19 @@ class VllmSampler:
         wanted = count if at_most is None else min(count, at_most)
         room = min(self._max_tokens(), options.max_model_len - len(tokens))
         stop = options.stop if options.stop is not None else () if self._chat else COMPLETION_STOPS
+        if policy is not None:
+            check_policy(policy)
+        work = self._engine.complete(tokens, wanted, room, stop, policy or self._policy)
         try:
-            completions = self._on_loop(self._engine.complete(tokens, wanted, room, stop, self._policy))
+            completions = self._on_loop(work)
         except CancelledError:
             raise SamplerError("The vLLM engine was closed before it could answer.") from None
         # vLLM raises whatever its parts raise.
         except Exception as error:
             raise SamplerError(f"vLLM failed on prompt {prompt.index}: {self._cause(error)}") from error
+        model = policy.name if policy else self._model
         return [
-            Sample(prompt, number, one.text, self._model, one.finish_reason, len(tokens), one.tokens)
+            Sample(prompt, number, one.text, model, one.finish_reason, len(tokens), one.tokens)
             for number, one in enumerate(completions)
         ]
 

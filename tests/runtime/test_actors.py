@@ -13,8 +13,8 @@ from funsearch.core.database import ProgramsDatabase
 from funsearch.core.records import Function, Limits, Status
 from funsearch.errors import ProblemError
 from funsearch.loading import Problem
-from funsearch.runtime.driver import start_ray
 from funsearch.runtime.ledger import Ledger
+from funsearch.runtime.ray_session import start_ray
 from funsearch.runtime.ray_workers import RayWorkers, hire
 from funsearch.runtime.settings import Settings
 from funsearch.runtime.workers import Answered, Judged, Result, Task

@@ -14,7 +14,7 @@ import ray
 from faults import Trial, kill, script, texts
 
 from funsearch.loading import Problem
-from funsearch.runtime.driver import start_ray
+from funsearch.runtime.ray_session import start_ray
 from funsearch.runtime.search import Budget
 from funsearch.runtime.settings import Settings
 from funsearch.testing.endpoint import FakeEndpoint

@@ -10,8 +10,8 @@ from faults import Trial, script, texts
 from ray.cluster_utils import Cluster
 
 from funsearch.loading import Problem
-from funsearch.runtime.driver import QUIET, start_ray
 from funsearch.runtime.progress import Progress
+from funsearch.runtime.ray_session import QUIET, start_ray
 from funsearch.runtime.search import Budget
 from funsearch.runtime.settings import Settings
 

@@ -1,0 +1,216 @@
+"""Closes the loop: every so many samples a search trains its model on what it has found, and goes on with the better.
+
+A step is a training of one round on the samples of the search so far (`run:RUN`), kept as any training is: it can be
+looked at, and goes on where it stood. What it has to beat is the policy that writes for the search now.
+"""
+
+import logging
+import re
+import threading
+import time
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Protocol
+
+from funsearch.errors import FunsearchError, Interrupted
+from funsearch.rest_em.records import BASE_ROUND, Policy, RoundRecord
+from funsearch.runtime.hands import Hands
+from funsearch.runtime.make import split_spec, trained_model
+from funsearch.runtime.policy_samplers import SearchSamplers
+from funsearch.runtime.ray_workers import RayWorkers
+from funsearch.runtime.rounds import RoundProgress, Rounds
+from funsearch.runtime.search import Search
+from funsearch.runtime.settings import Settings
+from funsearch.runtime.training import Training, open_training
+from funsearch.runtime.training_actors import RayHands
+from funsearch.runtime.training_settings import SelfTraining, TrainingSettings
+from funsearch.storage import SqlTrainingStorage, open_training_storage
+
+logger = logging.getLogger(__name__)
+
+LOOK_SECONDS = 0.2
+STOP_SECONDS = 20.0
+"""How long a step may take to end when the search does; what it does then is lost, and done again."""
+
+
+class Searching(Protocol):
+    """What the loop has to know of a search."""
+
+    name: str
+    hold_at: int | None
+
+    @property
+    def held(self) -> bool: ...
+
+    @property
+    def samples(self) -> int: ...
+
+
+class ClosedLoop:
+    """Trains the model of a search while it runs, in a thread of its own."""
+
+    def __init__(
+        self,
+        search: Searching,
+        train: SelfTraining,
+        step: TrainingSettings,
+        model: str,
+        start: Policy | None,
+        *,
+        storage: Callable[[], SqlTrainingStorage],
+        hands: Callable[[Training, Callable[[], bool]], Hands],
+        serve: Callable[[Policy], None],
+    ) -> None:
+        """Remembers what to do.
+
+        Args:
+            search: that it belongs to.
+            train: when to do so; `every` is set.
+            step: the settings of each step.
+            model: the base model of its sampler.
+            start: the policy that its sampler began with; None: the model itself.
+            storage: opens the database.
+            hands: makes who does the work of a step; its second argument tells them to stop.
+            serve: has a policy write for the search.
+        """
+        assert train.every
+        self._search = search
+        self._every = train.every
+        self._pause = train.pause
+        self._settings = step
+        self._model = model
+        self._policy = start
+        self._storage = storage
+        self._hands = hands
+        self._serve = serve
+        self._done = 0
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="closed loop", daemon=True)
+        self.doing: str | None = None
+        """What is being done for a step now."""
+        self.outcome: str | None = None
+        """How the latest step ended."""
+
+    def begin(self) -> None:
+        """Has the policy that was published last write for the search, and starts to watch it.
+
+        Raises:
+            StorageError: the database cannot be read.
+        """
+        with closing(self._storage()) as storage:
+            self._take_up(storage)
+        if self._pause:
+            self._search.hold_at = (self._done + 1) * self._every
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ends the step that goes on, which the next session takes up; returns when it has ended, or soon."""
+        self._stopped.set()
+        if self._thread.is_alive():
+            self._thread.join(STOP_SECONDS)
+
+    def _take_up(self, storage: SqlTrainingStorage) -> None:
+        for summary in storage.trainings():
+            step = re.fullmatch(rf"{re.escape(self._search.name)}-step(\d+)", summary.name)
+            records = storage.rounds(summary.name) if step else []
+            if step and len(records) > 1:
+                self._done = max(self._done, int(step[1]))
+                self._publish(records[-1], storage.policies(summary.name)[-1])
+
+    def _watch(self) -> None:
+        while not self._stopped.wait(LOOK_SECONDS):
+            due = self._search.samples // self._every
+            if due <= self._done or (self._pause and not self._search.held):
+                continue
+            try:
+                self.outcome = f"step {due}: {self._step(due)}"
+            except Interrupted:
+                return
+            except FunsearchError as error:
+                self.outcome = f"step {due}: {error} The search goes on."
+            # Whatever else it is, the search shall not wait for a thread that is no more.
+            except Exception as error:
+                logger.exception("step %d of the training failed", due)
+                self.outcome = f"step {due}: {type(error).__name__}: {error} The search goes on without training."
+                self._search.hold_at = None
+                return
+            finally:
+                self.doing = None
+            self._done = due
+            if self._pause:
+                self._search.hold_at = (due + 1) * self._every
+
+    def _step(self, number: int) -> str:
+        """Returns how the step ended."""
+        self.doing = f"step {number}: reading the samples"
+        run = self._search.name
+        with closing(self._storage()) as storage:
+            training = open_training(
+                f"run:{run}", self._model, self._settings, f"{run}-step{number}", storage, time.time()
+            )
+            with closing(self._hands(training, self._stopped.is_set)) as hands:
+                records = Rounds(
+                    training.record,
+                    training.settings,
+                    training.task_set,
+                    storage,
+                    hands,
+                    chat=training.chat,
+                    folder=Path(training.settings.folder) / training.record.name,
+                    start=self._policy,
+                    watch=lambda progress: self._note(number, progress),
+                ).run()
+            return self._publish(records[-1], storage.policies(training.record.name)[-1])
+
+    def _publish(self, record: RoundRecord, policy: Policy) -> str:
+        if record.round == BASE_ROUND or not record.published:
+            return f"not published: {record.reason}"
+        self._policy = policy
+        self._serve(policy)
+        return f"published {policy.name}: {record.reason}"
+
+    def _note(self, number: int, progress: RoundProgress) -> None:
+        share = f" {progress.done} of {progress.total}" if progress.total else ""
+        self.doing = f"step {number}: {progress.step}{share} {progress.detail}"
+
+
+def open_loop(settings: Settings, database: str, level: str, search: Search, workers: RayWorkers) -> ClosedLoop:
+    """Returns the loop of a search on Ray: its samplers are measured, and graders work where its evaluators do.
+
+    Args:
+        settings: of the search.
+        database: where it is kept.
+        level: of its sandbox.
+        search: itself.
+        workers: of it.
+    """
+    train = settings.train
+    model, served = trained_model(settings)
+    # Evaluators keep their processors while the search waits for a step.
+    grader_options = settings.placement.evaluator.model_copy(update={"resources": {}}).options(cpus=0, gpus=0)
+
+    def hands(training: Training, stopped: Callable[[], bool]) -> RayHands:
+        samplers = SearchSamplers(workers, train.trainer.processes, stopped, pause=train.pause)
+        verifier = training.task_set.verifier(training.settings.tasks)
+        return RayHands(
+            samplers,
+            verifier,
+            level,
+            graders=training.settings.evaluators,
+            grader_options={**grader_options, "num_cpus": 0},
+            stopped=stopped,
+        )
+
+    evaluators = settings.evaluators if isinstance(settings.evaluators, int) else max(1, workers.evaluators)
+    on_vllm = split_spec(settings.samplers[0])[0] == "vllm"
+    return ClosedLoop(
+        search,
+        train,
+        train.step(settings.seed, evaluators, settings.vllm.prompt_format if on_vllm else "completion"),
+        model,
+        served.policy() if served else None,
+        storage=lambda: open_training_storage(database),
+        hands=hands,
+        serve=workers.serve,
+    )

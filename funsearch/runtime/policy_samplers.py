@@ -1,0 +1,148 @@
+"""Who has the policies of a training answer: a sampler of its own, or those of the search that it belongs to.
+
+Either makes room for the trainer while that is at work.
+"""
+
+import itertools
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any, Protocol
+
+import ray
+
+from funsearch.errors import Interrupted, TrainingError
+from funsearch.rest_em.records import Policy
+from funsearch.runtime.actors import SamplerActor
+from funsearch.runtime.ray_workers import RayWorkers, gpus_wanted
+from funsearch.runtime.settings import Settings
+from funsearch.runtime.training_settings import LEAST_RANK, TrainingSettings
+
+BATCHES_AHEAD = 2
+"""Batches with a sampler at once, so that it never idles between two."""
+CLOSING_SECONDS = 30.0
+LOOK_SECONDS = 0.2
+
+
+class PolicySamplers(Protocol):
+    """Sampler actors. Used by one thread."""
+
+    def serving(self, policy: Policy) -> Any:
+        """Returns the handle of a sampler actor that can answer as the policy."""
+
+    def making_room(self) -> Any:
+        """Returns a context in which the trainer has memory and devices; it yields the number of its GPUs."""
+
+    def close(self) -> None:
+        """Ends those that nobody else uses."""
+
+
+class OwnSampler:
+    """One sampler, which ends before the trainer begins."""
+
+    def __init__(self, settings: TrainingSettings, model: str) -> None:
+        self._settings = settings
+        self._model = model
+        self._sampler: Any = None
+        self._serves = ""
+
+    def serving(self, policy: Policy) -> Any:
+        """Returns the sampler; adapters are served beside their base, whole models take its place."""
+        model = policy.folder if policy.kind == "full" else self._model
+        if self._serves != model:
+            self.close()
+            settings = _for_sampler(self._settings, model)
+            options = {"num_cpus": 0, "num_gpus": gpus_wanted(settings), "max_concurrency": BATCHES_AHEAD + 1}
+            self._sampler = ray.remote(SamplerActor).options(max_restarts=-1, **options).remote(settings)
+            self._serves = model
+        return self._sampler
+
+    @contextmanager
+    def making_room(self) -> Iterator[float]:
+        """Ends the sampler. It yields the cluster's GPUs, which are free then."""
+        self.close()
+        yield ray.cluster_resources().get("GPU", 0)
+
+    def close(self) -> None:
+        """Ends the sampler."""
+        if self._sampler is None:
+            return
+        sampler, self._sampler, self._serves = self._sampler, None, ""
+        # Its engine has processes of its own, which shall have ended before their memory is needed.
+        ray.wait([sampler.close.remote()], timeout=CLOSING_SECONDS)
+        ray.kill(sampler)
+
+
+class SearchSamplers:
+    """The samplers of a search, which go on serving it."""
+
+    def __init__(self, workers: RayWorkers, processes: int, stopped: Callable[[], bool], *, pause: bool) -> None:
+        """Remembers whom to ask.
+
+        Args:
+            workers: of the search.
+            processes: devices that the trainer uses.
+            stopped: whether to give up waiting.
+            pause: whether the search waits meanwhile, so that its GPUs may be taken.
+        """
+        self._workers = workers
+        self._processes = processes
+        self._stopped = stopped
+        self._pause = pause
+        self._turn = itertools.count()
+
+    def serving(self, policy: Policy) -> Any:
+        """Returns the next sampler.
+
+        Raises:
+            Interrupted: the search ended while there was none.
+        """
+        self._wait(lambda: bool(self._workers.sampler_actors))
+        several = self._workers.sampler_actors
+        return several[next(self._turn) % len(several)]
+
+    @contextmanager
+    def making_room(self) -> Iterator[float]:
+        """Sends the samplers away if the trainer needs their GPUs, and has them back afterwards.
+
+        Raises:
+            TrainingError: the search goes on, and leaves no GPU.
+            Interrupted: the search ended.
+        """
+        gpus = min(self._processes, ray.cluster_resources().get("GPU", 0))
+        free = ray.available_resources().get("GPU", 0)
+        if free >= gpus:
+            yield gpus
+            return
+        if not self._pause:
+            raise TrainingError(
+                f"The trainer needs {gpus:.0f} GPUs and {free:.0f} are free: set train.pause=true, or fewer samplers."
+            )
+        count = self._workers.samplers_wanted
+        self._workers.resize(samplers=0)
+        try:
+            self._wait(lambda: ray.available_resources().get("GPU", 0) >= gpus)
+            yield gpus
+        finally:
+            self._workers.resize(samplers=count)
+
+    def close(self) -> None:
+        """Does nothing: the samplers are the search's."""
+
+    def _wait(self, until: Callable[[], bool]) -> None:
+        while not until():
+            if self._stopped():
+                raise Interrupted("The search has ended.")
+            time.sleep(LOOK_SECONDS)
+
+
+def _for_sampler(settings: TrainingSettings, model: str) -> Settings:
+    """Returns the settings under which a sampler actor serves the model and adapters of it."""
+    rank = 0 if settings.trainer.full else max(LEAST_RANK, settings.trainer.rank)
+    return Settings(
+        seed=settings.seed,
+        samplers=(f"{settings.sampler}:{model}",),
+        vllm=replace(settings.vllm, max_lora_rank=rank, prompt_format="completion"),
+        transformers=settings.transformers,
+    )

@@ -1,0 +1,209 @@
+"""A search that trains its own model: for real with a tiny one, and with a scripted one where things go wrong."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import coder_model
+import pytest
+
+from funsearch.core.records import Prompt, RunRecord, Sample
+from funsearch.errors import ConfigError, TrainingError
+from funsearch.loading import Problem
+from funsearch.runtime.closed_loop import ClosedLoop
+from funsearch.runtime.hands import LocalHands
+from funsearch.runtime.make import check_samplers
+from funsearch.runtime.search import Search
+from funsearch.runtime.settings import Settings
+from funsearch.runtime.training import Training
+from funsearch.storage import open_storage, open_training_storage
+from funsearch.testing import InProcessSandbox, RecordingTrainer, ScriptedGenerator
+
+TINY = Path(__file__).with_name("tiny")
+STEP = 160
+LOOP = f"""
+samples_per_prompt = 4
+prompts_in_flight = 2
+[database]
+cluster_temperature = 20.0     # weak programs are shown, too, so that there is something to improve on
+[transformers]
+max_tokens = 8
+threads = 1
+[train]
+every = {STEP}
+measure.samples = 1
+gate.always = true            # that training makes better is tested in test_rest_em.py
+[train.trainer]
+learning_rate = 1e-2
+rank = 8
+threads = 1
+"""
+
+
+@pytest.mark.ray
+def test_search_trains_its_model_and_goes_on_with_what_came_of_it(problem_file: Path, tmp_path: Path) -> None:
+    for package in ("torch", "trl", "peft"):
+        pytest.importorskip(package, reason="the trainer is not installed: make setup")
+    coder_model.pretrain(tmp_path / "coder")
+    (tmp_path / "loop.toml").write_text(LOOP)
+
+    def funsearch(*args: object) -> str:
+        command = [sys.executable, "-c", "from funsearch.cli import main; main()", *map(str, args)]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=400)
+        assert done.returncode == 0, done.stderr
+        return done.stderr
+
+    start = ("--sampler", f"transformers:{tmp_path}/coder", "--config", "loop.toml", "--islands", 2, "--name", "loop")
+    said = funsearch("run", problem_file, *start, "--samples", STEP + 40)
+    assert "step 1: published loop-step1@1: held-out pass@1 " in said, said
+    funsearch("resume", "loop", "--samples", STEP + 60)
+    funsearch("replay", "loop")
+
+    storage = open_storage(f"sqlite:///{tmp_path}/funsearch.db")
+    samples = [one.sample for one in storage.evaluations("loop") if one.sample.prompt.index >= 0]
+    storage.close()
+    assert len(samples) == STEP + 60
+    by_model = {model: sum(sample.model == model for sample in samples) for model in {one.model for one in samples}}
+    assert by_model == {"coder": STEP, "loop-step1@1": 60}
+
+
+SEARCHING = ("database.islands=2", "database.cluster_temperature=20.0", "prompts_in_flight=2", "train.every=40")
+
+
+class Bench:
+    """A search of scripted programs, that trains a scripted model each time it has 40 samples more.
+
+    `chances` are those of the model and of what is trained, to write a program that beats all.
+    """
+
+    def __init__(
+        self, problem: Problem, folder: Path, chances: tuple[float, float], run: RunRecord | None = None
+    ) -> None:
+        self.url = f"sqlite:///{folder}/t.db"
+        self.served: list[str] = []
+        self.asked: list[str] = []
+        settings = Settings.load(None, SEARCHING)
+        self.search = Search(
+            problem,
+            sampler=Climber(),
+            sandbox=InProcessSandbox(),
+            storage=self.url,
+            settings=settings,
+            name="loop",
+            run=run,
+        )
+        generator = ScriptedGenerator(lambda task: "    return x * 1", chances)
+
+        def hands(training: Training, stopped: Callable[[], bool]) -> LocalHands:
+            self.asked.append(training.record.name)
+            verifier = training.task_set.verifier(training.settings.tasks)
+            return LocalHands(lambda: generator, verifier, InProcessSandbox, RecordingTrainer())
+
+        self.loop = ClosedLoop(
+            self.search,
+            settings.train,
+            settings.train.step(seed=0, evaluators=1, prompt_format="completion"),
+            str(TINY),
+            None,
+            storage=lambda: open_training_storage(self.url),
+            hands=hands,
+            serve=lambda policy: self.served.append(policy.name),
+        )
+
+    def run(self, samples: int) -> None:
+        self.loop.begin()
+        try:
+            self.search.run(max_samples=samples)
+        finally:
+            self.loop.stop()
+            self.search.close()
+
+
+class Climber:
+    """A sampler that writes ever better programs."""
+
+    def __init__(self) -> None:
+        self._next = 0
+
+    def sample(self, prompt: Prompt, at_most: int | None = None) -> list[Sample]:
+        first, self._next = self._next, self._next + 4
+        bodies = [f"    return x + {4 - number / 50}\n" for number in range(first, self._next)]
+        return [Sample(prompt, index, body, "climber", "stop") for index, body in enumerate(bodies)][:at_most]
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.fixture
+def bench(problem: Problem, tmp_path: Path) -> Callable[..., Bench]:
+    pytest.importorskip("transformers", reason="the trainer is not installed: make setup")
+    return partial(Bench, problem, tmp_path)
+
+
+def test_better_policies_are_served_and_the_search_waits_for_them(bench: Callable[..., Bench]) -> None:
+    one = bench((0.1, 0.9))
+    one.run(100)
+    assert one.served == ["loop-step1@1", "loop-step2@1"]
+    storage = open_training_storage(one.url)
+    published, beaten = storage.policies("loop-step1")[1], storage.policies("loop-step2")[0]
+    assert beaten == replace(published, name="loop-step2@0", round=0)
+    tasks = {step: {task.reference["prompt"] for task in storage.tasks(f"loop-step{step}")} for step in (1, 2)}
+    assert max(tasks[1]) < 10 <= max(tasks[2]), "prompts beyond the fortieth sample were there already"
+
+
+def test_policy_that_is_no_better_is_not_served(bench: Callable[..., Bench]) -> None:
+    one = bench((0.9, 0.1))
+    one.run(50)
+    assert one.served == []
+    assert one.loop.outcome is not None
+    assert one.loop.outcome.startswith("step 1: not published")
+
+
+def test_search_goes_on_when_a_step_cannot_be_done(
+    bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = bench((0.5, 0.9))
+    monkeypatch.setattr(RecordingTrainer, "improve", _no_memory)
+    one.run(100)
+    assert one.search.progress().samples == 100
+    assert one.loop.outcome == "step 2: The trainer ran out of memory. The search goes on."
+    monkeypatch.undo()
+
+    again = bench((0.5, 0.9), run=open_storage(one.url).run("loop"))
+    again.run(110)
+    assert again.served == ["loop-step2@1"], "the step was not taken up"
+
+
+def test_run_that_goes_on_begins_with_the_policy_it_had(bench: Callable[..., Bench]) -> None:
+    first = bench((0.1, 0.9))
+    first.run(50)
+    again = bench((0.1, 0.1), run=open_storage(first.url).run("loop"))
+    again.run(60)
+    assert again.served == ["loop-step1@1"]
+    assert again.asked == [], "a step that was done is done again"
+
+
+@pytest.mark.parametrize(
+    ("assignments", "says"),
+    [
+        (["samplers=('openai:gpt',)"], "its one sampler"),
+        (["samplers=('vllm', 'vllm')"], "its one sampler"),
+        (["train.trainer.full=true"], "takes up adapters only"),
+    ],
+)
+def test_searches_that_cannot_train_their_model_say_so(assignments: list[str], says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        check_samplers(Settings.load(None, ["train.every=5", *assignments]))
+
+
+def test_steps_have_defaults_of_their_own_beside_what_is_set() -> None:
+    train = Settings.load(None, ["train.every=5", "train.measure.top_p=0.5", "train.tasks.tau=1"]).train
+    assert (train.measure.samples, train.measure.top_p) == (4, 0.5)
+    assert (train.tasks.tau, train.tasks.held, train.gate.pass_one) == (1, 100, "sampled")
+
+
+def _no_memory(*_: object) -> None:
+    raise TrainingError("The trainer ran out of memory.")
