@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from datasets import Dataset
 from peft import LoraConfig
+from torch.nn.functional import cross_entropy
 from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback
 from transformers.trainer_utils import get_last_checkpoint
 from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
@@ -25,6 +26,9 @@ from funsearch.rest_em.ports import Example
 from funsearch.rest_em.tokens import completion_tokens, prompt_tokens
 from funsearch.trainers.job import FIGURES, Workplace
 from funsearch.trainers.options import TrainerOptions
+
+IGNORED = -100
+"""Label of tokens that are not learnt."""
 
 
 class CannotTrain(Exception):
@@ -38,6 +42,31 @@ class Reporter(TrainerCallback):  # type: ignore[misc]  # transformers is not ty
         losses = [entry["loss"] for entry in state.log_history if "loss" in entry]
         if state.is_world_process_zero:
             say(step=state.global_step, steps=state.max_steps, **({"loss": losses[-1]} if losses else {}))
+
+
+class AnswersOnly(SFTTrainer):  # type: ignore[misc]  # TRL is not typed
+    """Computes logits of the answers only, where TRL does so of the prompts as well: without a GPU.
+
+    With a vocabulary as large as Gemma's, those of the prompts are most of the work.
+    """
+
+    def compute_loss(
+        self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        labels = inputs["labels"]
+        columns = (labels[:, 1:] != IGNORED).any(dim=0).nonzero().flatten()
+        logits = model(
+            input_ids=inputs["input_ids"],
+            attention_mask=inputs["attention_mask"],
+            logits_to_keep=columns,
+            use_cache=False,
+        ).logits
+        targets = labels[:, columns + 1]
+        total = cross_entropy(logits.float().flatten(0, 1), targets.flatten(), ignore_index=IGNORED, reduction="sum")
+        if num_items_in_batch is None:
+            return total / (targets != IGNORED).sum()
+        # Counted over all processes, among which gradients are averaged.
+        return total / num_items_in_batch * self.accelerator.num_processes
 
 
 def main(folder: Path) -> None:
@@ -88,7 +117,8 @@ def make_sft(
             "higher."
         )
     config = SFTConfig(max_length=options.max_length, completion_only_loss=True, **arguments(place, job, options))
-    return SFTTrainer(
+    kind = SFTTrainer if torch.cuda.is_available() else AnswersOnly
+    return kind(
         model=load_model(job, options),
         args=config,
         train_dataset=Dataset.from_list(rows),

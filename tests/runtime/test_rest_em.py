@@ -152,6 +152,39 @@ def test_other_ways_to_improve_give_a_policy_that_answers(
     assert all("\n" not in one.text for one in answers)
 
 
+def test_loss_of_answers_only_is_that_of_trl_to_the_gradient(tmp_path: Path) -> None:
+    import torch
+    from transformers import AutoTokenizer
+    from trl import SFTTrainer
+
+    from funsearch.trainers.process import AnswersOnly, make_sft
+
+    task = {"base": str(TINY), "chat": False, "seed": 0}
+    examples = [*EXAMPLES[:6], Example("1+1=", "002 and more", "\n")]
+    trainer = make_sft(
+        Workplace(tmp_path), task, TrainerOptions(batch_size=7), AutoTokenizer.from_pretrained(TINY), examples
+    )
+    if not isinstance(trainer, AnswersOnly):
+        pytest.skip("with a GPU the loss is TRL's own")
+    model = trainer.model.eval()
+    for name, weights in model.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(weights)
+    (batch,) = trainer.get_train_dataloader()
+    found = []
+    for kind in (AnswersOnly, SFTTrainer):
+        for count in (None, 10):
+            model.zero_grad()
+            loss = kind.compute_loss(trainer, model, dict(batch), num_items_in_batch=count)
+            loss.backward()
+            gradient = torch.cat([one.grad.flatten() for one in model.parameters() if one.grad is not None])
+            found.append((float(loss.detach()), gradient))
+    for own, theirs in zip(found[:2], found[2:], strict=True):
+        assert own[0] == pytest.approx(theirs[0], rel=1e-5)
+        assert (own[1] - theirs[1]).norm() < 1e-4 * theirs[1].norm()
+    assert found[0][0] != pytest.approx(found[1][0])
+
+
 def test_nothing_that_fits_is_said_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match=r"None of the 64 examples fits into 4 tokens: set trainer.max_length"):
         TrlTrainer().improve(job(tmp_path / "p", max_length=4), EXAMPLES, lambda progress: None)
