@@ -2,7 +2,6 @@
 
 import base64
 import html
-import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +9,7 @@ import click
 
 from funsearch.cli import options
 from funsearch.errors import FunsearchError
+from funsearch.picture import encoded
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -54,9 +54,7 @@ def write(figure: "Figure", file: Path, title: str) -> None:
     Raises:
         FunsearchError: the file cannot be written.
     """
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="svg" if file.suffix == ".svg" else "png", dpi=150)
-    data = buffer.getvalue()
+    data = encoded(figure, "svg" if file.suffix == ".svg" else "png")
     if file.suffix == ".html":
         picture = base64.b64encode(data).decode()
         title = html.escape(title)

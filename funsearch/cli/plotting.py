@@ -25,8 +25,8 @@ MOST_VERDICTS = 6
 """Verdicts drawn by their names; the rarer ones together."""
 
 
-def plot(name: str, points: Sequence[Point], resets: Iterable[Reset]) -> "Figure":
-    """Returns the picture of a run.
+def blank(width: float, height: float) -> "Figure":
+    """Returns a picture with nothing on it, so many inches wide and high.
 
     Raises:
         FunsearchError: matplotlib is not installed.
@@ -35,7 +35,16 @@ def plot(name: str, points: Sequence[Point], resets: Iterable[Reset]) -> "Figure
         from matplotlib.figure import Figure
     except ImportError:
         raise FunsearchError("Plots need matplotlib: pip install 'funsearch[plot]'.") from None
-    figure = Figure(figsize=(9, 7), layout="constrained")
+    return Figure(figsize=(width, height), layout="constrained", dpi=150)
+
+
+def plot(name: str, points: Sequence[Point], resets: Iterable[Reset]) -> "Figure":
+    """Returns the picture of a run.
+
+    Raises:
+        FunsearchError: matplotlib is not installed.
+    """
+    figure = blank(9, 7)
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[3, 2])
     _draw_scores(upper, points, resets)
     _draw_verdicts(lower, points)

@@ -10,9 +10,8 @@ from funsearch.core.evaluator import Evaluator, Verdict, reduce_scores
 from funsearch.core.ports import Sandbox, Storage
 from funsearch.core.records import Evaluation, Function, HeldOut, RunRecord
 from funsearch.errors import ProblemError
-from funsearch.loading import ProblemSource, load
 from funsearch.runtime.limits import merged_limits
-from funsearch.runtime.settings import Settings
+from funsearch.runtime.search import restored
 from funsearch.sandbox import open_sandbox
 
 if TYPE_CHECKING:
@@ -41,8 +40,7 @@ class Scorer:
             ProblemError: the recorded problem does not load.
         """
         self._run = record.name
-        settings, inputs = Settings.restored(record.settings)
-        self.problem = load(ProblemSource(record.problem, record.specification, record.evaluator, inputs))
+        settings, self.problem = restored(record)
         self._limits = merged_limits(self.problem.evaluator.limits, settings)
         self._settings = settings.sandbox
         self._opened: Sandbox | None = None
@@ -73,7 +71,8 @@ class Scorer:
         if self.problem.heldout if heldout is None else heldout:
             known = storage.heldout(self._run, list(functions))
             new = {id: self._heldout(function) for id, function in functions.items() if id not in known}
-            storage.add_heldout(self._run, new)
+            if new:
+                storage.add_heldout(self._run, new)
             known |= new
         return {
             id: Entry(

@@ -33,8 +33,7 @@ def command(
     funsearch resume bin_packing-1 --samples 5000
     """
     from funsearch.cli.searching import go
-    from funsearch.loading import ProblemSource, load
-    from funsearch.runtime.settings import Settings
+    from funsearch.runtime.search import restored
     from funsearch.storage import open_storage
 
     storage = open_storage(db, create=False)
@@ -42,8 +41,7 @@ def command(
     with storage.lease(run):
         pass
     storage.close()
-    settings, inputs = Settings.restored(record.settings)
-    problem = load(ProblemSource(record.problem, record.specification, record.evaluator, inputs))
+    settings, problem = restored(record)
     go(
         record,
         problem,

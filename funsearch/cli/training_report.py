@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from funsearch.errors import FunsearchError
+from funsearch.cli.plotting import blank
 from funsearch.rest_em.records import Estimate, RoundRecord, Split, TrainingRecord
 
 if TYPE_CHECKING:
@@ -18,11 +18,7 @@ def picture(name: str, rounds: Sequence[RoundRecord], how: str) -> "Figure":
     Raises:
         FunsearchError: matplotlib is not installed.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise FunsearchError("Plots need matplotlib: pip install 'funsearch[plot]'.") from None
-    figure = Figure(figsize=(7, 4.5), layout="constrained")
+    figure = blank(7, 4.5)
     axes = figure.subplots()
     for number, (split, label) in enumerate(NAMES.items()):
         here = [record for record in rounds if split in record.figures]

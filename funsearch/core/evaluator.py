@@ -42,6 +42,23 @@ class Verdict:
     """1 and how many of the problem's thresholds it passed."""
     feedback: Mapping[str, Feedback] = field(default_factory=dict)
 
+    def of(self, sample: Sample, function: Function, key: str, sandbox: str) -> Evaluation:
+        """Returns it as the evaluation of a sample, from which the function was read."""
+        return Evaluation(
+            sample,
+            self.status,
+            function,
+            key,
+            self.scores,
+            self.error,
+            self.output,
+            self.seconds,
+            sandbox,
+            score=self.score,
+            stage=self.stage,
+            feedback=self.feedback,
+        )
+
 
 class Evaluator:
     """Scores functions, one after the other, in one sandbox."""
@@ -82,21 +99,7 @@ class Evaluator:
             function = read_completion(self.specification, sample.text, sample.prompt.version)
         except UnreadableCompletion as unreadable:
             return Evaluation(sample, Status.COMPILE_ERROR, None, error=str(unreadable))
-        verdict = self.score(function)
-        return Evaluation(
-            sample,
-            verdict.status,
-            function,
-            key(function),
-            verdict.scores,
-            verdict.error,
-            verdict.output,
-            verdict.seconds,
-            self._sandbox.level,
-            score=verdict.score,
-            stage=verdict.stage,
-            feedback=verdict.feedback,
-        )
+        return self.score(function).of(sample, function, key(function), self._sandbox.level)
 
     def score(self, function: Function) -> Verdict:
         """Returns the verdict on a function. One process serves all inputs, in their order.

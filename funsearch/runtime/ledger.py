@@ -47,7 +47,7 @@ class Ledger:
     def register_first(self, task: Task, verdict: Verdict) -> None:
         """Registers the first program on every island."""
         self._events += [FIRST_PROMPT, task.sample]
-        self._register(self._evaluation(task, verdict))
+        self._register(verdict.of(task.sample, task.function, task.key, self._sandbox))
 
     def draw(self) -> Prompt:
         """Returns the next prompt of the run."""
@@ -88,7 +88,7 @@ class Ledger:
 
         Returns what has to be evaluated after all: a verdict that is our own fault is nobody else's verdict.
         """
-        self._register(self._evaluation(task, verdict))
+        self._register(verdict.of(task.sample, task.function, task.key, self._sandbox))
         waiting = self._waiting.pop(task.key, [])
         if verdict.status is Status.INFRA and waiting:
             self._waiting[task.key] = waiting[1:]
@@ -173,22 +173,6 @@ class Ledger:
             )
         )
         return True
-
-    def _evaluation(self, task: Task, verdict: Verdict) -> Evaluation:
-        return Evaluation(
-            task.sample,
-            verdict.status,
-            task.function,
-            task.key,
-            verdict.scores,
-            verdict.error,
-            verdict.output,
-            verdict.seconds,
-            self._sandbox,
-            score=verdict.score,
-            stage=verdict.stage,
-            feedback=verdict.feedback,
-        )
 
     def _register(self, evaluation: Evaluation) -> Registration:
         self._events.append(evaluation)

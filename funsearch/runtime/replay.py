@@ -12,9 +12,8 @@ from funsearch.core.database import ProgramsDatabase
 from funsearch.core.evaluator import Evaluator
 from funsearch.core.ports import Sandbox, Storage
 from funsearch.core.records import Evaluation, Function, Prompt, RunRecord, Sample, Status
-from funsearch.loading import ProblemSource, load
 from funsearch.runtime.limits import merged_limits
-from funsearch.runtime.settings import Settings
+from funsearch.runtime.search import restored
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +35,7 @@ def replay(
         StorageError: the run cannot be read.
         ProblemError: the recorded problem does not load.
     """
-    settings, inputs = Settings.restored(run.settings)
-    problem = load(ProblemSource(run.problem, run.specification, run.evaluator, inputs))
+    settings, problem = restored(run)
     specification = problem.specification
     database = ProgramsDatabase(
         specification,

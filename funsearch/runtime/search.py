@@ -19,7 +19,7 @@ from funsearch.core.evaluator import Evaluator
 from funsearch.core.ports import Sampler, Sandbox, Storage
 from funsearch.core.records import IslandView, Prompt, RunRecord, Snapshot, Status
 from funsearch.errors import ConfigError, ProblemError
-from funsearch.loading import Problem
+from funsearch.loading import Problem, ProblemSource, load
 from funsearch.runtime.ledger import Ledger
 from funsearch.runtime.progress import Progress
 from funsearch.runtime.settings import Settings
@@ -75,6 +75,17 @@ def new_run(
     )
     storage.create_run(run)
     return run
+
+
+def restored(run: RunRecord) -> tuple[Settings, Problem]:
+    """Returns what a recorded run was started with.
+
+    Raises:
+        ConfigError: its settings are of another version.
+        ProblemError: its problem does not load.
+    """
+    settings, inputs = Settings.restored(run.settings)
+    return settings, load(ProblemSource(run.problem, run.specification, run.evaluator, inputs))
 
 
 class Search:
