@@ -48,7 +48,9 @@ evaluator_option = click.option(
     type=click.Path(path_type=Path, dir_okay=False),
     help="The evaluator's file, when it is not beside the problem in ../evaluators/.",
 )
-track_option = click.option("--track", metavar="SPEC", help="Also draw the run's course elsewhere: tensorboard:FOLDER.")
+track_option = click.option(
+    "--track", metavar="SPEC", help="Also draw the run's course elsewhere: tensorboard:FOLDER or mlflow:EXPERIMENT."
+)
 sandbox_option = click.option(
     "--sandbox",
     type=click.Choice(["auto", "L1", "L2", "L3"]),

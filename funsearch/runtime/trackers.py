@@ -1,14 +1,21 @@
-"""Where the course of a run is drawn besides the database: TensorBoard, if it is asked for.
+"""Where the course of a run is drawn besides the database: TensorBoard or MLflow, if it is asked for.
 
-A further kind is a class with `log` and `close` and a line in `open_tracker`.
+A further kind is a class with `log` and `close` and a line in `TRACKERS`.
 """
 
-from typing import Protocol
+import logging
+import time
+from collections.abc import Callable
+from typing import Any, Protocol
 
 from funsearch.errors import ConfigError
 from funsearch.runtime.progress import Progress
 
+logger = logging.getLogger(__name__)
+
 TRACKED = ("best_score", "evaluated", "valid", "duplicates", "registered", "tokens", "samplers", "evaluators")
+MLFLOW_SECONDS = 5.0
+"""Between two writes to MLflow, which is another machine as a rule."""
 
 
 class Tracker(Protocol):
@@ -19,6 +26,14 @@ class Tracker(Protocol):
 
     def close(self) -> None:
         """Writes what is left."""
+
+
+def figures(progress: Progress) -> dict[str, float]:
+    """Returns what is drawn of a run, by name."""
+    found = {name: getattr(progress, name) for name in TRACKED}
+    if progress.seconds > 0:
+        found["samples_per_second"] = progress.session_samples / progress.seconds
+    return {name: float(value) for name, value in found.items() if value is not None}
 
 
 class TensorBoardTracker:
@@ -41,16 +56,92 @@ class TensorBoardTracker:
         if progress.samples == self._samples:
             return
         self._samples = progress.samples
-        values = {name: getattr(progress, name) for name in TRACKED}
-        for name, value in values.items():
-            if value is not None:
-                self._writer.add_scalar(f"{progress.run}/{name}", float(value), progress.samples)
-        if progress.seconds > 0:
-            rate = progress.session_samples / progress.seconds
-            self._writer.add_scalar(f"{progress.run}/samples_per_second", rate, progress.samples)
+        for name, value in figures(progress).items():
+            self._writer.add_scalar(f"{progress.run}/{name}", value, progress.samples)
 
     def close(self) -> None:
         self._writer.close()
+
+
+class MlflowTracker:
+    """Writes metrics of an MLflow experiment, by number of samples; MLFLOW_TRACKING_URI says where to.
+
+    A run that goes on continues the run of its name. A server that goes away is told of and does not stop the search.
+    """
+
+    def __init__(self, experiment: str, seconds: float = MLFLOW_SECONDS) -> None:
+        """Opens the experiment, which is made if there is none.
+
+        Args:
+            experiment: its name.
+            seconds: between two writes, at least.
+
+        Raises:
+            ConfigError: MLflow is not installed, or its server cannot be reached.
+        """
+        try:
+            from mlflow.tracking import MlflowClient
+        except ImportError:
+            raise ConfigError("--track mlflow: needs MLflow: `pip install funsearch[mlflow]`.") from None
+        self._seconds = seconds
+        self._client: Any = MlflowClient()
+        # What a tracking server and the ways to it may raise is no closed list.
+        try:
+            known = self._client.get_experiment_by_name(experiment)
+            self._experiment = known.experiment_id if known else self._client.create_experiment(experiment)
+        except Exception as error:
+            raise ConfigError(f"--track mlflow:{experiment}: {_line(error)} Is MLFLOW_TRACKING_URI right?") from None
+        self._run = ""
+        self._latest: Progress | None = None
+        self._samples = -1
+        self._written = -seconds
+        self._failed = False
+
+    def log(self, progress: Progress) -> None:
+        self._latest = progress
+        if time.monotonic() - self._written >= self._seconds:
+            self._write(progress)
+
+    def close(self) -> None:
+        if self._latest:
+            self._write(self._latest)
+            self._attempt(lambda: self._client.set_terminated(self._run))
+
+    def _write(self, progress: Progress) -> None:
+        if progress.samples == self._samples:
+            return
+        self._samples, self._written = progress.samples, time.monotonic()
+        self._attempt(lambda: self._send(progress))
+
+    def _send(self, progress: Progress) -> None:
+        from mlflow.entities import Metric
+
+        now = int(time.time() * 1000)
+        self._run = self._run or self._run_of(progress.run)
+        metrics = [Metric(name, value, now, progress.samples) for name, value in figures(progress).items()]
+        self._client.log_batch(self._run, metrics)
+
+    def _run_of(self, name: str) -> str:
+        quoted = name.replace("'", "\\'")
+        found = self._client.search_runs([self._experiment], f"attributes.run_name = '{quoted}'", max_results=1)
+        run = found[0] if found else self._client.create_run(self._experiment, run_name=name)
+        return str(run.info.run_id)
+
+    def _attempt(self, what: Callable[[], None]) -> None:
+        try:
+            what()
+        except Exception as error:
+            if not self._failed:
+                logger.warning("MLflow cannot be written to (%s); the search goes on", _line(error))
+            self._failed = True
+        else:
+            self._failed = False
+
+
+TRACKERS: dict[str, tuple[str, Callable[[str], Tracker]]] = {
+    "tensorboard": ("tensorboard:FOLDER", TensorBoardTracker),
+    "mlflow": ("mlflow:EXPERIMENT", MlflowTracker),
+}
 
 
 def open_tracker(spec: str) -> Tracker:
@@ -60,6 +151,11 @@ def open_tracker(spec: str) -> Tracker:
         ConfigError: there is no such tracker, or it is not installed.
     """
     kind, _, argument = spec.partition(":")
-    if kind != "tensorboard" or not argument:
-        raise ConfigError(f"Unknown tracker {spec}: write tensorboard:FOLDER.")
-    return TensorBoardTracker(argument)
+    if kind not in TRACKERS or not argument:
+        known = " or ".join(form for form, _ in TRACKERS.values())
+        raise ConfigError(f"Unknown tracker {spec}: write {known}.")
+    return TRACKERS[kind][1](argument)
+
+
+def _line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -7,7 +7,7 @@ import pytest
 
 from funsearch.errors import ConfigError
 from funsearch.runtime.progress import Progress
-from funsearch.runtime.trackers import open_tracker
+from funsearch.runtime.trackers import MlflowTracker, open_tracker
 
 PROGRESS = Progress(
     *("demo", "cap_set", "running", 40, 30, 20, 5, 18, 900, 1.5, 7, 2.0, 40, 900, 3, 2), (), {"OK": 20}, "L3"
@@ -33,7 +33,52 @@ def test_tensorboard_has_every_look_at_the_run_once(tmp_path: Path) -> None:
     assert found == [(40, 1.5), (80, 2.5)]
 
 
+@pytest.mark.filterwarnings("ignore")  # what MLflow asks of SQLAlchemy is its business
+def test_mlflow_has_the_run_once_though_it_was_taken_up_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("mlflow")
+    from mlflow.tracking import MlflowClient
+
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    for samples in (40, 80):
+        tracker = open_tracker("mlflow:caps")
+        tracker.log(replace(PROGRESS, samples=samples))
+        tracker.log(replace(PROGRESS, samples=samples + 10, best_score=None))
+        tracker.close()
+    client = MlflowClient()
+    (run,) = client.search_runs([client.get_experiment_by_name("caps").experiment_id])
+    assert run.info.run_name == "demo"
+    assert run.info.status == "FINISHED"
+    history = client.get_metric_history(run.info.run_id, "samples_per_second")
+    assert [(one.step, one.value) for one in history] == [(40, 20.0), (50, 20.0), (80, 20.0), (90, 20.0)]
+    assert [one.step for one in client.get_metric_history(run.info.run_id, "best_score")] == [40, 80]
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_mlflow_server_that_is_away_stops_nothing_but_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    pytest.importorskip("mlflow")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    tracker = MlflowTracker("caps", seconds=0)
+    tracker.log(PROGRESS)
+    monkeypatch.setattr(type(tracker._client), "log_batch", _away)
+    tracker.log(replace(PROGRESS, samples=50))
+    tracker.log(replace(PROGRESS, samples=60))
+    tracker.close()
+    assert [record.getMessage() for record in caplog.records if "MLflow cannot" in record.getMessage()] == [
+        "MLflow cannot be written to (no route); the search goes on"
+    ]
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    with pytest.raises(ConfigError, match="Is MLFLOW_TRACKING_URI right"):
+        open_tracker("mlflow:caps")
+
+
+def _away(*_: object, **__: object) -> None:
+    raise ConnectionError("no route")
+
+
 @pytest.mark.parametrize("spec", ["tensorboard", "tensorboard:", "wandb:project"])
 def test_unknown_tracker_is_refused(spec: str) -> None:
-    with pytest.raises(ConfigError, match="write tensorboard:FOLDER"):
+    with pytest.raises(ConfigError, match="write tensorboard:FOLDER or mlflow:EXPERIMENT"):
         open_tracker(spec)
