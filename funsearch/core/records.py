@@ -218,6 +218,9 @@ class Snapshot:
     usage: Mapping[str, Usage]
     """By model."""
     islands: tuple[IslandView, ...]
+    samplers: int = 0
+    evaluators: int = 0
+    """How many were at work; 0 in what was written before these were counted."""
 
 
 @dataclass(frozen=True, slots=True)

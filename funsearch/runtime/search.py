@@ -441,6 +441,8 @@ class Search:
             dict(counts.statuses),
             dict(counts.usage),
             self._islands(),
+            self._workers.samplers,
+            self._workers.evaluators,
         )
 
     def _islands(self) -> tuple[IslandView, ...]:

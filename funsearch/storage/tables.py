@@ -140,6 +140,8 @@ snapshots = Table(
     Column("statuses", Json, nullable=False),
     Column("usage", Json, nullable=False),
     Column("islands", Json, nullable=False),
+    Column("samplers", Integer, nullable=False, server_default="0"),
+    Column("evaluators", Integer, nullable=False, server_default="0"),
 )
 
 heldout = Table(

@@ -1,12 +1,14 @@
 """The pages about whole runs: the list, a run's course, its best programs, islands and programs, and comparisons."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any
 
 from fastapi import FastAPI, Path, Query
 from fastapi.responses import HTMLResponse
 
-from funsearch.core.records import Status
+from funsearch.core.records import Status, Usage
+from funsearch.errors import ConfigError
+from funsearch.runtime.settings import Settings
 from funsearch.storage import SqlTrainingStorage
 from funsearch.storage.views import WINDOW, RunLine, Views
 from funsearch.web import course
@@ -45,6 +47,7 @@ def add_run_pages(app: FastAPI, storage: SqlTrainingStorage, pages: Pages) -> No
             "charts": course.charts(snapshots, resets),
             "leaders": views.leaders(line.id, 3),
             "newest": views.newest(line.id),
+            "costs": _costs(storage.run(line.name).settings, last.usage) if last else None,
         }
 
     @app.get("/", response_class=HTMLResponse)
@@ -94,6 +97,17 @@ def add_run_pages(app: FastAPI, storage: SqlTrainingStorage, pages: Pages) -> No
             settings[line.id] = _flat(storage.run(line.name).settings)
         chart = lines("compared", "Best score", "samples", series, stepped=True)
         return pages.show("compare.html", runs=chosen, chart_of=chart, settings=_differing(settings))
+
+
+def _costs(settings: Any, usage: Mapping[str, Usage]) -> dict[str, float] | None:
+    """Returns what the tokens of each model cost; None without a price for each."""
+    try:
+        restored = Settings.restored(settings)[0]
+    except ConfigError:  # of another version
+        return None
+    costs = {model: restored.cost({model: used}) for model, used in usage.items()}
+    known = {model: cost for model, cost in costs.items() if cost is not None}
+    return known if restored.prices and known.keys() == costs.keys() else None
 
 
 def _flat(settings: Any, path: str = "") -> dict[str, str]:

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from funsearch.core.evaluator import Evaluator
-from funsearch.core.records import Prompt, Sample, Status
+from funsearch.core.records import Prompt, Sample, Status, Usage
 from funsearch.errors import ConfigError, ProblemError, SamplerError, SamplerExhausted
 from funsearch.loading import Problem
 from funsearch.runtime.replay import replay
@@ -248,6 +248,14 @@ def test_search_stops_when_the_money_is_spent(problem: Problem) -> None:
     # A sample costs (100 * 1 + 90 * 10) / 1,000,000 = 0.001.
     assert (progress.state, progress.samples) == ("cost", 10)
     assert progress.cost == pytest.approx(0.01)
+
+
+def test_price_for_any_model_counts_where_there_is_none_of_its_own() -> None:
+    settings = Settings.load(
+        None, ["prices={'dear': {'prompt': 5, 'completion': 7}, '*': {'prompt': 1, 'completion': 2}}"]
+    )
+    used = Usage(1, 1_000_000, 2_000_000)
+    assert settings.cost({"dear": used, "loop-step1@1": used}) == 5 + 14 + 1 + 4
 
 
 def test_limit_to_the_cost_of_a_model_without_a_price_is_refused(problem: Problem) -> None:

@@ -67,7 +67,7 @@ def test_snapshots_come_back_equal_in_order_and_are_written_once(storage: Storag
     islands = (IslandView(3, 2, 1, -0.1), IslandView(0, 0, 0, None))
     usage = {"model a": Usage(8, 800, 160), "b": Usage()}
     early = Snapshot(2, 1e9 + 0.1, 0.5, 4, 3, 2, 1, None, 5, 6, {"OK": 2, "TIMEOUT": 1}, usage, islands)
-    later = replace(early, evaluations=9, best_score=0.1 + 0.2)
+    later = replace(early, evaluations=9, best_score=0.1 + 0.2, samplers=3, evaluators=150)
     storage.append("demo", [later])
     storage.append("demo", [early])
     assert reopen().snapshots("demo") == [early, later]

@@ -74,6 +74,8 @@ def test_totals_of_an_older_database_are_counted(url: str, make) -> None:
     counts = storage.counts("demo")
     with storage.engine.begin() as connection:
         connection.execute(text("DROP TABLE totals"))
+        for column in ("samplers", "evaluators"):
+            connection.execute(text(f"ALTER TABLE snapshots DROP COLUMN {column}"))
         connection.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '0005'"))
     storage.close()
     again = open_storage(url)

@@ -79,8 +79,8 @@ def problem(tmp_path_factory: pytest.TempPathFactory) -> Problem:
 def searched(problem: Problem) -> Callable[..., Search]:
     """Makes runs: searches for as many samples as there are texts and leaves the search open."""
 
-    def make(storage: SqlTrainingStorage, name: str, texts: list[str], seed: int = 0) -> Search:
-        settings = Settings.load(None, ["database.islands=4", "database.reset_period=60", "prompts_in_flight=3"])
+    def make(storage: SqlTrainingStorage, name: str, texts: list[str], seed: int = 0, *more: str) -> Search:
+        settings = Settings.load(None, ["database.islands=4", "database.reset_period=60", "prompts_in_flight=3", *more])
         sampler = ScriptedSampler(texts, samples_per_prompt=4)
         given = {"sampler": sampler, "sandbox": InProcessSandbox(), "storage": storage, "settings": settings}
         search = Search(problem, name=name, seed=seed, **given)
@@ -97,7 +97,8 @@ def database(tmp_path_factory: pytest.TempPathFactory, searched: Callable[..., S
     searched(storage, "closeness-1", answers(240)).close()
     best = [id for id, _ in storage.best("closeness-1", 3)]
     storage.add_heldout("closeness-1", {id: HeldOut(Status.OK, {"seven": -0.125}) for id in best})
-    searched(storage, "closeness-2", answers(160)[::-1], seed=1).close()
+    prices = "prices={'*': {'prompt': 1.0, 'completion': 2.0}}"
+    searched(storage, "closeness-2", answers(160)[::-1], 1, prices).close()
     searched(storage, "<script>alert(0)</script>", list(HOSTILE.values())).close()
     going = searched(storage, "closeness-3", answers(40))
     storage.set_state("closeness-3", "running")

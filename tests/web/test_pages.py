@@ -108,6 +108,15 @@ def test_a_running_run_is_kept_up_to_date_and_an_ended_one_is_not(page: TestClie
     assert 'data-state="exhausted"' in shown(page, "/runs/1/live")
 
 
+def test_cost_is_shown_where_there_are_prices(page: TestClient) -> None:
+    assert "<dt>cost</dt>" in shown(page, "/runs/2")
+    assert "<dt>cost</dt>" not in shown(page, "/runs/1")
+
+
+def test_those_at_work_are_counted(page: TestClient) -> None:
+    assert "1 samplers with 0 prompts, 1 evaluators with 0 programs" in shown(page, "/runs/4/live")
+
+
 def test_leaderboard_has_heldout_scores_beside_those_of_the_search(
     page: TestClient, database: SqlTrainingStorage
 ) -> None:

@@ -3,7 +3,7 @@
 Revisions are numbers with leading zeros, so that they can be compared: the greater one is the newer.
 """
 
-HEAD = "0006"
+HEAD = "0007"
 """The newest revision; kept here so that opening a database need not import Alembic."""
 VERSION_TABLE = "funsearch_version"
 """A name of its own, so that a PostgreSQL database may be shared with other programs that use Alembic."""
