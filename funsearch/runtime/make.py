@@ -10,6 +10,7 @@ from typing import Any
 from funsearch.core.ports import Sampler
 from funsearch.errors import ConfigError
 from funsearch.runtime.settings import ServedPolicy, Settings
+from funsearch.trainers.trl import check_installed
 
 POLICY = "policy:"
 """What stands before the name of a policy, as in vllm:policy:NAME."""
@@ -42,6 +43,7 @@ def check_samplers(settings: Settings) -> None:
 
     Raises:
         ConfigError: a sampler is misspelt, a file or a model folder does not exist, or weights do not fit.
+        TrainingError: the search shall train its model, and the trainer is not installed.
     """
     for spec in settings.samplers:
         kind, argument = split_spec(spec)
@@ -60,6 +62,7 @@ def check_samplers(settings: Settings) -> None:
 
 
 def _check_training(settings: Settings) -> None:
+    check_installed()
     if settings.train.trainer.full:
         raise ConfigError(
             "train.trainer.full = true: a search takes up adapters only, which its sampler loads while it serves. "

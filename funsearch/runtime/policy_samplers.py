@@ -5,7 +5,7 @@ Either makes room for the trainer while that is at work.
 
 import itertools
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, Protocol
@@ -69,8 +69,7 @@ class OwnSampler:
         if self._sampler is None:
             return
         sampler, self._sampler, self._serves = self._sampler, None, ""
-        # Its engine has processes of its own, which shall have ended before their memory is needed.
-        ray.wait([sampler.close.remote()], timeout=CLOSING_SECONDS)
+        _end([sampler])
         ray.kill(sampler)
 
 
@@ -120,6 +119,7 @@ class SearchSamplers:
                 f"The trainer needs {gpus:.0f} GPUs and {free:.0f} are free: set train.pause=true, or fewer samplers."
             )
         count = self._workers.samplers_wanted
+        _end(self._workers.sampler_actors)
         self._workers.resize(samplers=0)
         try:
             self._wait(lambda: ray.available_resources().get("GPU", 0) >= gpus)
@@ -135,6 +135,13 @@ class SearchSamplers:
             if self._stopped():
                 raise Interrupted("The search has ended.")
             time.sleep(LOOK_SECONDS)
+
+
+def _end(samplers: Sequence[Any]) -> None:
+    """Has samplers end the processes of their engines, which shall be gone before their memory is needed."""
+    closing = [sampler.close.remote() for sampler in samplers]
+    if closing:
+        ray.wait(closing, num_returns=len(closing), timeout=CLOSING_SECONDS)
 
 
 def _for_sampler(settings: TrainingSettings, model: str) -> Settings:

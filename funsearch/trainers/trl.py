@@ -46,7 +46,7 @@ class TrlTrainer:
         folder = Path(job.folder)
         if done := finished(folder):
             return done
-        _check(job)
+        check_installed()
         place = Workplace.beside(folder)
         try:
             place.write(asdict(job), examples)
@@ -99,7 +99,12 @@ def finished(folder: Path) -> Improved | None:
         return None
 
 
-def _check(job: ImproveJob) -> None:
+def check_installed() -> None:
+    """Refuses to begin what cannot be done for want of a package.
+
+    Raises:
+        TrainingError: names what is missing.
+    """
     missing = [package for package in NEEDED if importlib.util.find_spec(package) is None]
     if missing:
         raise TrainingError(f'Training needs {", ".join(missing)}: pip install "funsearch[train]".')

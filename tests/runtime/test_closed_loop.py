@@ -195,6 +195,7 @@ def test_run_that_goes_on_begins_with_the_policy_it_had(bench: Callable[..., Ben
     ],
 )
 def test_searches_that_cannot_train_their_model_say_so(assignments: list[str], says: str) -> None:
+    pytest.importorskip("trl", reason="the trainer is not installed: make setup")
     with pytest.raises(ConfigError, match=says):
         check_samplers(Settings.load(None, ["train.every=5", *assignments]))
 
@@ -207,3 +208,9 @@ def test_steps_have_defaults_of_their_own_beside_what_is_set() -> None:
 
 def _no_memory(*_: object) -> None:
     raise TrainingError("The trainer ran out of memory.")
+
+
+def test_search_without_the_trainer_says_so_before_it_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("funsearch.trainers.trl.NEEDED", ("no_such_package",))
+    with pytest.raises(TrainingError, match=r'Training needs no_such_package: pip install "funsearch\[train\]"'):
+        check_samplers(Settings.load(None, ["train.every=5"]))
