@@ -7,7 +7,6 @@ publishes nothing; what the gate would have said is printed.
 """
 
 import argparse
-import json
 import statistics
 import subprocess
 import sys
@@ -60,7 +59,7 @@ def main() -> None:
             found[method].append(result(db, name, given.every))
             print(f"{name}: {time.monotonic() - started:.0f} s {found[method][-1]}", file=sys.stderr, flush=True)
             if steps:
-                tell_steps(db, name, given.samples // given.every)
+                tell_steps(db, name, (given.samples - 1) // given.every)
     print("| model | valid | distinct scores | better than shown | best score | best on held-out inputs |")
     print("|---|---|---|---|---|---|")
     for method, results in found.items():
@@ -108,8 +107,14 @@ def tell_steps(db: str, name: str, count: int) -> None:
         known = {summary.name for summary in storage.trainings()}
         for step in range(1, count + 1):
             records = storage.rounds(f"{name}-step{step}") if f"{name}-step{step}" in known else []
-            said = {"step": step, "examples": records[1].selected, "gate": records[1].reason} if records[1:] else {}
-            print(f"  {json.dumps(said) if said else f'step {step}: none'}", file=sys.stderr, flush=True)
+            if not records[1:]:
+                print(f"  step {step}: nothing to train on", file=sys.stderr, flush=True)
+                continue
+            gain = records[1].gain
+            assert gain is not None
+            would = "publishes" if gain.lower > 0 else "does not publish"
+            said = f"pass@1 {gain.mean:+.3f} [{gain.lower:+.3f}, {gain.upper:+.3f}], the gate by itself {would}"
+            print(f"  step {step}: {records[1].selected} examples, {said}", file=sys.stderr, flush=True)
 
 
 def interval(values: Sequence[float]) -> str:

@@ -44,7 +44,8 @@ def main() -> None:
     common += given.options or DEFAULTS
     runs = {
         "rest-em": ["--rounds", "2", "--samples-per-task", str(given.samples)],
-        "unfiltered": ["--rounds", "1", "--unfiltered", "--samples-per-task", str(given.samples)],
+        # One answer of each task, so that the control trains on about as many.
+        "unfiltered": ["--rounds", "1", "--unfiltered", "--cutoff", "1", "--samples-per-task", str(given.samples)],
         "twice": ["--rounds", "1", "--samples-per-task", str(2 * given.samples)],
     }
     print("| training | round | samples | right | selected | held out | train | transfer | published |")

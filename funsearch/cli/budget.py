@@ -40,7 +40,7 @@ def made_budget(
     """Returns the budget that the options say.
 
     Raises:
-        ConfigError: there is a limit to the cost, and nothing has a price.
+        ConfigError: there is a limit to the cost, and nothing has a price, or not what will be trained.
     """
     from funsearch.runtime.search import Budget
 
@@ -48,5 +48,10 @@ def made_budget(
         raise ConfigError(
             "--max-cost needs a price list: give each model a `prompt` and a `completion` price for a million tokens "
             "in the settings' section `prices`. See docs/samplers.md."
+        )
+    if max_cost is not None and settings.train.every and "*" not in settings.prices:
+        raise ConfigError(
+            "--max-cost with --train needs a price for `*` in the settings' section `prices`: it stands for the "
+            "policies that the search will train."
         )
     return Budget(samples, minutes, target, max_cost)

@@ -89,7 +89,7 @@ def command(
     """
     from funsearch.cli.searching import go
     from funsearch.loading import load_problem
-    from funsearch.runtime.make import check_samplers
+    from funsearch.runtime.make import check_policies, check_samplers
     from funsearch.runtime.search import new_run
     from funsearch.runtime.settings import Settings
     from funsearch.runtime.training import with_policies
@@ -110,6 +110,7 @@ def command(
     budget = made_budget(settings, samples, minutes, target, max_cost)
     check_samplers(settings)
     settings = with_policies(settings, db)
+    check_policies(settings)
     loaded = load_problem(problem, evaluator, inputs)
     box = open_sandbox(settings.sandbox.level, unsafe=settings.sandbox.unsafe)
     box.close()

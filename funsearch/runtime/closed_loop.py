@@ -10,13 +10,13 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import closing
-from pathlib import Path
-from typing import Protocol
+from typing import cast
 
-from funsearch.errors import FunsearchError, Interrupted
+from funsearch.errors import FunsearchError, Interrupted, SamplerError
 from funsearch.rest_em.records import BASE_ROUND, Policy, RoundRecord
 from funsearch.runtime.hands import Hands
 from funsearch.runtime.make import split_spec, trained_model
+from funsearch.runtime.patience import Patience, patient
 from funsearch.runtime.policy_samplers import SearchSamplers
 from funsearch.runtime.ray_workers import RayWorkers
 from funsearch.runtime.rounds import RoundProgress, Rounds
@@ -25,6 +25,7 @@ from funsearch.runtime.settings import Settings
 from funsearch.runtime.training import Training, open_training
 from funsearch.runtime.training_actors import RayHands
 from funsearch.runtime.training_settings import SelfTraining, TrainingSettings
+from funsearch.samplers.policies import check_policy
 from funsearch.storage import SqlTrainingStorage, open_training_storage
 
 logger = logging.getLogger(__name__)
@@ -34,31 +35,19 @@ STOP_SECONDS = 20.0
 """How long a step may take to end when the search does; what it does then is lost, and done again."""
 
 
-class Searching(Protocol):
-    """What the loop has to know of a search."""
-
-    name: str
-    hold_at: int | None
-
-    @property
-    def held(self) -> bool: ...
-
-    @property
-    def samples(self) -> int: ...
-
-
 class ClosedLoop:
     """Trains the model of a search while it runs, in a thread of its own."""
 
     def __init__(
         self,
-        search: Searching,
+        search: Search,
         train: SelfTraining,
         step: TrainingSettings,
         model: str,
         start: Policy | None,
         *,
         storage: Callable[[], SqlTrainingStorage],
+        patience: Patience,
         hands: Callable[[Training, Callable[[], bool]], Hands],
         serve: Callable[[Policy], None],
     ) -> None:
@@ -71,6 +60,7 @@ class ClosedLoop:
             model: the base model of its sampler.
             start: the policy that its sampler began with; None: the model itself.
             storage: opens the database.
+            patience: with which it waits for the database.
             hands: makes who does the work of a step; its second argument tells them to stop.
             serve: has a policy write for the search.
         """
@@ -79,12 +69,17 @@ class ClosedLoop:
         self._every = train.every
         self._pause = train.pause
         self._settings = step
+        self._tasks = f"run:{search.name}"
         self._model = model
         self._policy = start
         self._storage = storage
+        self._patience = patience
         self._hands = hands
         self._serve = serve
+        self._prefix = re.sub(r"[^\w.-]+", "-", search.name) + "-step"
         self._done = 0
+        self._begun = 0
+        """A step that was begun in an earlier session and has not ended."""
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="closed loop", daemon=True)
         self.doing: str | None = None
@@ -98,7 +93,7 @@ class ClosedLoop:
         Raises:
             StorageError: the database cannot be read.
         """
-        with closing(self._storage()) as storage:
+        with closing(self._opened()) as storage:
             self._take_up(storage)
         if self._pause:
             self._search.hold_at = (self._done + 1) * self._every
@@ -107,20 +102,32 @@ class ClosedLoop:
     def stop(self) -> None:
         """Ends the step that goes on, which the next session takes up; returns when it has ended, or soon."""
         self._stopped.set()
+        self._patience.give_up()
         if self._thread.is_alive():
             self._thread.join(STOP_SECONDS)
 
+    def _opened(self) -> SqlTrainingStorage:
+        storage = self._patience.insist(self._storage)
+        return cast(SqlTrainingStorage, patient(storage, self._patience))
+
     def _take_up(self, storage: SqlTrainingStorage) -> None:
         for summary in storage.trainings():
-            step = re.fullmatch(rf"{re.escape(self._search.name)}-step(\d+)", summary.name)
-            records = storage.rounds(summary.name) if step else []
-            if step and len(records) > 1:
-                self._done = max(self._done, int(step[1]))
-                self._publish(records[-1], storage.policies(summary.name)[-1])
+            step = re.fullmatch(rf"{re.escape(self._prefix)}(\d+)", summary.name)
+            if not step or (summary.tasks, summary.model) != (self._tasks, self._model):
+                continue
+            records = storage.rounds(summary.name)
+            if len(records) > 1:
+                self._done, self._begun = max(self._done, int(step[1])), 0
+                try:
+                    self.outcome = f"step {step[1]}: {self._publish(records[-1], storage.policies(summary.name)[-1])}"
+                except SamplerError as error:
+                    self.outcome = f"step {step[1]}: {error} The search goes on without it."
+            else:
+                self._begun = int(step[1])
 
     def _watch(self) -> None:
         while not self._stopped.wait(LOOK_SECONDS):
-            due = self._search.samples // self._every
+            due = self._begun or self._search.samples // self._every
             if due <= self._done or (self._pause and not self._search.held):
                 continue
             try:
@@ -137,18 +144,16 @@ class ClosedLoop:
                 return
             finally:
                 self.doing = None
-            self._done = due
+            self._done, self._begun = due, 0
             if self._pause:
                 self._search.hold_at = (due + 1) * self._every
 
     def _step(self, number: int) -> str:
         """Returns how the step ended."""
         self.doing = f"step {number}: reading the samples"
-        run = self._search.name
-        with closing(self._storage()) as storage:
-            training = open_training(
-                f"run:{run}", self._model, self._settings, f"{run}-step{number}", storage, time.time()
-            )
+        with closing(self._opened()) as storage:
+            name = f"{self._prefix}{number}"
+            training = open_training(self._tasks, self._model, self._settings, name, storage, time.time())
             with closing(self._hands(training, self._stopped.is_set)) as hands:
                 records = Rounds(
                     training.record,
@@ -157,15 +162,16 @@ class ClosedLoop:
                     storage,
                     hands,
                     chat=training.chat,
-                    folder=Path(training.settings.folder) / training.record.name,
+                    folder=training.folder,
                     start=self._policy,
                     watch=lambda progress: self._note(number, progress),
                 ).run()
-            return self._publish(records[-1], storage.policies(training.record.name)[-1])
+            return self._publish(records[-1], storage.policies(name)[-1])
 
     def _publish(self, record: RoundRecord, policy: Policy) -> str:
         if record.round == BASE_ROUND or not record.published:
             return f"not published: {record.reason}"
+        check_policy(policy)
         self._policy = policy
         self._serve(policy)
         return f"published {policy.name}: {record.reason}"
@@ -197,20 +203,20 @@ def open_loop(settings: Settings, database: str, level: str, search: Search, wor
             samplers,
             verifier,
             level,
-            graders=training.settings.evaluators,
-            grader_options={**grader_options, "num_cpus": 0},
+            graders=max(1, workers.evaluators),
+            grader_options={**grader_options, "num_cpus": 0, "num_gpus": 0},
             stopped=stopped,
         )
 
-    evaluators = settings.evaluators if isinstance(settings.evaluators, int) else max(1, workers.evaluators)
     on_vllm = split_spec(settings.samplers[0])[0] == "vllm"
     return ClosedLoop(
         search,
         train,
-        train.step(settings.seed, evaluators, settings.vllm.prompt_format if on_vllm else "completion"),
+        train.step(settings.seed, settings.vllm.prompt_format if on_vllm else "completion"),
         model,
         served.policy() if served else None,
         storage=lambda: open_training_storage(database),
+        patience=Patience(settings.storage_seconds),
         hands=hands,
         serve=workers.serve,
     )

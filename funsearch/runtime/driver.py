@@ -130,7 +130,7 @@ class SearchActor:
             yield
             return
         loop = self._loop = open_loop(launch.settings, launch.database, launch.run.sandbox, search, workers)
-        self._patience.insist(loop.begin)
+        loop.begin()
         try:
             yield
         finally:

@@ -47,6 +47,8 @@ def check_samplers(settings: Settings) -> None:
     """
     for spec in settings.samplers:
         kind, argument = split_spec(spec)
+        if argument.startswith(POLICY) and kind != "vllm":
+            raise ConfigError(f"The sampler {spec}: policies are served by vllm, as in vllm:{argument}.")
         if kind == "scripted" and not Path(argument).is_file():
             raise ConfigError(f"There is no file {argument} for the sampler {spec}.")
         if (
@@ -73,6 +75,20 @@ def _check_training(settings: Settings) -> None:
             f"train.every = {settings.train.every}, and the samplers are {', '.join(settings.samplers)}: a search can "
             "train its model only if that is its one sampler, as in --sampler vllm:MODEL."
         )
+
+
+def check_policies(settings: Settings) -> None:
+    """Refuses to train on top of a policy that cannot be; called when policies have been looked up.
+
+    Raises:
+        ConfigError: one is a whole model of its own, and no adapter of the base model can be served beside it.
+    """
+    for policy in settings.policies.values():
+        if settings.train.every and policy.kind == "full":
+            raise ConfigError(
+                f"The policy {policy.name} has weights of its own, and a search trains adapters of the base model: "
+                f"begin with the model itself, as in --sampler vllm:{policy.base}."
+            )
 
 
 def trained_model(settings: Settings) -> tuple[str, ServedPolicy | None]:

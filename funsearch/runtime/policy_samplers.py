@@ -28,6 +28,10 @@ LOOK_SECONDS = 0.2
 class PolicySamplers(Protocol):
     """Sampler actors. Used by one thread."""
 
+    @property
+    def count(self) -> int:
+        """Returns how many there are, at least 1."""
+
     def serving(self, policy: Policy) -> Any:
         """Returns the handle of a sampler actor that can answer as the policy."""
 
@@ -46,6 +50,7 @@ class OwnSampler:
         self._model = model
         self._sampler: Any = None
         self._serves = ""
+        self.count = 1
 
     def serving(self, policy: Policy) -> Any:
         """Returns the sampler; adapters are served beside their base, whole models take its place."""
@@ -91,14 +96,19 @@ class SearchSamplers:
         self._pause = pause
         self._turn = itertools.count()
 
+    @property
+    def count(self) -> int:
+        """Returns how many the search has."""
+        return max(1, len(self._workers.sampler_actors))
+
     def serving(self, policy: Policy) -> Any:
         """Returns the next sampler.
 
         Raises:
             Interrupted: the search ended while there was none.
         """
-        self._wait(lambda: bool(self._workers.sampler_actors))
-        several = self._workers.sampler_actors
+        while not (several := self._workers.sampler_actors):
+            self._pass_time()
         return several[next(self._turn) % len(several)]
 
     @contextmanager
@@ -118,23 +128,22 @@ class SearchSamplers:
             raise TrainingError(
                 f"The trainer needs {gpus:.0f} GPUs and {free:.0f} are free: set train.pause=true, or fewer samplers."
             )
-        count = self._workers.samplers_wanted
         _end(self._workers.sampler_actors)
-        self._workers.resize(samplers=0)
+        self._workers.rest(True)
         try:
-            self._wait(lambda: ray.available_resources().get("GPU", 0) >= gpus)
+            while ray.available_resources().get("GPU", 0) < gpus:
+                self._pass_time()
             yield gpus
         finally:
-            self._workers.resize(samplers=count)
+            self._workers.rest(False)
 
     def close(self) -> None:
         """Does nothing: the samplers are the search's."""
 
-    def _wait(self, until: Callable[[], bool]) -> None:
-        while not until():
-            if self._stopped():
-                raise Interrupted("The search has ended.")
-            time.sleep(LOOK_SECONDS)
+    def _pass_time(self) -> None:
+        if self._stopped():
+            raise Interrupted("The search has ended.")
+        time.sleep(LOOK_SECONDS)
 
 
 def _end(samplers: Sequence[Any]) -> None:

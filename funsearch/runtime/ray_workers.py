@@ -67,10 +67,9 @@ class RayWorkers:
         """Returns the handles of the evaluator actors."""
         return self._evaluators.workers
 
-    @property
-    def samplers_wanted(self) -> int:
-        """Returns how many samplers there shall be."""
-        return self._sampler_crew.wanted()
+    def rest(self, resting: bool) -> None:
+        """Sends all samplers away, or has them back; may be called from any thread. No prompt is lost."""
+        self._samplers.resting = resting
 
     def resize(self, samplers: int | None = None, evaluators: int | Literal["auto"] | None = None) -> None:
         """Changes how many there shall be, from the next `wait` on; may be called from any thread.

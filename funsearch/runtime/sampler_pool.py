@@ -6,12 +6,11 @@ A sampler that dies is replaced and its prompts are asked again.
 import logging
 import time
 from collections import deque
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import ray
-from ray.exceptions import ActorUnavailableError, RayError, RayTaskError
+from ray.exceptions import ActorUnavailableError, RayActorError, RayError, RayTaskError
 
 from funsearch.core.records import Prompt
 from funsearch.errors import SamplerError, SamplerExhausted
@@ -66,6 +65,8 @@ class SamplerPool:
         self._tended = -TEND_SECONDS
         self.policy: Policy | None = None
         """Who answers prompts from now on; None: the samplers' own model. May be set from any thread."""
+        self.resting = False
+        """Whether all samplers shall be away for a while. May be set from any thread."""
         self.tend()
 
     @property
@@ -131,10 +132,14 @@ class SamplerPool:
         now = time.monotonic()
         if now - self._tended >= TEND_SECONDS:
             self._tended = now
-            self._adjust(self._crew.wanted())
-        for slot in self._slots:
-            if slot.node:
+            self._adjust(0 if self.resting else self._crew.wanted())
+        for slot in [slot for slot in self._slots if slot.node]:
+            try:
                 _look(slot, now)
+            except RayActorError as error:
+                self._gone(slot, error)
+            except RayError:
+                pass  # whoever cannot be asked now may be later
         self._deal()
 
     def abandon(self) -> None:
@@ -159,11 +164,7 @@ class SamplerPool:
 
     def _lost(self, slot: _Slot, asked: _Asked | None, error: RayError) -> None:
         """Takes back a prompt of a sampler that is no more."""
-        if slot in self._slots:
-            self._slots.remove(slot)
-            self._crew.dismiss(slot.worker)
-            self._tended = -TEND_SECONDS
-            logger.warning("lost a sampler (%s); its prompts are asked again", first_line(error))
+        self._gone(slot, error)
         innocent = isinstance(error, ActorUnavailableError) or (bool(slot.node) and not is_alive(slot.node))
         if asked is None:
             self._stillborn += not innocent
@@ -175,6 +176,14 @@ class SamplerPool:
         if not innocent and asked.tries >= MAX_TRIES:
             raise SamplerError(f"The sampler died {asked.tries} times on the same prompt: {first_line(error)}")
         self._queue.append(_Asked(asked.prompt, asked.at_most, asked.tries + (not innocent)))
+
+    def _gone(self, slot: _Slot, error: RayError) -> None:
+        """Forgets a sampler; another is hired soon."""
+        if slot in self._slots:
+            self._slots.remove(slot)
+            self._crew.dismiss(slot.worker)
+            self._tended = -TEND_SECONDS
+            logger.warning("lost a sampler (%s); its prompts are asked again", first_line(error))
 
     def _adjust(self, wanted: int) -> None:
         staying = [slot for slot in self._slots if not slot.leaving]
@@ -195,13 +204,16 @@ class SamplerPool:
 
 
 def _look(slot: _Slot, now: float) -> None:
-    """Keeps asking a sampler for the length of its queue, and never waits for the answer."""
+    """Keeps asking a sampler for the length of its queue, and never waits for the answer.
+
+    Raises:
+        RayError: it cannot answer.
+    """
     if slot.look is None:
         if now - slot.looked >= LOOK_SECONDS:
             slot.look, slot.looked = slot.worker.stats.remote(), now
         return
     if ray.wait([slot.look], timeout=0)[0]:
-        with suppress(RayError):  # a sampler that dies is noticed by what it was asked for
-            stats = ray.get(slot.look)
-            slot.waiting = None if stats is None else stats.waiting
-        slot.look = None
+        look, slot.look = slot.look, None
+        stats = ray.get(look)
+        slot.waiting = None if stats is None else stats.waiting

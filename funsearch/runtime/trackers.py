@@ -4,6 +4,7 @@ A further kind is a class with `log` and `close` and a line in `TRACKERS`.
 """
 
 import logging
+import os
 import time
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -16,6 +17,9 @@ logger = logging.getLogger(__name__)
 TRACKED = ("best_score", "evaluated", "valid", "duplicates", "registered", "tokens", "samplers", "evaluators")
 MLFLOW_SECONDS = 5.0
 """Between two writes to MLflow, which is another machine as a rule."""
+MLFLOW_PAUSE = 60.0
+"""The same after one that failed."""
+MLFLOW_HASTE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}
 
 
 class Tracker(Protocol):
@@ -83,6 +87,9 @@ class MlflowTracker:
             from mlflow.tracking import MlflowClient
         except ImportError:
             raise ConfigError("--track mlflow: needs MLflow: `pip install funsearch[mlflow]`.") from None
+        # By itself it tries for minutes, in which nothing would be shown of the search.
+        for name, value in MLFLOW_HASTE.items():
+            os.environ.setdefault(name, value)
         self._seconds = seconds
         self._client: Any = MlflowClient()
         # What a tracking server and the ways to it may raise is no closed list.
@@ -99,7 +106,7 @@ class MlflowTracker:
 
     def log(self, progress: Progress) -> None:
         self._latest = progress
-        if time.monotonic() - self._written >= self._seconds:
+        if time.monotonic() - self._written >= (MLFLOW_PAUSE if self._failed else self._seconds):
             self._write(progress)
 
     def close(self) -> None:
@@ -110,8 +117,8 @@ class MlflowTracker:
     def _write(self, progress: Progress) -> None:
         if progress.samples == self._samples:
             return
-        self._samples, self._written = progress.samples, time.monotonic()
         self._attempt(lambda: self._send(progress))
+        self._written = time.monotonic()
 
     def _send(self, progress: Progress) -> None:
         from mlflow.entities import Metric
@@ -120,6 +127,7 @@ class MlflowTracker:
         self._run = self._run or self._run_of(progress.run)
         metrics = [Metric(name, value, now, progress.samples) for name, value in figures(progress).items()]
         self._client.log_batch(self._run, metrics)
+        self._samples = progress.samples
 
     def _run_of(self, name: str) -> str:
         quoted = name.replace("'", "\\'")

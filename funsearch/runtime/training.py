@@ -47,6 +47,11 @@ class Training:
     begun: bool
     """Whether it had been begun before."""
 
+    @property
+    def folder(self) -> Path:
+        """Returns where its policies go. One of the same name in another database has another."""
+        return Path(self.settings.folder) / f"{self.record.name}-{int(self.record.created)}"
+
 
 def open_training(
     tasks: str, model: str, settings: TrainingSettings, name: str | None, storage: SqlTrainingStorage, now: float
@@ -111,7 +116,7 @@ def run_training(
             storage,
             hands,
             chat=training.chat,
-            folder=Path(settings.folder) / record.name,
+            folder=training.folder,
             watch=watch,
         )
         return rounds.run()

@@ -6,6 +6,7 @@ takes its grader down every time is graded as wrong.
 
 import itertools
 import logging
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
@@ -93,7 +94,8 @@ class RayHands:
         def ask(batch: Sequence[Asked]) -> Any:
             return self._samplers.serving(policy).generate.remote([asked.request for asked in batch], policy)
 
-        for batch, answers in self._worked_off(batches, ask, BATCHES_AHEAD, _give_up_sampling):
+        ahead = BATCHES_AHEAD * self._samplers.count
+        for batch, answers in self._worked_off(batches, ask, ahead, _give_up_sampling):
             yield placed(batch, answers)
 
     def grade(self, batches: Iterable[Sequence[ToGrade]]) -> Iterator[list[Graded]]:
@@ -133,7 +135,9 @@ class RayHands:
         running = trainer.improve.remote(job, examples)
         seen = ImproveProgress(0, 0)
         while not self._is_done([running]):
-            now = ray.get(trainer.progress.remote())
+            look = trainer.progress.remote()
+            # A trainer that has no place yet does not answer.
+            now = ray.get(look) if self._is_done([look]) else seen
             if now != seen:
                 watch(now)
                 seen = now
@@ -171,8 +175,9 @@ class RayHands:
                     value = give_up(batch, error)
                 else:
                     logger.warning("an actor died (%s); its batch is asked for again", _line(error))
-                    # One by one, to find the culprit.
+                    # One by one, to find the culprit; not at once, since another actor has to take its place.
                     waiting.extend(([item], tries + 1) for item in batch)
+                    time.sleep(LOOK_SECONDS)
                     continue
             yield batch, value
 

@@ -30,6 +30,8 @@ STEP_DEFAULTS: Mapping[str, Mapping[str, Any]] = {
     "gate": {"pass_one": "sampled"},
 }
 """Of the steps in a search: they measure less, since each answer costs as much as a sample of the search."""
+STEP_BATCH = 64
+"""Answers that a step asks for at once: few, so that all samplers of the search have some."""
 
 
 class GenerateSettings(BaseModel):
@@ -135,13 +137,13 @@ class SelfTraining(BaseModel):
         """Returns the rank of the adapters that samplers shall be able to serve; 0 if there will be none."""
         return max(LEAST_RANK, self.trainer.rank) if self.every else 0
 
-    def step(self, seed: int, evaluators: int, prompt_format: PromptFormat) -> TrainingSettings:
-        """Returns the settings of one step, of a search with this seed and so many evaluators."""
+    def step(self, seed: int, prompt_format: PromptFormat) -> TrainingSettings:
+        """Returns the settings of one step of a search with this seed."""
         return TrainingSettings(
             seed=seed,
             rounds=1,
             prompt_format=prompt_format,
-            evaluators=evaluators,
+            batch_samples=STEP_BATCH,
             folder=self.folder,
             measure=self.measure,
             tasks=self.tasks,

@@ -63,7 +63,7 @@ class TransformersSampler:
             self._tokenizer.pad_token = self._tokenizer.eos_token
         self._base = self._model_of(options.model)
         self._plain = Policy("", 0, options.model)
-        self._policy = self._plain.name
+        self._policy: str | None = self._plain.name
         self._model = self._base
 
     def sample(self, prompt: Prompt, at_most: int | None = None, policy: Policy | None = None) -> Sequence[Sample]:
@@ -191,6 +191,7 @@ class TransformersSampler:
         if policy.name == self._policy:
             return
         check_policy(policy)
+        self._policy = None  # until it is loaded
         # A fresh base for each adapter: merging into and out of one loses precision.
         self._model = self._base = self._model_of(policy.folder if policy.kind == "full" else expanded(policy.base))
         if policy.kind == "lora":

@@ -38,7 +38,7 @@ class ScriptedGenerator:
 
 
 class RecordingTrainer:
-    """Writes down what it was given instead of training."""
+    """Writes down what it was given instead of training, beside the files of an adapter that hold nothing."""
 
     def improve(
         self, job: ImproveJob, examples: Sequence[Example], watch: Callable[[ImproveProgress], None]
@@ -47,4 +47,6 @@ class RecordingTrainer:
         folder.mkdir(parents=True, exist_ok=True)
         watch(ImproveProgress(1, 1, 0.0))
         (folder / "examples.json").write_text(json.dumps([[one.prompt, one.completion] for one in examples]))
+        (folder / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": job.base}))
+        (folder / "adapter_model.safetensors").write_bytes(b"none")
         return Improved("lora", {"examples": float(len(examples))})

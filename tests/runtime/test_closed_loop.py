@@ -1,24 +1,30 @@
 """A search that trains its own model: for real with a tiny one, and with a scripted one where things go wrong."""
 
+import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import coder_model
 import pytest
 
 from funsearch.core.records import Prompt, RunRecord, Sample
-from funsearch.errors import ConfigError, TrainingError
+from funsearch.errors import ConfigError, Interrupted, TrainingError
 from funsearch.loading import Problem
+from funsearch.rest_em.records import TrainingRecord
 from funsearch.runtime.closed_loop import ClosedLoop
-from funsearch.runtime.hands import LocalHands
-from funsearch.runtime.make import check_samplers
+from funsearch.runtime.hands import Hands, LocalHands
+from funsearch.runtime.make import check_policies, check_samplers
+from funsearch.runtime.patience import Patience
 from funsearch.runtime.search import Search
-from funsearch.runtime.settings import Settings
+from funsearch.runtime.settings import ServedPolicy, Settings
 from funsearch.runtime.training import Training
+from funsearch.runtime.training_settings import SelfTraining
 from funsearch.storage import open_storage, open_training_storage
 from funsearch.testing import InProcessSandbox, RecordingTrainer, ScriptedGenerator
 
@@ -70,7 +76,13 @@ def test_search_trains_its_model_and_goes_on_with_what_came_of_it(problem_file: 
     assert by_model == {"coder": STEP, "loop-step1@1": 60}
 
 
-SEARCHING = ("database.islands=2", "database.cluster_temperature=20.0", "prompts_in_flight=2", "train.every=40")
+SEARCHING = (
+    "database.islands=2",
+    "database.cluster_temperature=20.0",
+    "prompts_in_flight=2",
+    "train.every=40",
+    "train.measure.samples=2",
+)
 
 
 class Bench:
@@ -80,12 +92,18 @@ class Bench:
     """
 
     def __init__(
-        self, problem: Problem, folder: Path, chances: tuple[float, float], run: RunRecord | None = None
+        self,
+        problem: Problem,
+        folder: Path,
+        chances: tuple[float, float],
+        *more: str,
+        run: RunRecord | None = None,
+        stop_at: str = "",
     ) -> None:
         self.url = f"sqlite:///{folder}/t.db"
         self.served: list[str] = []
         self.asked: list[str] = []
-        settings = Settings.load(None, SEARCHING)
+        settings = Settings.load(None, [*SEARCHING, *more])
         self.search = Search(
             problem,
             sampler=Climber(),
@@ -97,29 +115,48 @@ class Bench:
         )
         generator = ScriptedGenerator(lambda task: "    return x * 1", chances)
 
-        def hands(training: Training, stopped: Callable[[], bool]) -> LocalHands:
+        def hands(training: Training, stopped: Callable[[], bool]) -> Stopping:
             self.asked.append(training.record.name)
             verifier = training.task_set.verifier(training.settings.tasks)
-            return LocalHands(lambda: generator, verifier, InProcessSandbox, RecordingTrainer())
+            return Stopping(
+                stop_at, stopped, LocalHands(lambda: generator, verifier, InProcessSandbox, RecordingTrainer())
+            )
 
         self.loop = ClosedLoop(
             self.search,
             settings.train,
-            settings.train.step(seed=0, evaluators=1, prompt_format="completion"),
+            settings.train.step(seed=0, prompt_format="completion"),
             str(TINY),
             None,
             storage=lambda: open_training_storage(self.url),
+            patience=Patience(0),
             hands=hands,
             serve=lambda policy: self.served.append(policy.name),
         )
 
-    def run(self, samples: int) -> None:
+    def run(self, samples: int | None, minutes: float | None = None) -> None:
         self.loop.begin()
         try:
-            self.search.run(max_samples=samples)
+            self.search.run(max_samples=samples, minutes=minutes)
         finally:
             self.loop.stop()
             self.search.close()
+
+
+class Stopping:
+    """Does what other hands do, until it comes to what it shall stop at: there it waits until the search ends."""
+
+    def __init__(self, at: str, stopped: Callable[[], bool], hands: Hands) -> None:
+        self._at = at
+        self._stopped = stopped
+        self._hands = hands
+
+    def __getattr__(self, name: str) -> Any:
+        if name == self._at:
+            while not self._stopped():
+                time.sleep(0.01)
+            raise Interrupted("The search has ended.")
+        return getattr(self._hands, name)
 
 
 class Climber:
@@ -184,6 +221,57 @@ def test_run_that_goes_on_begins_with_the_policy_it_had(bench: Callable[..., Ben
     again.run(60)
     assert again.served == ["loop-step1@1"]
     assert again.asked == [], "a step that was done is done again"
+
+
+@pytest.mark.parametrize("at", ["generate", "grade", "improve"])
+@pytest.mark.parametrize("pause", [True, False])
+def test_step_that_the_end_of_a_search_breaks_off_goes_on_in_the_next_session(
+    bench: Callable[..., Bench], at: str, pause: bool
+) -> None:
+    one = bench((0.1, 0.9), f"train.pause={pause}", stop_at=at)
+    one.run(None, minutes=0.03)
+    assert one.search.progress().samples == 40 if pause else one.search.progress().samples > 40
+    assert one.served == []
+    storage = open_training_storage(one.url)
+    (step,) = storage.trainings()
+    assert (step.name, step.state) == (one.asked[0], "interrupted")
+
+    again = bench((0.1, 0.9), run=open_storage(one.url).run("loop"))
+    again.run(one.search.progress().samples + 10)
+    assert again.asked[0] == step.name
+    assert again.served[0] == f"{step.name}@1"
+
+
+def test_policy_whose_folder_is_gone_does_not_keep_a_run_from_going_on(bench: Callable[..., Bench]) -> None:
+    first = bench((0.1, 0.9))
+    first.run(50)
+    policy = open_training_storage(first.url).policies("loop-step1")[1]
+    shutil.rmtree(policy.folder)
+    again = bench((0.1, 0.1), run=open_storage(first.url).run("loop"))
+    again.run(60)
+    assert again.served == []
+    assert again.loop.outcome is not None
+    assert "loop-step1@1 is not in" in again.loop.outcome
+    assert again.search.progress().samples == 60
+
+
+def test_training_of_the_same_name_on_something_else_is_not_taken_for_a_step(bench: Callable[..., Bench]) -> None:
+    one = bench((0.1, 0.9))
+    storage = open_training_storage(one.url)
+    storage.create_training(TrainingRecord("loop-step1", "sums.jsonl", str(TINY), {}, 0.0), [])
+    one.run(50)
+    assert one.served == []
+    assert one.search.progress().samples == 50
+    assert one.loop.outcome is not None
+    assert "begun with the tasks sums.jsonl, not run:loop" in one.loop.outcome
+
+
+def test_policy_of_a_whole_model_is_not_trained_on_top_of() -> None:
+    policy = ServedPolicy(name="x@1", base="b", folder="f", kind="full")
+    settings = Settings(samplers=("vllm:policy:x",), policies={"x": policy})
+    check_policies(settings)
+    with pytest.raises(ConfigError, match="x@1 has weights of its own"):
+        check_policies(settings.model_copy(update={"train": SelfTraining(every=5)}))
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,10 @@ HELD_SHARE = 0.25
 """Of the islands; of the prompts, where there is one island only."""
 
 
+UNKNOWN_TOKENS = 256
+"""Of an answer at most, where the samples of the search do not tell how long they are."""
+
+
 @dataclass(frozen=True, slots=True)
 class Attempt:
     """One sample of a search."""
@@ -54,7 +58,8 @@ class SearchTasks:
     request: Callable[[str], str] = field(repr=False)
     """Makes of a prompt what a chat model is sent."""
     name: str = "run"
-    max_tokens: int = 256
+    max_tokens: int = UNKNOWN_TOKENS
+    """The longest answer that the search got, where that is known."""
     across_tasks: bool = True
 
     def tasks(self, options: TaskOptions, *, chat: bool, seed: int) -> list[Task]:
@@ -223,6 +228,7 @@ def search_tasks(
             prompts.append(prompt)
             shown.append(max(parents))
         attempts[first[prompt.text]].append(Attempt(evaluation.sample, evaluation.score, identity(evaluation)))
+    longest = (one.sample.tokens for several in attempts.values() for one in several)
     if not prompts:
         raise TrainingError(f"The run {run} has no prompt that shows a program with a score: let it run first.")
     return SearchTasks(
@@ -234,6 +240,7 @@ def search_tasks(
         tuple(tuple(attempts[number]) for number in range(len(prompts))),
         stop,
         request,
+        max_tokens=max(longest, default=0) or UNKNOWN_TOKENS,
     )
 
 
