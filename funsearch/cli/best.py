@@ -46,6 +46,7 @@ def command(
     if not found:
         _say_none(run, as_json)
         return
+    leader = next(iter(found))
     if select:
         ranked = scorer.select({id: e.function for id, e in found.items() if e.function is not None})
         found = {id: found[id] for id in ranked}
@@ -66,7 +67,14 @@ def command(
     for id in ids:
         click.echo(f"\nprogram {id}, score {found[id].score:.6g}, sandbox {found[id].sandbox}")
         options.print_code(code[id])
-    click.echo(f"\n{scorer.gain(entries[0], entries[ids[0]])}")
+    shown = ids[0]
+    said = [scorer.gain(entries[0], entries[shown]), *scorer.standing(others, entries[shown])]
+    if select:
+        said.append(f"It was chosen among the {len(found)} best on the selection inputs; by its score {leader} leads.")
+    elif scorer.problem.evaluator.selection:
+        said.append(f"`funsearch best {run} --select 20 --baselines` chooses on other inputs, which tells more.")
+    click.echo(f"\n{' '.join(said)}")
+    click.echo(f"  funsearch lineage {run} {shown}      how it came about")
 
 
 def _say_none(run: str, as_json: bool) -> None:

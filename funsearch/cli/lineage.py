@@ -46,6 +46,7 @@ def command(run: str, program: int, db: str, as_json: bool) -> None:
                 "parent": step.parent,
                 "parents": list(step.evaluation.sample.prompt.parents),
                 "gain": step.gain,
+                "others": {str(id): gain for id, gain in step.others.items()},
                 "diff": step.diff,
                 "model": step.evaluation.sample.model,
                 "island": step.evaluation.sample.prompt.island,
@@ -64,6 +65,16 @@ def command(run: str, program: int, db: str, as_json: bool) -> None:
             else f"from program {step.parent} by {step.evaluation.sample.model}"
         )
         options.print_text(f"program {step.program}: {score}{gain} ({made}, {step.evaluation.status})")
+        if step.others:
+            options.print_text(f"shown besides: {', '.join(_other(*one) for one in step.others.items())}")
         options.print_diff(step.diff)
     count = len(ancestors(program, find)) - 1
-    click.echo(f"{len(steps) - 1} steps; {count} ancestors in all, through every program that the prompts showed.")
+    last, first = steps[-1].evaluation.score, find(0).score
+    over = f", {last - first:+.6g} over the first program" if last is not None and first is not None else ""
+    click.echo(
+        f"{len(steps) - 1} steps{over}; {count} ancestors in all, through every program that the prompts showed."
+    )
+
+
+def _other(program: int, gain: float | None) -> str:
+    return f"program {program}" + ("" if gain is None else f" ({gain:+.6g})")

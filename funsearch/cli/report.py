@@ -1,7 +1,7 @@
 """Scores programs of a run on inputs that the search never saw, and the problem's baselines beside them."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -90,13 +90,25 @@ class Scorer:
         """Returns how much better an entry is than the first program, where it was chosen and where it was not."""
         if first is entry or first.score is None or entry.score is None:
             return "None is better than the first program."
-        said = f"Program {entry.name}: {entry.score - first.score:+.6g} against the first program on the run's inputs"
+        said = f"Program {entry.name}: {entry.score - first.score:+.4g} against the first program on the run's inputs"
         before, after = self.heldout_score(first.heldout), self.heldout_score(entry.heldout)
         if before is not None and after is not None:
-            return f"{said}, {after - before:+.6g} on held-out inputs."
+            return f"{said}, {after - before:+.4g} on held-out inputs{'' if after > before else ': no better there'}."
         return (
             f"{said}; on held-out inputs {entry.heldout.status}: {entry.heldout.error}" if entry.heldout else f"{said}."
         )
+
+    def standing(self, others: Sequence[Entry], entry: Entry) -> list[str]:
+        """Returns on how many held-out inputs an entry does better than each of the others, in sentences."""
+        own = entry.heldout.scores if entry.heldout else {}
+        found = []
+        for other in others:
+            known = other.heldout.scores if other.heldout else {}
+            both = [name for name in own if name in known]
+            better = sum(own[name] > known[name] for name in both)
+            if both and other is not entry:
+                found.append(f"It is better than {other.name} on {better} of {len(both)} held-out inputs.")
+        return found
 
     def again(self, function: Function, *, heldout: bool = False) -> Verdict:
         """Returns the verdict of a worker that no candidate has been near, on the run's or the held-out inputs."""

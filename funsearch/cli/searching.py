@@ -113,6 +113,10 @@ def _say(progress: Progress, gain: str, db: str) -> None:
     if progress.cost is not None:
         click.echo(f"The tokens cost {progress.cost:.4g}.")
     click.echo(f"  funsearch best {progress.run}{where}      the best programs")
+    if progress.best_program:
+        click.echo(
+            f"  funsearch lineage {progress.run} {progress.best_program}{where}      how the best one came about"
+        )
     click.echo(f"  funsearch ui{where}      the same in a browser, and how they came about")
     click.echo(f"  funsearch resume {progress.run}{where}    goes on")
 

@@ -4,7 +4,7 @@ Knows nothing about where programs are kept.
 """
 
 import difflib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from funsearch.core.records import Evaluation
@@ -26,6 +26,8 @@ class Step:
     """Its score less that parent's; None where either has none."""
     diff: str
     """What changed from that parent: a unified diff of the functions."""
+    others: Mapping[int, float | None]
+    """The prompt's other programs, each with its gain over it."""
 
 
 def line_of_descent(specification: Specification, program: int, find: Callable[[int], Evaluation]) -> list[Step]:
@@ -49,7 +51,8 @@ def line_of_descent(specification: Specification, program: int, find: Callable[[
         parent = max(likeness, key=likeness.__getitem__) if likeness else None
         gain = None if parent is None else _gain(parents[parent], evaluation)
         diff = "" if parent is None else difference(specification, parent, parents[parent], next_one, evaluation)
-        steps.append(Step(next_one, evaluation, parent, gain, diff))
+        others = {id: _gain(one, evaluation) for id, one in sorted(parents.items()) if id != parent}
+        steps.append(Step(next_one, evaluation, parent, gain, diff, others))
         next_one = parent
     return steps[::-1]
 

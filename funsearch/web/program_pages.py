@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 
 from funsearch.core.records import Evaluation, Function, RunRecord, joined_notes
 from funsearch.core.specification import Specification
-from funsearch.storage import SqlStorage
+from funsearch.storage import SqlTrainingStorage
 from funsearch.storage.views import Line, RunLine, Views
 from funsearch.web import lineage, text
 from funsearch.web.rendering import Pages
@@ -23,7 +23,7 @@ PICTURES = 64
 """Pictures that are kept, so that no program is run twice for looking at it again."""
 
 
-def add_program_pages(app: FastAPI, storage: SqlStorage, pages: Pages, draw: Draw | None) -> None:
+def add_program_pages(app: FastAPI, storage: SqlTrainingStorage, pages: Pages, draw: Draw | None) -> None:
     """Adds them to the application."""
     views = Views(storage)
     parsed = lru_cache(64)(Specification.parse)
@@ -47,7 +47,8 @@ def add_program_pages(app: FastAPI, storage: SqlStorage, pages: Pages, draw: Dra
             parent: text.difference(source(record, one), code, (f"program {parent}", f"program {id}"))
             for parent, one in parents.items()
         }
-        heldout = storage.heldout(line.name, [id]).get(id)
+        others = {0: storage.program(line.name, 0), **parents} if id else {}
+        heldout = storage.heldout(line.name, [id, *others])
         return pages.show(
             "program.html",
             run=line,
@@ -56,12 +57,20 @@ def add_program_pages(app: FastAPI, storage: SqlStorage, pages: Pages, draw: Dra
             code=code,
             parents=parents,
             compared=compared,
-            heldout=heldout,
+            others=others,
+            heldout=heldout.get(id),
+            heldouts=heldout,
+            training=_training_of(evaluation.sample.model),
             notes=joined_notes(evaluation.feedback),
             newest=views.newest(run),
             drawable=draw is not None and "def draw" in record.evaluator + record.specification,
             name=shlex.quote(line.name),
         )
+
+    def _training_of(model: str) -> int | None:
+        """Returns the place of the training that made a policy, None if none did."""
+        name = model.partition("@")[0]
+        return next((place for place, one in enumerate(storage.trainings(), 1) if one.name == name), None)
 
     one_at_a_time = threading.Lock()
 

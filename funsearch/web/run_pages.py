@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from fastapi import FastAPI, Path, Query
 from fastapi.responses import HTMLResponse
 
-from funsearch.core.records import Status, Usage
+from funsearch.core.records import Evaluation, Status, Usage
 from funsearch.errors import ConfigError
 from funsearch.runtime.settings import Settings
 from funsearch.storage import SqlTrainingStorage
@@ -68,7 +68,8 @@ def add_run_pages(app: FastAPI, storage: SqlTrainingStorage, pages: Pages) -> No
         leaders = views.leaders(run, top)
         inputs = list(dict.fromkeys(name for leader in leaders for name in leader.scores))
         unseen = list(dict.fromkeys(name for one in leaders if one.heldout for name in one.heldout.scores))
-        return page("best.html", run, leaders=leaders, inputs=inputs, unseen=unseen, top=top, most=MOST)
+        first = _first(storage, views.run(run).name) if leaders else None
+        return page("best.html", run, leaders=leaders, first=first, inputs=inputs, unseen=unseen, top=top, most=MOST)
 
     @app.get("/runs/{run}/islands", response_class=HTMLResponse)
     def islands(run: Id) -> HTMLResponse:
@@ -97,6 +98,12 @@ def add_run_pages(app: FastAPI, storage: SqlTrainingStorage, pages: Pages) -> No
             settings[line.id] = _flat(storage.run(line.name).settings)
         chart = lines("compared", "Best score", "samples", series, stepped=True)
         return pages.show("compare.html", runs=chosen, chart_of=chart, settings=_differing(settings))
+
+
+def _first(storage: SqlTrainingStorage, run: str) -> tuple[Evaluation, Mapping[str, float]]:
+    """Returns the first program of a run, and its scores on held-out inputs as far as they are known."""
+    heldout = storage.heldout(run, [0]).get(0)
+    return storage.program(run, 0), heldout.scores if heldout else {}
 
 
 def _costs(settings: Any, usage: Mapping[str, Usage]) -> dict[str, float] | None:
