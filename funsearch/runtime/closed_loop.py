@@ -21,10 +21,11 @@ from funsearch.runtime.policy_samplers import SearchSamplers
 from funsearch.runtime.ray_workers import RayWorkers
 from funsearch.runtime.rounds import RoundProgress, Rounds
 from funsearch.runtime.search import Search
-from funsearch.runtime.settings import Settings
+from funsearch.runtime.settings import Place, Settings
 from funsearch.runtime.training import Training, open_training
 from funsearch.runtime.training_actors import RayHands
 from funsearch.runtime.training_settings import SelfTraining, TrainingSettings
+from funsearch.samplers.model_folder import expanded
 from funsearch.samplers.policies import check_policy
 from funsearch.storage import SqlTrainingStorage, open_training_storage
 
@@ -70,7 +71,7 @@ class ClosedLoop:
         self._pause = train.pause
         self._settings = step
         self._tasks = f"run:{search.name}"
-        self._model = model
+        self._model = expanded(model)
         self._policy = start
         self._storage = storage
         self._patience = patience
@@ -193,8 +194,8 @@ def open_loop(settings: Settings, database: str, level: str, search: Search, wor
     """
     train = settings.train
     model, served = trained_model(settings)
-    # Evaluators keep their processors while the search waits for a step.
-    grader_options = settings.placement.evaluator.model_copy(update={"resources": {}}).options(cpus=0, gpus=0)
+    # Where evaluators may be, and nothing else that they have: they keep it while the search waits for a step.
+    beside_evaluators = Place(labels=settings.placement.evaluator.labels).options(cpus=0, gpus=0)
 
     def hands(training: Training, stopped: Callable[[], bool]) -> RayHands:
         samplers = SearchSamplers(workers, train.trainer.processes, stopped, pause=train.pause)
@@ -204,7 +205,7 @@ def open_loop(settings: Settings, database: str, level: str, search: Search, wor
             verifier,
             level,
             graders=max(1, workers.evaluators),
-            grader_options={**grader_options, "num_cpus": 0, "num_gpus": 0},
+            grader_options=beside_evaluators,
             stopped=stopped,
         )
 
