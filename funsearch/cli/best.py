@@ -37,7 +37,7 @@ def command(
     funsearch best bin_packing-1 --top 3
     funsearch best bin_packing-1 --select 20 --baselines
     """
-    from funsearch.cli.report import Scorer
+    from funsearch.cli.report import Scorer, standing
     from funsearch.storage import open_storage
 
     storage = open_storage(db, create=False)
@@ -68,13 +68,15 @@ def command(
         click.echo(f"\nprogram {id}, score {found[id].score:.6g}, sandbox {found[id].sandbox}")
         options.print_code(code[id])
     shown = ids[0]
-    said = [scorer.gain(entries[0], entries[shown]), *scorer.standing(others, entries[shown])]
+    said = [scorer.gain(entries[0], entries[shown]), *standing(others, entries[shown])]
     if select:
         said.append(f"It was chosen among the {len(found)} best on the selection inputs; by its score {leader} leads.")
     elif scorer.problem.evaluator.selection:
         said.append(f"`funsearch best {run} --select 20 --baselines` chooses on other inputs, which tells more.")
-    click.echo(f"\n{' '.join(said)}")
-    click.echo(f"  funsearch lineage {run} {shown}      how it came about")
+    click.echo("\n" + "\n".join(said))
+    if shown:
+        click.echo(f"  funsearch diff {run} 0 {shown}      what it does differently")
+        click.echo(f"  funsearch lineage {run} {shown}      how it came about")
 
 
 def _say_none(run: str, as_json: bool) -> None:
@@ -89,6 +91,7 @@ def _table(entries: "list[Entry]") -> Table:
     inputs = list(dict.fromkeys(name for entry in entries for name in entry.scores))
     heldout = list(dict.fromkeys(name for entry in entries if entry.heldout for name in entry.heldout.scores))
     table = Table("program", *inputs, *(f"{name} (held out)" for name in heldout), box=None)
+    table.caption = "higher is better"
     for entry in entries:
         unseen = entry.heldout.scores if entry.heldout else {}
         cells = [entry.scores.get(name) for name in inputs] + [unseen.get(name) for name in heldout]

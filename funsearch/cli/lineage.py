@@ -66,7 +66,8 @@ def command(run: str, program: int, db: str, as_json: bool) -> None:
         )
         options.print_text(f"program {step.program}: {score}{gain} ({made}, {step.evaluation.status})")
         if step.others:
-            options.print_text(f"shown besides: {', '.join(_other(*one) for one in step.others.items())}")
+            others = ", ".join(_other(*one) for one in step.others.items())
+            options.print_text(f"shown besides: {others}; see `funsearch diff {run} {max(step.others)} {step.program}`")
         options.print_diff(step.diff)
     count = len(ancestors(program, find)) - 1
     last, first = steps[-1].evaluation.score, find(0).score

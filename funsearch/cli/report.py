@@ -98,18 +98,6 @@ class Scorer:
             f"{said}; on held-out inputs {entry.heldout.status}: {entry.heldout.error}" if entry.heldout else f"{said}."
         )
 
-    def standing(self, others: Sequence[Entry], entry: Entry) -> list[str]:
-        """Returns on how many held-out inputs an entry does better than each of the others, in sentences."""
-        own = entry.heldout.scores if entry.heldout else {}
-        found = []
-        for other in others:
-            known = other.heldout.scores if other.heldout else {}
-            both = [name for name in own if name in known]
-            better = sum(own[name] > known[name] for name in both)
-            if both and other is not entry:
-                found.append(f"It is better than {other.name} on {better} of {len(both)} held-out inputs.")
-        return found
-
     def again(self, function: Function, *, heldout: bool = False) -> Verdict:
         """Returns the verdict of a worker that no candidate has been near, on the run's or the held-out inputs."""
         self._sandbox().refresh()
@@ -161,3 +149,18 @@ class Scorer:
     def _evaluator(self, on: Mapping[str, Any]) -> Evaluator:
         problem, sandbox = self.problem, self._sandbox()
         return Evaluator(problem.specification, problem.evaluator, sandbox, inputs=on, limits=self._limits)
+
+
+def standing(others: Sequence[Entry], entry: Entry) -> list[str]:
+    """Returns on which held-out inputs an entry does better than each of the others, in sentences."""
+    own = entry.heldout.scores if entry.heldout else {}
+    found = []
+    for other in others:
+        known = other.heldout.scores if other.heldout else {}
+        gains = {name: own[name] - known[name] for name in own if name in known}
+        better = [f"{name} ({gain:+.3g})" for name, gain in gains.items() if gain > 0]
+        rest = [f"{name} ({gain:+.3g})" for name, gain in gains.items() if gain <= 0]
+        said = [f"better on {', '.join(better)}"] * bool(better) + [f"no better on {', '.join(rest)}"] * bool(rest)
+        if said:
+            found.append(f"Held out, against {other.name}: {'; '.join(said)}.")
+    return found

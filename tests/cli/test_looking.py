@@ -12,6 +12,8 @@ from click.testing import CliRunner, Result
 
 from funsearch.cli import group
 from funsearch.cli.options import visible
+from funsearch.cli.report import Entry, standing
+from funsearch.core.records import Function, HeldOut, Status
 from funsearch.errors import FunsearchError
 from funsearch.loading import load_problem
 from funsearch.runtime.search import Search
@@ -138,3 +140,14 @@ def test_empty_run_is_answered_in_words(db: str, tmp_path: Path) -> None:
     assert "nothing to draw" in refusal("plot", "x", "-o", tmp_path / "x.png", db=url)
     assert invoke("export", "x", "-o", tmp_path / "out", db=url).exit_code == 0
     assert "no program 0" in refusal("lineage", "x", 0, db=url)
+
+
+def test_standing_names_the_held_out_inputs_that_are_better_and_those_that_are_not() -> None:
+    def entry(name: str, **scores: float) -> Entry:
+        return Entry(name, Function("    return 0\n"), {}, 0.0, HeldOut(Status.OK, scores) if scores else None)
+
+    own = entry("7", a=2.0, b=-1.0, c=3.0)
+    assert standing([entry("best fit", a=1.5, b=-1.0), entry("first fit", c=1.0), entry("unknown")], own) == [
+        "Held out, against best fit: better on a (+0.5); no better on b (+0).",
+        "Held out, against first fit: better on c (+2).",
+    ]
