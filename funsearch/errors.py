@@ -51,3 +51,8 @@ class Interrupted(FunsearchError):
 
 class TrainingError(FunsearchError):
     """Raised when a training cannot go on: its tasks, its model or the trainer itself."""
+
+
+def first_line(error: BaseException) -> str:
+    """Returns what an error says, in one line; its name where it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

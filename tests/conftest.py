@@ -1,6 +1,7 @@
-"""What tests of several rooms need: a PostgreSQL server, if one can be had."""
+"""What tests of several rooms need: a PostgreSQL server and a small disk, if they can be had."""
 
 import os
+import subprocess
 import tempfile
 import uuid
 from collections.abc import Iterator
@@ -51,3 +52,15 @@ def postgres_url(postgres_database: str) -> Iterator[str]:
     with engine.begin() as connection:
         connection.execute(text(f"DROP SCHEMA {schema} CASCADE"))
     engine.dispose()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of eight megabytes."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(place)]
+    if os.geteuid() or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("only root may make a small file system")
+    yield place
+    subprocess.run(["umount", "-l", str(place)], check=True)

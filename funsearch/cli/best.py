@@ -67,16 +67,16 @@ def command(
     for id in ids:
         click.echo(f"\nprogram {id}, score {found[id].score:.6g}, sandbox {found[id].sandbox}")
         options.print_code(code[id])
-    shown = ids[0]
+    shown, where = ids[0], options.same_db(db)
     said = [scorer.gain(entries[0], entries[shown]), *standing(others, entries[shown])]
     if select:
         said.append(f"It was chosen among the {len(found)} best on the selection inputs; by its score {leader} leads.")
     elif scorer.problem.evaluator.selection:
-        said.append(f"`funsearch best {run} --select 20 --baselines` chooses on other inputs, which tells more.")
+        said.append(f"`funsearch best {run} --select 20 --baselines{where}` chooses on other inputs, which tells more.")
     click.echo("\n" + "\n".join(said))
     if shown:
-        click.echo(f"  funsearch diff {run} 0 {shown}      what it does differently")
-        click.echo(f"  funsearch lineage {run} {shown}      how it came about")
+        click.echo(f"  funsearch diff {run} 0 {shown}{where}      what it does differently")
+        click.echo(f"  funsearch lineage {run} {shown}{where}      how it came about")
 
 
 def _say_none(run: str, as_json: bool) -> None:

@@ -67,7 +67,8 @@ def command(run: str, program: int, db: str, as_json: bool) -> None:
         options.print_text(f"program {step.program}: {score}{gain} ({made}, {step.evaluation.status})")
         if step.others:
             others = ", ".join(_other(*one) for one in step.others.items())
-            options.print_text(f"shown besides: {others}; see `funsearch diff {run} {max(step.others)} {step.program}`")
+            compare = f"funsearch diff {run} {max(step.others)} {step.program}{options.same_db(db)}"
+            options.print_text(f"shown besides: {others}; see `{compare}`")
         options.print_diff(step.diff)
     count = len(ancestors(program, find)) - 1
     last, first = steps[-1].evaluation.score, find(0).score

@@ -27,11 +27,12 @@ class CountOrAuto(click.ParamType):  # type: ignore[type-arg,unused-ignore]
         return click.IntRange(min=1).convert(value, param, ctx)
 
 
+DEFAULT_DB = "sqlite:///funsearch.db"
 db_option = click.option(
     "--db",
     metavar="URL",
     envvar="FUNSEARCH_DB",
-    default="sqlite:///funsearch.db",
+    default=DEFAULT_DB,
     show_default=True,
     help="Where runs are kept: sqlite:///FILE or postgresql://... ($FUNSEARCH_DB).",
 )
@@ -135,6 +136,11 @@ def print_diff(diff: str) -> None:
     """Prints a unified diff, if it is not empty."""
     if diff:
         print_code(diff, "diff")
+
+
+def same_db(db: str) -> str:
+    """Returns what a command that is suggested has to end with, so that it reads the same database."""
+    return "" if db == DEFAULT_DB else f" --db {db}"
 
 
 def console(stderr: bool = False) -> Console:

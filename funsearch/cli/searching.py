@@ -9,7 +9,7 @@ from types import FrameType
 import click
 from sqlalchemy.engine import make_url
 
-from funsearch.cli.options import console, print_json
+from funsearch.cli.options import console, print_json, same_db
 from funsearch.cli.view import LiveView
 from funsearch.core.records import RunRecord
 from funsearch.errors import FunsearchError
@@ -96,7 +96,7 @@ def _gain(run: RunRecord, db: str) -> str:
 
 
 def _say(progress: Progress, gain: str, db: str) -> None:
-    where = "" if db == "sqlite:///funsearch.db" else f" --db {db}"
+    where = same_db(db)
     why = {
         "samples": "the samples asked for are there",
         "minutes": "the time is up",

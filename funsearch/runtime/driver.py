@@ -17,10 +17,9 @@ from ray.exceptions import RayActorError, RayTaskError
 
 from funsearch.core.ports import Storage
 from funsearch.core.records import RunRecord
-from funsearch.errors import FunsearchError, RunBusyError
+from funsearch.errors import FunsearchError, RunBusyError, first_line
 from funsearch.loading import Problem, ProblemSource, load
 from funsearch.runtime.closed_loop import ClosedLoop, open_loop
-from funsearch.runtime.evaluator_pool import first_line
 from funsearch.runtime.limits import merged_limits
 from funsearch.runtime.metrics import Metrics
 from funsearch.runtime.patience import Patience, patient

@@ -16,7 +16,7 @@ from ray.exceptions import ActorUnavailableError, RayError, RayTaskError
 
 from funsearch.core.evaluator import Verdict
 from funsearch.core.records import Status
-from funsearch.errors import ProblemError, SandboxError
+from funsearch.errors import ProblemError, SandboxError, first_line
 from funsearch.runtime.bench import Delivery
 from funsearch.runtime.crew import Crew
 from funsearch.runtime.placement import is_alive
@@ -275,11 +275,6 @@ class EvaluatorPool:
                     f"The evaluator of {self._problem} has not come back for {taken:.0f} s: its own code hangs, as "
                     "candidates are ended by their limits. If it needs so long, set evaluator_seconds higher."
                 )
-
-
-def first_line(error: Exception) -> str:
-    """Returns what an error says, in one line."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def _set_aside(why: str) -> Verdict:

@@ -6,7 +6,7 @@ Either makes room for the trainer while that is at work.
 import itertools
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -17,7 +17,7 @@ from funsearch.rest_em.records import Policy
 from funsearch.runtime.actors import SamplerActor
 from funsearch.runtime.ray_workers import RayWorkers, gpus_wanted
 from funsearch.runtime.settings import Settings
-from funsearch.runtime.training_settings import LEAST_RANK, TrainingSettings
+from funsearch.runtime.training_settings import TrainingSettings
 
 BATCHES_AHEAD = 2
 """Batches with a sampler at once, so that it never idles between two."""
@@ -35,7 +35,7 @@ class PolicySamplers(Protocol):
     def serving(self, policy: Policy) -> Any:
         """Returns the handle of a sampler actor that can answer as the policy."""
 
-    def making_room(self) -> Any:
+    def making_room(self) -> AbstractContextManager[float]:
         """Returns a context in which the trainer has memory and devices; it yields the number of its GPUs."""
 
     def close(self) -> None:
@@ -155,10 +155,9 @@ def _end(samplers: Sequence[Any]) -> None:
 
 def _for_sampler(settings: TrainingSettings, model: str) -> Settings:
     """Returns the settings under which a sampler actor serves the model and adapters of it."""
-    rank = 0 if settings.trainer.full else max(LEAST_RANK, settings.trainer.rank)
     return Settings(
         seed=settings.seed,
         samplers=(f"{settings.sampler}:{model}",),
-        vllm=replace(settings.vllm, max_lora_rank=rank, prompt_format="completion"),
+        vllm=replace(settings.vllm, max_lora_rank=settings.trainer.served_rank, prompt_format="completion"),
         transformers=settings.transformers,
     )

@@ -6,7 +6,7 @@ from typing import Any
 
 import ray
 
-from funsearch.errors import FunsearchError
+from funsearch.errors import FunsearchError, first_line
 
 OBJECT_STORE_BYTES = 256 * 1024**2
 """Prompts and verdicts are small; Ray's own default would take a third of the memory."""
@@ -38,4 +38,4 @@ def start_ray(address: str | None) -> None:
             ray.init(address="local", include_dashboard=False, object_store_memory=OBJECT_STORE_BYTES, **quiet)
     except (ConnectionError, ValueError, RuntimeError, OSError) as error:
         where = f"reach the Ray cluster at {address}" if address else "start Ray on this machine"
-        raise FunsearchError(f"Cannot {where}: {str(error).strip().splitlines()[0]}") from None
+        raise FunsearchError(f"Cannot {where}: {first_line(error)}") from None

@@ -13,10 +13,9 @@ import ray
 from ray.exceptions import ActorUnavailableError, RayActorError, RayError, RayTaskError
 
 from funsearch.core.records import Prompt
-from funsearch.errors import SamplerError, SamplerExhausted
+from funsearch.errors import SamplerError, SamplerExhausted, first_line
 from funsearch.rest_em.records import Policy
 from funsearch.runtime.crew import Crew
-from funsearch.runtime.evaluator_pool import first_line
 from funsearch.runtime.placement import is_alive
 from funsearch.runtime.workers import Answered, Exhausted
 

@@ -157,7 +157,7 @@ class Settings(BaseModel):
 
     def serving_policies(self) -> Self:
         """Returns the same settings, with samplers that can serve what the search will train."""
-        rank = max(self.vllm.max_lora_rank, self.train.lora_rank)
+        rank = max(self.vllm.max_lora_rank, self.train.served_rank)
         return self.model_copy(update={"vllm": replace(self.vllm, max_lora_rank=rank)})
 
     def in_flight(self) -> int:

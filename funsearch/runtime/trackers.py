@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from funsearch.errors import ConfigError
+from funsearch.errors import ConfigError, first_line
 from funsearch.runtime.progress import Progress
 
 logger = logging.getLogger(__name__)
@@ -97,7 +97,9 @@ class MlflowTracker:
             known = self._client.get_experiment_by_name(experiment)
             self._experiment = known.experiment_id if known else self._client.create_experiment(experiment)
         except Exception as error:
-            raise ConfigError(f"--track mlflow:{experiment}: {_line(error)} Is MLFLOW_TRACKING_URI right?") from None
+            raise ConfigError(
+                f"--track mlflow:{experiment}: {first_line(error)} Is MLFLOW_TRACKING_URI right?"
+            ) from None
         self._run = ""
         self._latest: Progress | None = None
         self._samples = -1
@@ -140,7 +142,7 @@ class MlflowTracker:
             what()
         except Exception as error:
             if not self._failed:
-                logger.warning("MLflow cannot be written to (%s); the search goes on", _line(error))
+                logger.warning("MLflow cannot be written to (%s); the search goes on", first_line(error))
             self._failed = True
         else:
             self._failed = False
@@ -163,7 +165,3 @@ def open_tracker(spec: str) -> Tracker:
         known = " or ".join(form for form, _ in TRACKERS.values())
         raise ConfigError(f"Unknown tracker {spec}: write {known}.")
     return TRACKERS[kind][1](argument)
-
-
-def _line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

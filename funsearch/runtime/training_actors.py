@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import ray
 from ray.exceptions import RayError, RayTaskError
 
-from funsearch.errors import Interrupted, SamplerError, TrainingError
+from funsearch.errors import Interrupted, SamplerError, TrainingError, first_line
 from funsearch.rest_em.ports import Example, Improved, ImproveJob, ImproveProgress, OpenVerifier, Verifier
 from funsearch.rest_em.records import Answer, Grade, Graded, Policy, Task
 from funsearch.runtime.hands import Asked, ToGrade, grade, placed
@@ -119,7 +119,8 @@ class RayHands:
                 raise _cause(error) from None
             except RayError as error:
                 raise TrainingError(
-                    f"The trainer's process died ({_line(error)}): the same command goes on from the latest checkpoint."
+                    f"The trainer's process died ({first_line(error)}): the same command goes on from the latest "
+                    "checkpoint."
                 ) from None
             finally:
                 ray.kill(trainer)
@@ -174,7 +175,7 @@ class RayHands:
                 if tries >= MAX_TRIES:
                     value = give_up(batch, error)
                 else:
-                    logger.warning("an actor died (%s); its batch is asked for again", _line(error))
+                    logger.warning("an actor died (%s); its batch is asked for again", first_line(error))
                     # One by one, to find the culprit; not at once, since another actor has to take its place.
                     waiting.extend(([item], tries + 1) for item in batch)
                     time.sleep(LOOK_SECONDS)
@@ -198,12 +199,8 @@ def _cause(error: RayTaskError) -> Exception:
 
 
 def _give_up_sampling(batch: Sequence[Asked], error: RayError) -> Any:
-    raise SamplerError(f"The sampler died {MAX_TRIES} times on the same prompt: {_line(error)}.")
+    raise SamplerError(f"The sampler died {MAX_TRIES} times on the same prompt: {first_line(error)}.")
 
 
 def _give_up_grading(batch: Sequence[ToGrade], error: RayError) -> list[Grade]:
     return [Grade(0.0, error=f"its grader died {MAX_TRIES} times") for _ in batch]
-
-
-def _line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -20,9 +20,6 @@ MAY_CHANGE = ("rounds", "samples_per_task", "evaluators", "batch_samples", "vllm
 
 
 PromptFormat = Literal["auto", "completion", "chat"]
-LEAST_RANK = 8
-"""The least rank that vLLM serves."""
-
 
 STEP_DEFAULTS: Mapping[str, Mapping[str, Any]] = {
     "measure": {"samples": 4, "train": 0},
@@ -59,10 +56,22 @@ class MeasureSettings(BaseModel):
     """Of the tasks that are trained on, how many are measured on, too."""
 
 
-class TrainingSettings(BaseModel):
-    """What a training is started with."""
+class RoundSettings(BaseModel):
+    """What can be set of a round, in a training by itself and in a search."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    folder: str = ""
+    """Where policies go; beside the database, or in the current folder, when empty."""
+    measure: MeasureSettings = MeasureSettings()
+    tasks: TaskOptions = TaskOptions()
+    selection: SelectionConfig = SelectionConfig()
+    gate: GateConfig = GateConfig()
+    trainer: TrainerOptions = TrainerOptions()
+
+
+class TrainingSettings(RoundSettings):
+    """What a training is started with."""
 
     seed: int = Field(default=0, ge=0)
     rounds: int = Field(default=2, ge=0)
@@ -76,14 +85,7 @@ class TrainingSettings(BaseModel):
     """Verifiers at work at once."""
     batch_samples: int = Field(default=512, gt=0)
     """Answers asked for at once, about; when a batch is there, it is saved."""
-    folder: str = ""
-    """Where policies go; beside the database, or in the current folder, when empty."""
     generate: GenerateSettings = GenerateSettings()
-    measure: MeasureSettings = MeasureSettings()
-    tasks: TaskOptions = TaskOptions()
-    selection: SelectionConfig = SelectionConfig()
-    gate: GateConfig = GateConfig()
-    trainer: TrainerOptions = TrainerOptions()
     vllm: VllmOptions = VllmOptions()
     transformers: TransformersOptions = TransformersOptions()
     sandbox: SandboxOptions = SandboxOptions()
@@ -107,50 +109,32 @@ class TrainingSettings(BaseModel):
         return checked_model(cls, stored)
 
 
-class SelfTraining(BaseModel):
-    """How a search trains its model on what it has found, in steps of one round each; see `TrainingSettings`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class SelfTraining(RoundSettings):
+    """How a search trains its model on what it has found, in steps of one round each."""
 
     every: int | None = Field(default=None, gt=0)
     """Samples between two steps; None: there are none."""
     pause: bool = True
     """Whether the search waits for each step. Else it goes on with the policy it has, and the trainer needs a device
     beside the samplers'."""
-    folder: str = ""
-    measure: MeasureSettings = MeasureSettings()
-    tasks: TaskOptions = TaskOptions()
-    selection: SelectionConfig = SelectionConfig()
-    gate: GateConfig = GateConfig()
-    trainer: TrainerOptions = TrainerOptions()
 
     @model_validator(mode="before")
     @classmethod
     def _with_defaults(cls, data: Any) -> Any:
         """Fills in what is another default here than in a training by itself."""
-        given = dict(data) if isinstance(data, Mapping) else {}
-        filled = {name: {**own, **given.get(name, {})} for name, own in STEP_DEFAULTS.items()}
-        return {**given, **filled} if isinstance(data, Mapping) else data
+        if not isinstance(data, Mapping):
+            return data
+        return {**data, **{name: {**own, **data.get(name, {})} for name, own in STEP_DEFAULTS.items()}}
 
     @property
-    def lora_rank(self) -> int:
+    def served_rank(self) -> int:
         """Returns the rank of the adapters that samplers shall be able to serve; 0 if there will be none."""
-        return max(LEAST_RANK, self.trainer.rank) if self.every else 0
+        return self.trainer.served_rank if self.every else 0
 
     def step(self, seed: int, prompt_format: PromptFormat) -> TrainingSettings:
         """Returns the settings of one step of a search with this seed."""
-        return TrainingSettings(
-            seed=seed,
-            rounds=1,
-            prompt_format=prompt_format,
-            batch_samples=STEP_BATCH,
-            folder=self.folder,
-            measure=self.measure,
-            tasks=self.tasks,
-            selection=self.selection,
-            gate=self.gate,
-            trainer=self.trainer,
-        )
+        own = {name: getattr(self, name) for name in RoundSettings.model_fields}
+        return TrainingSettings(seed=seed, rounds=1, prompt_format=prompt_format, batch_samples=STEP_BATCH, **own)
 
 
 def check_same(old: TrainingSettings, new: TrainingSettings, name: str) -> None:

@@ -4,7 +4,7 @@ import importlib.util
 import os
 from typing import Literal
 
-from funsearch.errors import SamplerError
+from funsearch.errors import SamplerError, first_line
 from funsearch.samplers.model_folder import check_model, expanded, is_folder
 from funsearch.samplers.text import speaks_chat
 
@@ -28,8 +28,7 @@ def wants_chat(model: str, wanted: Literal["auto", "completion", "chat"]) -> boo
     try:
         tokenizer = AutoTokenizer.from_pretrained(expanded(model))
     except Exception as error:
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise SamplerError(f"The tokenizer of {model} cannot be loaded: {first}") from None
+        raise SamplerError(f"The tokenizer of {model} cannot be loaded: {first_line(error)}") from None
     if wanted == "chat":
         if not getattr(tokenizer, "chat_template", None):
             raise SamplerError(f"The model {model} has no chat template: set prompt_format=completion.")

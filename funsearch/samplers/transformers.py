@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Any
 
 from funsearch.core.records import Prompt, Sample
-from funsearch.errors import SamplerError
+from funsearch.errors import SamplerError, first_line
 from funsearch.rest_em.ports import Request, Sampling
 from funsearch.rest_em.records import Answer, Policy
 from funsearch.rest_em.tokens import prompt_tokens
@@ -218,5 +218,4 @@ class TransformersSampler:
         try:
             return load()
         except Exception as error:
-            first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            raise SamplerError(f"transformers cannot load {source}: {first}") from error
+            raise SamplerError(f"transformers cannot load {source}: {first_line(error)}") from error

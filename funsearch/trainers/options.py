@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from typing import Literal
 
+LEAST_RANK = 8
+"""The least rank that vLLM makes room for."""
+
 
 @dataclass(frozen=True)
 class TrainerOptions:
@@ -34,3 +37,8 @@ class TrainerOptions:
     """Devices to train on at once, through accelerate."""
     threads: int | None = None
     """Of the processor, for each process. None: as many as there are cores."""
+
+    @property
+    def served_rank(self) -> int:
+        """Returns the rank of adapters that a sampler must be ready for; 0 if all weights are trained."""
+        return 0 if self.full else max(LEAST_RANK, self.rank)

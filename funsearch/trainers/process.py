@@ -22,6 +22,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback
 from transformers.trainer_utils import get_last_checkpoint
 from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
 
+from funsearch.errors import first_line
 from funsearch.rest_em.ports import Example
 from funsearch.rest_em.tokens import completion_tokens, prompt_tokens
 from funsearch.trainers.job import FIGURES, Workplace
@@ -216,8 +217,8 @@ def train(trainer: Any, place: Workplace) -> Any:
         except Exception as error:
             if isinstance(error, MemoryError | torch.OutOfMemoryError):
                 raise
-            first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            say(warning=f"The checkpoint {latest} cannot be used ({first}): going on from the one before it.")
+            why = first_line(error)
+            say(warning=f"The checkpoint {latest} cannot be used ({why}): going on from the one before it.")
             shutil.rmtree(latest)
 
 

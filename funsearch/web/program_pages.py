@@ -58,7 +58,6 @@ def add_program_pages(app: FastAPI, storage: SqlTrainingStorage, pages: Pages, d
             parents=parents,
             compared=compared,
             others=others,
-            heldout=heldout.get(id),
             heldouts=heldout,
             training=_training_of(evaluation.sample.model),
             notes=joined_notes(evaluation.feedback),
@@ -69,8 +68,9 @@ def add_program_pages(app: FastAPI, storage: SqlTrainingStorage, pages: Pages, d
 
     def _training_of(model: str) -> int | None:
         """Returns the place of the training that made a policy, None if none did."""
-        name = model.partition("@")[0]
-        return next((place for place, one in enumerate(storage.trainings(), 1) if one.name == name), None)
+        name, at, _ = model.partition("@")
+        every = storage.trainings() if at else []
+        return next((place for place, one in enumerate(every, 1) if one.name == name), None)
 
     one_at_a_time = threading.Lock()
 

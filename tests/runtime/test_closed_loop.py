@@ -228,7 +228,7 @@ def test_run_that_goes_on_begins_with_the_policy_it_had(bench: Callable[..., Ben
 def test_step_that_the_end_of_a_search_breaks_off_goes_on_in_the_next_session(
     bench: Callable[..., Bench], at: str, pause: bool
 ) -> None:
-    one = bench((0.1, 0.9), f"train.pause={pause}", stop_at=at)
+    one = bench((0.0, 1.0), f"train.pause={pause}", stop_at=at)
     one.run(None, minutes=0.03)
     assert one.search.progress().samples == 40 if pause else one.search.progress().samples > 40
     assert one.served == []
@@ -236,7 +236,7 @@ def test_step_that_the_end_of_a_search_breaks_off_goes_on_in_the_next_session(
     (step,) = storage.trainings()
     assert (step.name, step.state) == (one.asked[0], "interrupted")
 
-    again = bench((0.1, 0.9), run=open_storage(one.url).run("loop"))
+    again = bench((0.0, 1.0), run=open_storage(one.url).run("loop"))
     again.run(one.search.progress().samples + 10)
     assert again.asked[0] == step.name
     assert again.served[0] == f"{step.name}@1"

@@ -1,7 +1,5 @@
 """What dies in days, killed in seconds: nothing is lost, nothing is there twice, and the run replays."""
 
-import os
-import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -156,18 +154,6 @@ def test_driver_killed_while_the_database_is_away_waits_too(
     trial = Trial(slow_problem, postgres_server.url, settings, events=[(100, outage)])
     assert trial.run(Budget(samples=200)).samples == 200
     trial.check(200)
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of eight megabytes."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(place)]
-    if os.geteuid() or subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("only root may make a small file system")
-    yield place
-    subprocess.run(["umount", "-l", str(place)], check=True)
 
 
 def test_full_disk_is_waited_for(trial: Trial, small_disk: Path) -> None:

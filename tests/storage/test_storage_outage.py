@@ -1,8 +1,5 @@
 """A database that goes away and comes back: what was being written is there once, and the lease is taken again."""
 
-import os
-import subprocess
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -83,18 +80,6 @@ def key(storage: SqlStorage) -> dict[str, int]:
     with storage.engine.connect() as connection:
         query = "SELECT classid AS space, objid AS run FROM pg_locks WHERE locktype = 'advisory'"
         return dict(connection.execute(text(query)).mappings().one())
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of four megabytes."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(place)]
-    if os.geteuid() or subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("only root may make a small file system")
-    yield place
-    subprocess.run(["umount", "-l", str(place)], check=True)
 
 
 def fill(file: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from funsearch.core.ports import Sandbox
-from funsearch.errors import TrainingError
+from funsearch.errors import TrainingError, first_line
 from funsearch.rest_em.options import TaskOptions
 from funsearch.rest_em.ports import OpenVerifier, Verifier
 from funsearch.rest_em.records import Grade, Graded, Task
@@ -137,7 +137,7 @@ def _dataset(name: str) -> Iterator[Line]:
         splits = load_dataset(name)
     except Exception as error:
         raise TrainingError(
-            f"{name} is no file here, and the dataset of that name cannot be loaded: {str(error).splitlines()[0]}"
+            f"{name} is no file here, and the dataset of that name cannot be loaded: {first_line(error)}"
         ) from None
     for split, rows in splits.items():
         for number, row in enumerate(rows, 1):
