@@ -1,6 +1,8 @@
 """Opens a database by its URL. Knows nothing about what is stored in it."""
 
 import os
+import sqlite3
+import time
 from pathlib import Path
 
 from sqlalchemy import URL, Connection, Engine, StaticPool, create_engine, event, make_url
@@ -104,8 +106,7 @@ def _set_up_connections(engine: Engine) -> None:
     def connect(connection, record):  # type: ignore[no-untyped-def]
         # Transactions begin where `begin` says; left alone, the driver opens none before a read or a CREATE TABLE.
         connection.isolation_level = None
-        # Write-ahead log: readers go on while one process writes.
-        connection.execute("PRAGMA journal_mode = WAL")
+        _write_ahead(connection)
         # Every commit is on the disk: samples cost money, so a power cut may not take them either.
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
@@ -115,3 +116,20 @@ def _set_up_connections(engine: Engine) -> None:
         # A writer takes its turn at once: a reader that turns writer would be refused when another was faster.
         writes = connection.get_execution_options().get("writes")
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """Sets the write-ahead log, with which readers go on while one process writes.
+
+    A new file is switched to it once. SQLite refuses that at once, without the wait it knows for everything else,
+    while another process has just begun with the same file.
+    """
+    deadline = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+        time.sleep(0.01)

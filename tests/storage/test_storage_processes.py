@@ -1,9 +1,11 @@
 """Several processes at one database: leases, readers beside a writer, and a writer that is killed."""
 
+import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -96,3 +98,15 @@ def test_processes_that_open_a_new_database_at_once_agree(url: str) -> None:
         process.stdin.write(b"go\n")
         process.stdin.flush()
     assert [process.communicate()[0] for process in processes] == [b"0 runs\n"] * 4
+
+
+def test_opening_a_new_file_waits_for_who_has_just_begun_with_it(tmp_path: Path) -> None:
+    path = tmp_path / "runs.db"
+    other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    ended = threading.Timer(0.3, lambda: other.execute("ROLLBACK"))
+    ended.start()
+    with closing(open_storage(str(path))) as storage:
+        assert storage.runs() == []
+    ended.join()
+    other.close()
