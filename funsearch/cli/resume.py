@@ -34,6 +34,7 @@ def command(
     """
     from funsearch.cli.searching import go
     from funsearch.runtime.search import restored
+    from funsearch.runtime.trackers import open_tracker
     from funsearch.storage import open_storage
 
     storage = open_storage(db, create=False)
@@ -50,5 +51,5 @@ def command(
         db,
         address,
         as_json,
-        track,
+        open_tracker(track) if track else None,
     )

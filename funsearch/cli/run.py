@@ -92,6 +92,7 @@ def command(
     from funsearch.runtime.make import check_policies, check_samplers
     from funsearch.runtime.search import new_run
     from funsearch.runtime.settings import Settings
+    from funsearch.runtime.trackers import open_tracker
     from funsearch.runtime.training import with_policies
     from funsearch.sandbox import open_sandbox
     from funsearch.storage import open_storage
@@ -114,7 +115,8 @@ def command(
     loaded = load_problem(problem, evaluator, inputs)
     box = open_sandbox(settings.sandbox.level, unsafe=settings.sandbox.unsafe)
     box.close()
+    tracker = open_tracker(track) if track else None
     storage = open_storage(db)
     run = new_run(loaded, settings, storage, box.level, name, time.time())
     storage.close()
-    go(run, loaded, settings, budget, db, address, as_json, track)
+    go(run, loaded, settings, budget, db, address, as_json, tracker)

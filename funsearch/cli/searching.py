@@ -20,7 +20,7 @@ from funsearch.runtime.progress import Progress
 from funsearch.runtime.ray_session import start_ray
 from funsearch.runtime.search import Budget
 from funsearch.runtime.settings import Settings
-from funsearch.runtime.trackers import open_tracker
+from funsearch.runtime.trackers import Tracker
 
 
 def go(
@@ -31,7 +31,7 @@ def go(
     db: str,
     address: str | None,
     as_json: bool,
-    track: str | None,
+    tracker: Tracker | None,
 ) -> None:
     """Runs the search on Ray with a live view on standard error; prints the result and exits with its status."""
     _prepare_model(settings)
@@ -41,7 +41,7 @@ def go(
     screen.print(f"Run {run.name}: {run.problem}, sandbox {run.sandbox}, samplers {', '.join(settings.samplers)}")
     if run.sandbox == "none":
         screen.print("WARNING: candidates run without confinement; every score is marked `none`.", style="bold red")
-    with closing(open_tracker(track)) if track else nullcontext() as tracker:
+    with closing(tracker) if tracker else nullcontext():
         start_ray(address)
         with LiveView(screen, budget) as view:
 

@@ -17,7 +17,7 @@ from funsearch.rest_em.records import BASE_ROUND, Policy, RoundRecord
 from funsearch.runtime.hands import Hands
 from funsearch.runtime.make import split_spec, trained_model
 from funsearch.runtime.patience import Patience, patient
-from funsearch.runtime.policy_samplers import SearchSamplers
+from funsearch.runtime.policy_samplers import SearchSamplers, check_room
 from funsearch.runtime.ray_workers import RayWorkers
 from funsearch.runtime.rounds import RoundProgress, Rounds
 from funsearch.runtime.search import Search
@@ -191,7 +191,11 @@ def open_loop(settings: Settings, database: str, level: str, search: Search, wor
         level: of its sandbox.
         search: itself.
         workers: of it.
+
+    Raises:
+        ConfigError: the trainer would have no device.
     """
+    check_room(settings)
     train = settings.train
     model, served = trained_model(settings)
     # Where evaluators may be, and nothing else that they have: they keep it while the search waits for a step.
@@ -204,6 +208,7 @@ def open_loop(settings: Settings, database: str, level: str, search: Search, wor
             samplers,
             verifier,
             level,
+            verifier_seconds=training.settings.verifier_seconds,
             graders=max(1, workers.evaluators),
             grader_options=beside_evaluators,
             stopped=stopped,

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import ray
 
-from funsearch.errors import Interrupted, TrainingError
+from funsearch.errors import ConfigError, Interrupted, TrainingError
 from funsearch.rest_em.records import Policy
 from funsearch.runtime.actors import SamplerActor
 from funsearch.runtime.ray_workers import RayWorkers, gpus_wanted
@@ -40,6 +40,22 @@ class PolicySamplers(Protocol):
 
     def close(self) -> None:
         """Ends those that nobody else uses."""
+
+
+def check_room(settings: Settings) -> None:
+    """Refuses a search that shall go on while it trains, and leaves the trainer no GPU.
+
+    Raises:
+        ConfigError: says how many there are, and who has them.
+    """
+    gpus = ray.cluster_resources().get("GPU", 0)
+    needed = min(settings.train.trainer.processes, gpus)
+    taken = gpus_wanted(settings) * settings.sampler_replicas
+    if not settings.train.pause and gpus - taken < needed:
+        raise ConfigError(
+            f"train.pause=false: the trainer needs {needed:.0f} of {gpus:.0f} GPUs and the samplers take {taken}. Set "
+            "train.pause=true, or fewer sampler_replicas."
+        )
 
 
 class OwnSampler:

@@ -107,8 +107,15 @@ def run_training(
     start_ray(address)
     verifier = training.task_set.verifier(settings.tasks)
     samplers = OwnSampler(settings, record.model)
-    cpus = {"num_cpus": 0 if address is None else 1}
-    with closing(RayHands(samplers, verifier, level, graders=settings.evaluators, grader_options=cpus)) as hands:
+    graders = RayHands(
+        samplers,
+        verifier,
+        level,
+        verifier_seconds=settings.verifier_seconds,
+        graders=settings.evaluators,
+        grader_options={"num_cpus": 0 if address is None else 1},
+    )
+    with closing(graders) as hands:
         rounds = Rounds(
             record,
             settings,

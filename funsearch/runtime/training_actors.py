@@ -1,15 +1,14 @@
 """Ray actors for a training: graders with a sandbox each, one that trains, and whoever samples.
 
 Actors are thin and know nobody. One that dies is restarted by Ray and its batch is asked for again; an answer that
-takes its grader down every time is graded as wrong.
+takes its grader down even alone is graded as wrong.
 """
 
+import faulthandler
 import itertools
 import logging
-import time
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, NoReturn
 
 import ray
 from ray.exceptions import RayError, RayTaskError
@@ -19,22 +18,22 @@ from funsearch.rest_em.ports import Example, Improved, ImproveJob, ImproveProgre
 from funsearch.rest_em.records import Answer, Grade, Graded, Policy, Task
 from funsearch.runtime.hands import Asked, ToGrade, grade, placed
 from funsearch.runtime.policy_samplers import BATCHES_AHEAD, PolicySamplers
-from funsearch.runtime.sampler_pool import MAX_TRIES
+from funsearch.runtime.working_off import WorkingOff, cause
 from funsearch.sandbox import open_sandbox
 from funsearch.trainers.trl import TrlTrainer
 
 logger = logging.getLogger(__name__)
-Item = TypeVar("Item")
 
 LOOK_SECONDS = 1.0
 
 
 class GraderActor:
-    """Holds one verifier."""
+    """Holds one verifier, and ends itself when that does not come back."""
 
-    def __init__(self, make: OpenVerifier, level: str) -> None:
+    def __init__(self, make: OpenVerifier, level: str, seconds: float) -> None:
         self._make = make
         self._level = level
+        self._seconds = seconds
         self._verifier: Verifier | None = None
 
     def grade(self, items: Sequence[tuple[Task, str]]) -> list[Grade]:
@@ -43,7 +42,15 @@ class GraderActor:
             self._verifier = self._make(
                 lambda: open_sandbox("auto" if level == "none" else level, unsafe=level == "none")
             )
-        return [grade(self._verifier, task, text) for task, text in items]
+        return [self._graded(self._verifier, task, text) for task, text in items]
+
+    def _graded(self, verifier: Verifier, task: Task, text: str) -> Grade:
+        # Its thread needs no lock of the interpreter: it ends the process in the middle of a long multiplication, too.
+        faulthandler.dump_traceback_later(self._seconds, exit=True)
+        try:
+            return grade(verifier, task, text)
+        finally:
+            faulthandler.cancel_dump_traceback_later()
 
 
 class TrainerActor:
@@ -71,6 +78,7 @@ class RayHands:
         verifier: OpenVerifier,
         level: str,
         *,
+        verifier_seconds: float,
         graders: int = 1,
         grader_options: Mapping[str, Any],
         stopped: Callable[[], bool] = lambda: False,
@@ -81,6 +89,7 @@ class RayHands:
             samplers: who answers.
             verifier: what each grader makes its verifier with.
             level: of the graders' sandboxes.
+            verifier_seconds: how long a verifier may take over one answer.
             graders: how many there are.
             grader_options: of Ray for them.
             stopped: looked at now and then; once it is true, whatever goes on raises Interrupted.
@@ -88,24 +97,31 @@ class RayHands:
         self._samplers = samplers
         self._stopped = stopped
         make = ray.remote(GraderActor).options(max_restarts=-1, **grader_options)
-        self._graders = [make.remote(verifier, level) for _ in range(graders)]
+        self._graders = [make.remote(verifier, level, verifier_seconds) for _ in range(graders)]
+        self._verifier_seconds = verifier_seconds
+        self._has_graded = False
 
     def generate(self, batches: Iterable[Sequence[Asked]], policy: Policy) -> Iterator[list[Answer]]:
-        def ask(batch: Sequence[Asked]) -> Any:
-            return self._samplers.serving(policy).generate.remote([asked.request for asked in batch], policy)
-
-        ahead = BATCHES_AHEAD * self._samplers.count
-        for batch, answers in self._worked_off(batches, ask, ahead, _give_up_sampling):
+        work: WorkingOff[Asked] = WorkingOff(
+            lambda: self._samplers.serving(policy),
+            lambda sampler, batch: sampler.generate.remote([asked.request for asked in batch], policy),
+            self._wait,
+            _give_up_sampling,
+            ahead=BATCHES_AHEAD * self._samplers.count,
+        )
+        for batch, answers in work.results(batches):
             yield placed(batch, answers)
 
     def grade(self, batches: Iterable[Sequence[ToGrade]]) -> Iterator[list[Graded]]:
-        graders = itertools.cycle(self._graders)
-
-        def ask(batch: Sequence[ToGrade]) -> Any:
-            return next(graders).grade.remote([(one.task, one.answer.text) for one in batch])
-
-        ahead = BATCHES_AHEAD * len(self._graders)
-        for batch, grades in self._worked_off(batches, ask, ahead, _give_up_grading):
+        work: WorkingOff[ToGrade] = WorkingOff(
+            itertools.cycle(self._graders).__next__,
+            lambda grader, batch: grader.grade.remote([(one.task, one.answer.text) for one in batch]),
+            self._wait,
+            self._give_up_grading,
+            ahead=BATCHES_AHEAD * len(self._graders),
+        )
+        for batch, grades in work.results(batches):
+            self._has_graded = True
             yield [Graded(one.answer, given) for one, given in zip(batch, grades, strict=True)]
 
     def improve(
@@ -116,7 +132,7 @@ class RayHands:
             try:
                 return self._trained(trainer, job, examples, watch)
             except RayTaskError as error:
-                raise _cause(error) from None
+                raise cause(error) from None
             except RayError as error:
                 raise TrainingError(
                     f"The trainer's process died ({first_line(error)}): the same command goes on from the latest "
@@ -145,42 +161,23 @@ class RayHands:
         done: Improved = ray.get(running)
         return done
 
-    def _worked_off(
-        self,
-        batches: Iterable[Sequence[Item]],
-        ask: Callable[[Sequence[Item]], Any],
-        ahead: int,
-        give_up: Callable[[Sequence[Item], RayError], Any],
-    ) -> Iterator[tuple[Sequence[Item], Any]]:
-        """Yields each batch with what came of it, keeping `ahead` of them with the actors."""
-        waiting: deque[tuple[Sequence[Item], int]] = deque()
-        pending: dict[Any, tuple[Sequence[Item], int]] = {}
-        more = iter(batches)
-        while True:
-            while len(pending) < ahead:
-                batch, tries = waiting.popleft() if waiting else (next(more, None), 1)
-                if batch is None:
-                    break
-                pending[ask(batch)] = (batch, tries)
-            if not pending:
-                return
-            while not (done := self._is_done(list(pending))):
-                pass
-            batch, tries = pending.pop(done[0])
-            try:
-                value = ray.get(done[0])
-            except RayTaskError as error:
-                raise _cause(error) from None
-            except RayError as error:
-                if tries >= MAX_TRIES:
-                    value = give_up(batch, error)
-                else:
-                    logger.warning("an actor died (%s); its batch is asked for again", first_line(error))
-                    # One by one, to find the culprit; not at once, since another actor has to take its place.
-                    waiting.extend(([item], tries + 1) for item in batch)
-                    time.sleep(LOOK_SECONDS)
-                    continue
-            yield batch, value
+    def _give_up_grading(self, one: ToGrade, error: RayError) -> list[Grade]:
+        what = (
+            f"the verifier takes its process down on an answer to the task {one.task.key}: it takes longer than "
+            f"verifier_seconds = {self._verifier_seconds:g}, or all memory ({first_line(error)})"
+        )
+        if not self._has_graded:
+            raise TrainingError(
+                f"No answer could be graded, as {what}. Mend it, or set verifier_seconds higher; the same command goes "
+                "on."
+            )
+        logger.warning("counted as wrong, as %s", what)
+        return [Grade(0.0, error="the verifier took its process down")]
+
+    def _wait(self, references: list[Any]) -> Any:
+        while not (done := self._is_done(references)):
+            pass
+        return done[0]
 
     def _is_done(self, refs: list[Any]) -> list[Any]:
         """Returns one of the calls that is done, after a moment.
@@ -194,13 +191,5 @@ class RayHands:
         return list(done)
 
 
-def _cause(error: RayTaskError) -> Exception:
-    return error.cause if isinstance(error.cause, Exception) else error
-
-
-def _give_up_sampling(batch: Sequence[Asked], error: RayError) -> Any:
-    raise SamplerError(f"The sampler died {MAX_TRIES} times on the same prompt: {first_line(error)}.")
-
-
-def _give_up_grading(batch: Sequence[ToGrade], error: RayError) -> list[Grade]:
-    return [Grade(0.0, error=f"its grader died {MAX_TRIES} times") for _ in batch]
+def _give_up_sampling(asked: Asked, error: RayError) -> NoReturn:
+    raise SamplerError(f"The sampler dies each time of the task {asked.request.task.key}: {first_line(error)}.")

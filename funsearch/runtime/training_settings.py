@@ -15,7 +15,15 @@ from funsearch.samplers.options import TransformersOptions, VllmOptions
 from funsearch.sandbox.options import SandboxOptions
 from funsearch.trainers.options import TrainerOptions
 
-MAY_CHANGE = ("rounds", "samples_per_task", "evaluators", "batch_samples", "vllm", "transformers")
+MAY_CHANGE = (
+    "rounds",
+    "samples_per_task",
+    "evaluators",
+    "batch_samples",
+    "verifier_seconds",
+    "vllm",
+    "transformers",
+)
 """What may be another when a training goes on: more of the same, and how it is worked off."""
 
 
@@ -68,6 +76,8 @@ class RoundSettings(BaseModel):
     selection: SelectionConfig = SelectionConfig()
     gate: GateConfig = GateConfig()
     trainer: TrainerOptions = TrainerOptions()
+    verifier_seconds: float = Field(default=600.0, gt=0)
+    """How long a verifier may take over one answer. Programs are ended by their own limits; this ends the verifier."""
 
 
 class TrainingSettings(RoundSettings):

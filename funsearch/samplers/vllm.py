@@ -73,6 +73,7 @@ class VllmSampler:
             check_policy(self._policy)
         self._stats = VllmStats()
         self._warned = False
+        self._warned_of_task = False
         self._closed = False
         self._lock = threading.Lock()
         self._tokenizing = threading.Lock()
@@ -219,17 +220,17 @@ class VllmSampler:
         return tokens if start is None or tokens[:1] == [start] else [start, *tokens]
 
     def _request_tokens(self, request: Request) -> list[int]:
-        """Returns the tokens of a task.
-
-        Raises:
-            SamplerError: it leaves no room for an answer.
-        """
         with self._tokenizing:
             tokens = prompt_tokens(self._tokenizer, request.task.prompt, chat=request.chat)
-        if len(tokens) >= self._options.max_model_len:
-            raise SamplerError(
-                f"The task {request.task.key} has {len(tokens)} tokens where {self._options.max_model_len} fit, the "
-                "answer's included: set vllm.max_model_len higher."
+        length = self._options.max_model_len
+        if len(tokens) >= length and not self._warned_of_task:
+            self._warned_of_task = True
+            logger.warning(
+                "the task %s has %d tokens where %d fit, the answer's included: it and others like it count as not "
+                "solved. Set vllm.max_model_len higher to have them answered",
+                request.task.key,
+                len(tokens),
+                length,
             )
         return tokens
 

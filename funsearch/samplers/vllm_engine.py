@@ -145,7 +145,10 @@ class Engine:
         return [Completion(one.text, one.finish_reason or "stop", len(one.token_ids)) for one in outputs]
 
     async def answer(self, tokens: list[int], count: int, sampling: Sampling, policy: Policy) -> list[Completion]:
-        """Returns so many answers of a policy, in the order of their index."""
+        """Returns so many answers of a policy, in the order of their index; empty ones where nothing more fits."""
+        room = self._options.max_model_len - len(tokens)
+        if room < 1:
+            return [Completion("", "length", 0)] * count
         # The likeliest answer is the same each time, and the engine refuses to give it more than once.
         different = count if sampling.temperature > 0 else 1
         parameters = SamplingParams(
@@ -153,7 +156,7 @@ class Engine:
             temperature=sampling.temperature,
             top_k=sampling.top_k,
             top_p=sampling.top_p,
-            max_tokens=min(sampling.max_tokens, self._options.max_model_len - len(tokens)),
+            max_tokens=min(sampling.max_tokens, room),
             stop=list(sampling.stop),
             output_kind=RequestOutputKind.FINAL_ONLY,
         )

@@ -159,6 +159,7 @@ def test_verb_help_teaches(tmp_path: Path) -> None:
         (("run", "cap_set", "--sampler", "scripted:missing.jsonl"), "missing.jsonl"),
         (("run", "cap_set", "--sampler", "vllm:./no-model"), "no-model"),
         (("run", "cap_set", "--config", "missing.toml"), "missing.toml"),
+        (("run", "cap_set", "--track", "tensorbord:x", "--db", "new.db"), "Unknown tracker tensorbord:x"),
         (("check", "cap_set", "--image", "x.gif"), "x.gif is no name for a picture: end it in .png or .svg."),
         (("check", "cap_set", "--image", "none/x.svg"), "there is no folder none"),
         (("check", "cap_set", "--image", "x.svg", "--on", "n88"), "no input n88: did you mean n8?"),
@@ -181,6 +182,7 @@ def test_what_is_wrong_is_said_in_one_line(args: tuple[str, ...], says: str, tmp
         assert says in funsearch(*args, cwd=tmp_path).stderr
     else:
         assert says in refusal(*args, cwd=tmp_path)
+    assert not list(tmp_path.glob("*.db")), "a run was begun"
 
 
 def test_level_that_cannot_be_had_is_refused_with_the_reason(tmp_path: Path) -> None:

@@ -4,10 +4,11 @@ from collections.abc import Callable
 
 import pytest
 
-from funsearch.errors import Interrupted, TrainingError
+from funsearch.errors import ConfigError, Interrupted, TrainingError
 from funsearch.rest_em.records import Policy
 from funsearch.runtime import policy_samplers
-from funsearch.runtime.policy_samplers import SearchSamplers
+from funsearch.runtime.policy_samplers import SearchSamplers, check_room
+from funsearch.runtime.settings import Settings
 
 
 class Crew:
@@ -66,6 +67,16 @@ def test_search_that_goes_on_says_that_it_leaves_no_gpu(samplers: Make) -> None:
         several.making_room(),
     ):
         pass
+
+
+def test_search_that_would_leave_no_gpu_is_refused_at_once(samplers: Make) -> None:
+    samplers(2, 0, pause=False)
+    settings = Settings.load(None, ["sampler_replicas=2", "train.every=9", "train.pause=false"])
+    with pytest.raises(ConfigError, match=r"needs 1 of 2 GPUs and the samplers take 2\. Set train.pause=true"):
+        check_room(settings)
+    check_room(settings.model_copy(update={"sampler_replicas": 1}))
+    samplers(0, 0, pause=False)
+    check_room(settings)
 
 
 def test_end_of_the_search_ends_the_waiting_for_a_sampler(samplers: Make) -> None:

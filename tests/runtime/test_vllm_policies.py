@@ -1,5 +1,6 @@
 """Policies on real vLLM: the base model and an adapter of it, by name, out of one engine; and in a search."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ TAUGHT, ASKED = 400, 200
 
 
 @pytest.mark.model
-def test_adapter_is_served_by_name_beside_its_base(tmp_path: Path) -> None:
+def test_adapter_is_served_by_name_beside_its_base(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     pytest.importorskip("trl", reason="the trainer is not installed: make setup")
     folder = tmp_path / "sums@1"
     pairs = tiny_model.pairs()[tiny_model.SEEN :]
@@ -54,6 +55,12 @@ def test_adapter_is_served_by_name_beside_its_base(tmp_path: Path) -> None:
         assert right[0] == right[2] < right[1] - 0.2 * ASKED
         drawn = sampler.generate([Request(tasks[0], 1, Phase.SAMPLED, 6, Sampling(1.0, 40, 0.95, 5), 0)], adapted)
         assert [one.index for one in drawn] == list(range(6))
+        long = replace(tasks[0], prompt="1" * 70)
+        several = [Request(task, 1, Phase.SAMPLED, 2, Sampling(1.0, max_tokens=5), 0) for task in (long, tasks[1])]
+        answers = sampler.generate(several, base)
+        assert [(one.text, one.finish_reason, one.tokens) for one in answers[:2]] == [("", "length", 0)] * 2
+        assert all(one.tokens for one in answers[2:])
+        assert "has 71 tokens where 64 fit" in caplog.text
         samples = sampler.sample(Prompt(0, 0, 0, tasks[0].prompt, 1, (), 0))
         assert {sample.model for sample in samples} == {"sums@1"}
     finally:
