@@ -3,7 +3,7 @@
 usage: python -m benchmarks.closed_loop [--samples N] [--every N] [--seeds N] [--folder FOLDER] [-- PROBLEM OPTIONS...]
 
 Each step's policy is served whatever it is worth (gate.always), as otherwise nothing would be compared where the gate
-publishes nothing; what the gate would have said is printed.
+publishes nothing; what the gate would have said of it, measured on few tasks, is printed.
 """
 
 import argparse
@@ -20,6 +20,7 @@ from funsearch.core.records import Evaluation
 from funsearch.storage import open_storage, open_training_storage
 
 METHODS = {"frozen": [], "ReST^EM": ["trainer.method=sft"], "DPO": ["trainer.method=dpo"]}
+STEP = ["gate.always=true", "tasks.held=40", "measure.samples=2"]
 PROBLEM = ["bin_packing", "--islands", "4", "--set", "database.cluster_temperature=0.3"]
 
 
@@ -41,7 +42,7 @@ def main() -> None:
     """Runs the searches and prints a line for each method."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--samples", type=int, default=600)
-    parser.add_argument("--every", type=int, default=300)
+    parser.add_argument("--every", type=int, default=200)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--folder", type=Path, default=Path("bench-closed-loop"))
     parser.add_argument("options", nargs="*", default=PROBLEM, help="of funsearch run, after --, the problem first")
@@ -52,7 +53,7 @@ def main() -> None:
     for seed in range(given.seeds):
         for method, settings in METHODS.items():
             name = f"{method.replace('^', '')}-{seed}"
-            steps = [f"every={given.every}", "gate.always=true", *settings] if method != "frozen" else []
+            steps = [f"every={given.every}", *STEP, *settings] if method != "frozen" else []
             options = [*given.options, *(text for step in steps for text in ("--train", step))]
             started = time.monotonic()
             search(db, name, given.samples, seed, options)

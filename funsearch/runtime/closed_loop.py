@@ -202,7 +202,7 @@ def open_loop(settings: Settings, database: str, level: str, search: Search, wor
     beside_evaluators = Place(labels=settings.placement.evaluator.labels).options(cpus=0, gpus=0)
 
     def hands(training: Training, stopped: Callable[[], bool]) -> RayHands:
-        samplers = SearchSamplers(workers, train.trainer.processes, stopped, pause=train.pause)
+        samplers = SearchSamplers(workers, train.trainer, stopped, pause=train.pause)
         verifier = training.task_set.verifier(training.settings.tasks)
         return RayHands(
             samplers,

@@ -18,6 +18,7 @@ from funsearch.runtime.actors import SamplerActor
 from funsearch.runtime.ray_workers import RayWorkers, gpus_wanted
 from funsearch.runtime.settings import Settings
 from funsearch.runtime.training_settings import TrainingSettings
+from funsearch.trainers.options import TrainerOptions
 
 BATCHES_AHEAD = 2
 """Batches with a sampler at once, so that it never idles between two."""
@@ -49,7 +50,7 @@ def check_room(settings: Settings) -> None:
         ConfigError: says how many there are, and who has them.
     """
     gpus = ray.cluster_resources().get("GPU", 0)
-    needed = min(settings.train.trainer.processes, gpus)
+    needed = _gpus_needed(settings.train.trainer)
     taken = gpus_wanted(settings) * settings.sampler_replicas
     if not settings.train.pause and gpus - taken < needed:
         raise ConfigError(
@@ -81,9 +82,9 @@ class OwnSampler:
 
     @contextmanager
     def making_room(self) -> Iterator[float]:
-        """Ends the sampler. It yields the cluster's GPUs, which are free then."""
+        """Ends the sampler, whose GPUs are free then."""
         self.close()
-        yield ray.cluster_resources().get("GPU", 0)
+        yield _gpus_needed(self._settings.trainer)
 
     def close(self) -> None:
         """Ends the sampler."""
@@ -97,17 +98,19 @@ class OwnSampler:
 class SearchSamplers:
     """The samplers of a search, which go on serving it."""
 
-    def __init__(self, workers: RayWorkers, processes: int, stopped: Callable[[], bool], *, pause: bool) -> None:
+    def __init__(
+        self, workers: RayWorkers, trainer: TrainerOptions, stopped: Callable[[], bool], *, pause: bool
+    ) -> None:
         """Remembers whom to ask.
 
         Args:
             workers: of the search.
-            processes: devices that the trainer uses.
+            trainer: to whom they give way.
             stopped: whether to give up waiting.
             pause: whether the search waits meanwhile, so that its GPUs may be taken.
         """
         self._workers = workers
-        self._processes = processes
+        self._trainer = trainer
         self._stopped = stopped
         self._pause = pause
         self._turn = itertools.count()
@@ -135,7 +138,7 @@ class SearchSamplers:
             TrainingError: the search goes on, and leaves no GPU.
             Interrupted: the search ended.
         """
-        gpus = min(self._processes, ray.cluster_resources().get("GPU", 0))
+        gpus = _gpus_needed(self._trainer)
         free = ray.available_resources().get("GPU", 0)
         if free >= gpus:
             yield gpus
@@ -160,6 +163,11 @@ class SearchSamplers:
         if self._stopped():
             raise Interrupted("The search has ended.")
         time.sleep(LOOK_SECONDS)
+
+
+def _gpus_needed(trainer: TrainerOptions) -> float:
+    """Returns how many GPUs the trainer uses: one for each of its processes, none where the cluster has none."""
+    return float(min(trainer.processes, ray.cluster_resources().get("GPU", 0)))
 
 
 def _end(samplers: Sequence[Any]) -> None:

@@ -23,7 +23,7 @@ class TrainerOptions:
     learning_rate: float = 2e-4
     epochs: float = 3.0
     batch_size: int = 16
-    """Answers for each device and step."""
+    """Answers for each process and step."""
     accumulate: int = 1
     """Batches whose gradients are added before a step."""
     warmup_steps: int = 5
@@ -34,7 +34,7 @@ class TrainerOptions:
     beta: float = 0.1
     """DPO: how strongly the policy is held to the base model."""
     processes: int = 1
-    """Devices to train on at once, through accelerate."""
+    """Processes to train in at once, with a GPU of one machine each."""
     threads: int | None = None
     """Of the processor, for each process. None: as many as there are cores."""
 

@@ -77,6 +77,8 @@ def main(folder: Path) -> None:
     place = Workplace(folder)
     job, examples = place.read()
     options = TrainerOptions(**job["options"])
+    if 0 < torch.cuda.device_count() < options.processes:
+        raise CannotTrain(f"trainer.processes is {options.processes}, the GPUs here are {torch.cuda.device_count()}.")
     tokenizer = AutoTokenizer.from_pretrained(job["base"])
     if job["chat"] and not getattr(tokenizer, "chat_template", None):
         raise CannotTrain(f"The model {job['base']} has no chat template: set prompt_format=completion.")

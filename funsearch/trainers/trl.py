@@ -114,18 +114,8 @@ def _command(place: Workplace, options: TrainerOptions) -> list[str]:
     module = ["-m", "funsearch.trainers.process", str(place.folder)]
     if options.processes == 1:
         return [sys.executable, *module]
-    launch = ["-m", "accelerate.commands.launch", "--num_processes", str(options.processes)]
-    return [
-        sys.executable,
-        *launch,
-        "--num_machines",
-        "1",
-        "--mixed_precision",
-        "no",
-        "--dynamo_backend",
-        "no",
-        *module,
-    ]
+    several = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(options.processes)]
+    return [sys.executable, *several, *module]
 
 
 def _environment(options: TrainerOptions) -> dict[str, str]:
@@ -143,11 +133,15 @@ def _failed(status: int, said: dict[str, Any], place: Workplace) -> NoReturn:
     again = "The same command goes on from the latest checkpoint."
     if "error" in said:
         raise TrainingError(f"{said['error']} {again}")
-    if status == -signal.SIGKILL:
+    lines = [
+        line
+        for line in place.log.read_text(encoding="utf-8", errors="replace").splitlines()
+        if line.strip(" =-")  # several processes end with a table
+    ]
+    if status == -signal.SIGKILL or any("Signal 9 (SIGKILL)" in line for line in lines[-5:]):
         raise TrainingError(
             "The trainer was killed, most likely for lack of memory: set trainer.batch_size or trainer.max_length "
             f"lower. {again}"
         )
-    lines = [line for line in place.log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
     last = lines[-1] if lines else f"exit status {status}"
     raise TrainingError(f"The trainer failed: {last} (see {place.log}). {again}")

@@ -9,6 +9,7 @@ from funsearch.rest_em.records import Policy
 from funsearch.runtime import policy_samplers
 from funsearch.runtime.policy_samplers import SearchSamplers, check_room
 from funsearch.runtime.settings import Settings
+from funsearch.trainers.options import TrainerOptions
 
 
 class Crew:
@@ -36,7 +37,7 @@ def samplers(monkeypatch: pytest.MonkeyPatch) -> Make:
         crew = Crew(gpus, spare)
         monkeypatch.setattr(policy_samplers.ray, "cluster_resources", lambda: {"GPU": gpus} if gpus else {})
         monkeypatch.setattr(policy_samplers.ray, "available_resources", crew.free)
-        return crew, SearchSamplers(crew, 1, lambda: stopped, pause=pause)  # type: ignore[arg-type]
+        return crew, SearchSamplers(crew, TrainerOptions(), lambda: stopped, pause=pause)  # type: ignore[arg-type]
 
     return make
 

@@ -185,6 +185,21 @@ def test_loss_of_answers_only_is_that_of_trl_to_the_gradient(tmp_path: Path) -> 
     assert found[0][0] != pytest.approx(found[1][0])
 
 
+def test_two_processes_train_what_one_does_on_batches_twice_as_large(tmp_path: Path) -> None:
+    from safetensors.torch import load_file
+
+    steps: list[int] = []
+    found = []
+    for processes, size in ((1, 16), (2, 8)):
+        folder = tmp_path / str(processes)
+        task = job(folder, processes=processes, batch_size=size, epochs=1.0)
+        TrlTrainer().improve(task, EXAMPLES, lambda progress: steps.append(progress.step))
+        found.append(load_file(folder / "adapter_model.safetensors"))
+    assert steps == [1, 2, 3, 4] * 2
+    for name, weights in found[0].items():
+        assert (found[1][name] - weights).norm() < 1e-4 * weights.norm()
+
+
 def test_nothing_that_fits_is_said_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match=r"None of the 64 examples fits into 4 tokens: set trainer.max_length"):
         TrlTrainer().improve(job(tmp_path / "p", max_length=4), EXAMPLES, lambda progress: None)
