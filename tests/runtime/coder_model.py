@@ -5,6 +5,8 @@ It writes `return x + D.DD`, each digit as likely as any other; the smaller the 
 
 from pathlib import Path
 
+from tiny_model import word_tokenizer
+
 LINE = "    return x + "
 STEPS = 100
 
@@ -12,19 +14,13 @@ STEPS = 100
 def pretrain(folder: Path) -> None:
     """Trains the model to write such a line, whatever stands before it, and then to end; saves it."""
     import torch
-    from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
-    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+    from transformers import LlamaConfig, LlamaForCausalLM
 
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # such small steps are slower with more
     torch.manual_seed(0)
     words = ["<pad>", "<bos>", "<eos>", LINE, ".", "\n", *"0123456789"]
-    plain = Tokenizer(models.WordLevel({word: number for number, word in enumerate(words)}, unk_token="<pad>"))
-    plain.pre_tokenizer = pre_tokenizers.Split(Regex(r"    return x \+ |[0-9.]|\n"), "isolated")
-    plain.decoder = decoders.Fuse()
-    tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=plain, pad_token="<pad>", bos_token="<bos>", eos_token="<eos>", padding_side="left"
-    )
+    tokenizer = word_tokenizer(words, r"    return x \+ |[0-9.]|\n")
     model = LlamaForCausalLM(
         LlamaConfig(
             vocab_size=len(words),

@@ -7,7 +7,9 @@ usage: python tiny_model.py model FOLDER     pretrains it
 import json
 import random
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 WORDS = ["<pad>", "<bos>", "<eos>", *"0123456789+= \n"]
 STEPS = 500
@@ -36,19 +38,26 @@ def write_tasks(path: Path, asked: int = ASKED, held: int = HELD) -> Path:
     return path
 
 
+def word_tokenizer(words: Sequence[str], pattern: str) -> Any:
+    """Returns a tokenizer with a token for each of these words; `pattern` finds them in a text."""
+    from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    plain = Tokenizer(models.WordLevel({word: number for number, word in enumerate(words)}, unk_token="<pad>"))
+    plain.pre_tokenizer = pre_tokenizers.Split(Regex(pattern), "isolated")
+    plain.decoder = decoders.Fuse()
+    return PreTrainedTokenizerFast(
+        tokenizer_object=plain, pad_token="<pad>", bos_token="<bos>", eos_token="<eos>", padding_side="left"
+    )
+
+
 def pretrain(folder: Path, steps: int = STEPS) -> None:
     """Trains the base model and saves it."""
     import torch
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+    from transformers import LlamaConfig, LlamaForCausalLM
 
     torch.manual_seed(0)
-    plain = Tokenizer(models.WordLevel({word: number for number, word in enumerate(WORDS)}, unk_token="<pad>"))
-    plain.pre_tokenizer = pre_tokenizers.Split("", "isolated")
-    plain.decoder = decoders.Fuse()
-    tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=plain, pad_token="<pad>", bos_token="<bos>", eos_token="<eos>", padding_side="left"
-    )
+    tokenizer = word_tokenizer(WORDS, r"[0-9+= \n]")
     config = LlamaConfig(
         vocab_size=len(WORDS),
         hidden_size=128,
