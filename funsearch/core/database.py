@@ -11,6 +11,7 @@ from typing import Literal, Protocol
 
 from funsearch.core.evaluator import reduce_scores
 from funsearch.core.island import Island
+from funsearch.core.ranges import check_ranges
 from funsearch.core.records import ALL_ISLANDS, Evaluation, Function, Program, Prompt, Reset, Status, joined_notes
 from funsearch.core.selection import RankedSelection, ReferenceSelection, Selection
 
@@ -44,14 +45,11 @@ class DatabaseConfig:
     every four hours, which cannot be replayed; `reset_minutes` does that."""
 
     def __post_init__(self) -> None:
-        counts = ("islands", "functions_per_prompt", "temperature_period", "reset_period")
-        for name in counts:
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ValueError(f"{name} = {value}: must be at least 1")
-        for name in ("cluster_temperature", "length_temperature"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise ValueError(f"{name} = {getattr(self, name)}: must be a positive number")
+        check_ranges(
+            self,
+            counts=("islands", "functions_per_prompt", "temperature_period", "reset_period"),
+            positive=("cluster_temperature", "length_temperature"),
+        )
         if self.selection not in ("ranked", "reference"):
             raise ValueError(f"selection = {self.selection!r}: must be 'ranked' or 'reference'")
 

@@ -10,6 +10,7 @@ from typing import Literal, Protocol
 
 import numpy as np
 
+from funsearch.core.ranges import check_ranges
 from funsearch.rest_em.measurement import SplitMeasurement
 from funsearch.rest_em.records import Difference, Phase, Split
 from funsearch.rest_em.statistics import paired_bootstrap
@@ -32,10 +33,16 @@ class GateConfig:
     """Which pass@1 decides: of the likeliest answer (as Singh et al. report), or the mean over drawn answers."""
     confidence: float = 0.95
     draws: int = 10_000
+    least_differing: int = 6
+    """Held-out tasks that must differ. With 5, all better by luck happens once in 32 times, and a bootstrap of so few
+    does not know."""
     gap_growth: float = 0.1
     """By how much the gap between pass@1 on train and on held-out tasks may grow over the best policy's."""
     always: bool = False
     """Publishes every policy, whatever it is worth: for comparisons, not for use."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self, counts=("draws", "least_differing"), shares=("confidence",), from_zero=("gap_growth",))
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +73,9 @@ def judge(new: Measurement, best: Measurement, config: GateConfig, *, seed: int,
         return Judgement(True, "", f"{said}: published whatever it is worth, as gate.always says", gain)
     if gain.lower <= 0:
         return Judgement(False, "no gain", f"{said}: not above zero beyond doubt", gain)
+    differing = int(np.count_nonzero(new[Split.HELD].pass_one(how) != best[Split.HELD].pass_one(how)))
+    if differing < config.least_differing:
+        return Judgement(False, "no gain", f"{said}: only {differing} held-out tasks differ, too few to tell", gain)
     if Split.TRANSFER in new and Split.TRANSFER in best:
         transfer = compare(Split.TRANSFER, 1)
         said += f", transfer {transfer.mean:+.4f} [{transfer.lower:+.4f}, {transfer.upper:+.4f}]"

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from funsearch.core.ranges import check_ranges
+
 
 @dataclass(frozen=True)
 class TaskOptions:
@@ -27,6 +29,9 @@ class TaskOptions:
     """`run:`: by how much a program must beat the best one shown to it, or `p75` for the 75th percentile of gains."""
     seconds: float = 10.0
     """`code`: wall clock for each test."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self, counts=("count", "held"), from_zero=("transfer", "shots"), positive=("seconds",))
 
     def shots_for(self, chat: bool) -> int:
         """Returns how many worked examples to show."""

@@ -142,6 +142,7 @@ class Example:
     ending: str = ""
     """The text that ended the completion; empty when the model is to end with its own token."""
     rejected: str | None = None
+    rejected_ending: str = ""
 
 
 @dataclass(frozen=True, slots=True)

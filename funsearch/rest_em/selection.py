@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from funsearch.core.ranges import check_ranges
 from funsearch.rest_em.records import Graded, Selected, Task
 
 SELECTION_DRAWS = 11
@@ -30,6 +31,9 @@ class SelectionConfig:
     """Keeps right answers only. False is the control: the same training on answers whether right or wrong."""
     across_tasks: bool | None = None
     """Whether duplicates are sought among all tasks; else among the answers of one. None: what the task set says."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self, counts=("cutoff", "per_family"))
 
 
 def select(
@@ -58,10 +62,13 @@ def select(
 
 
 def pair(selected: Sequence[Selected], graded: Iterable[Graded], *, seed: int, round: int) -> list[Selected]:
-    """Returns those selected answers whose task has a wrong one, too, each with one of those to be preferred to."""
+    """Returns those selected answers whose task has a wrong one, too, each with one of those to be preferred to.
+
+    Those that ended for length are left out here as well.
+    """
     wrong: dict[int, list[int]] = defaultdict(list)
     for one in graded:
-        if one.grade.reward <= 0:
+        if one.grade.reward <= 0 and one.answer.finish_reason != "length":
             wrong[one.answer.task].append(one.answer.index)
     pairs = []
     for right in selected:

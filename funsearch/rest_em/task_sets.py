@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from funsearch.errors import TrainingError
+from funsearch.errors import FunsearchError, TrainingError
 from funsearch.rest_em.options import TaskOptions
 from funsearch.rest_em.ports import TaskSet
 from funsearch.rest_em.tasks.drafts import read_lines
@@ -20,6 +20,7 @@ _BY_FIELDS = (
     ("code", {"prompt", "entry_point"}),
     ("exact", {"prompt", "answer"}),
 )
+_MEMBERS = ("name", "stop", "max_tokens", "across_tasks", "tasks", "verifier", "recorded")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +37,7 @@ def list_task_sets() -> list[TaskSetInfo]:
     """Returns the task sets that are shipped and installed, the shipped ones first."""
     found = [TaskSetInfo(SEARCH, "run:RUN: beat the programs that the prompts of a search show.", "funsearch")]
     for point in importlib.metadata.entry_points(group=ENTRY_POINTS):
-        origin = point.dist.name if point.dist else point.module
-        found.append(TaskSetInfo(point.name, _title(point), origin))
+        found.append(TaskSetInfo(point.name, _title(point), _origin(point)))
     return sorted(found, key=lambda info: (info.origin != "funsearch", info.name))
 
 
@@ -64,8 +64,24 @@ def open_task_set(spec: str, options: TaskOptions, search: Callable[[str], TaskS
         near = difflib.get_close_matches(name, [*points, SEARCH], n=1)
         hint = f"did you mean {near[0]}?" if near else "see `funsearch tasks`, or give a JSON Lines file."
         raise TrainingError(f"There is no task set {spec}: {hint}")
-    made: TaskSet = points[name].load()(argument, options)
+    point = points[name]
+    # What a package of somebody's raises is theirs to choose.
+    try:
+        made: TaskSet = point.load()(argument, options)
+    except FunsearchError:
+        raise
+    except Exception as error:
+        raise TrainingError(
+            f"The task set {name} of {_origin(point)} ({point.value}) cannot be used: {type(error).__name__}: {error}"
+        ) from error
+    if missing := [member for member in _MEMBERS if not hasattr(made, member)]:
+        raise TrainingError(f"The task set {name} of {_origin(point)} has no {', '.join(missing)}: see TaskSet.")
     return made
+
+
+def _origin(point: importlib.metadata.EntryPoint) -> str:
+    """Returns the distribution that brings it."""
+    return point.dist.name if point.dist else point.module
 
 
 def _by_fields(path: Path) -> str:

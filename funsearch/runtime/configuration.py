@@ -26,6 +26,8 @@ def checked_model(model: type[Model], data: Mapping[str, Any]) -> Model:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         path = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "value_error":  # of a part as a whole, which names the field itself
+            raise ConfigError(f"{path}{'.' if path else ''}{first['ctx']['error']}.") from None
         raise ConfigError(f"{path} = {first['input']!r}: {first['msg']}.") from None
 
 

@@ -166,8 +166,18 @@ class SearchSamplers:
 
 
 def _gpus_needed(trainer: TrainerOptions) -> float:
-    """Returns how many GPUs the trainer uses: one for each of its processes, none where the cluster has none."""
-    return float(min(trainer.processes, ray.cluster_resources().get("GPU", 0)))
+    """Returns how many GPUs the trainer uses: one for each of its processes, none where the cluster has none.
+
+    Raises:
+        ConfigError: no node has as many.
+    """
+    most = max((node["Resources"].get("GPU", 0) for node in ray.nodes() if node["Alive"]), default=0)
+    if 0 < most < trainer.processes:
+        raise ConfigError(
+            f"trainer.processes = {trainer.processes}: each needs a GPU of the same machine, and none has more than "
+            f"{most:.0f}."
+        )
+    return float(trainer.processes if most else 0)
 
 
 def _end(samplers: Sequence[Any]) -> None:

@@ -142,7 +142,8 @@ class Rounds:
             figures = {str(split): found.figures() for split, found in self._measurement(round).items()}
             return RoundRecord(round, policy.name, 0, 0, 0, figures, True, "", self._start.name or "the base model")
         best = max(record.round for record in before if record.published)
-        self._generate(round, policies[best])
+        if not self._storage.selected(self.name, round):
+            self._generate(round, policies[best])
         graded = list(self._storage.graded(self.name, round, Phase.GENERATE))
         selected = self._select(round, graded)
         policy = policies.get(round) or self._improve(round, graded, selected)
@@ -232,8 +233,11 @@ class Rounds:
 
     def _example(self, one: Selected, answers: dict[tuple[int, int], Answer]) -> Example:
         right = answers[one.task, one.answer]
-        rejected = None if one.rejected is None else answers[one.task, one.rejected].text
-        return Example(self._of_index[one.task].prompt, right.text, right.ending, rejected)
+        prompt = self._of_index[one.task].prompt
+        if one.rejected is None:
+            return Example(prompt, right.text, right.ending)
+        wrong = answers[one.task, one.rejected]
+        return Example(prompt, right.text, right.ending, wrong.text, wrong.ending)
 
     def _measure(self, round: int, policy: Policy) -> None:
         measured = self._measured()

@@ -15,9 +15,9 @@ from typing import Any, Literal, cast
 from sqlalchemy import make_url
 
 from funsearch.core.records import Limits
-from funsearch.errors import ConfigError, TrainingError
+from funsearch.errors import ConfigError, FunsearchError, TrainingError
 from funsearch.rest_em.ports import TaskSet
-from funsearch.rest_em.records import Policy, RoundRecord, Split, TrainingRecord
+from funsearch.rest_em.records import Policy, RoundRecord, Split, Task, TrainingRecord
 from funsearch.rest_em.task_sets import open_task_set
 from funsearch.rest_em.tasks.searches import SearchTasks, search_tasks
 from funsearch.runtime.limits import merged_limits
@@ -79,7 +79,7 @@ def open_training(
         settings = _as_before(record, tasks, model, settings)
         return Training(record, settings, task_set, settings.prompt_format == "chat", True)
     chat = wants_chat(model, settings.prompt_format)
-    made = task_set.tasks(settings.tasks, chat=chat, seed=settings.seed)
+    made = _made_tasks(task_set, settings, chat)
     changed = {"prompt_format": "chat" if chat else "completion", "folder": settings.folder or _folder(storage)}
     settings = settings.model_copy(update=changed)
     record = TrainingRecord(name, tasks, model, settings.model_dump(mode="json"), now)
@@ -165,6 +165,23 @@ def with_policies(settings: Settings, db: str) -> Settings:
     with closing(open_training_storage(db, create=False)) as storage:
         found = {name: _served(best_policy(storage, name)) for name in names}
     return settings.model_copy(update={"policies": found})
+
+
+def _made_tasks(task_set: TaskSet, settings: TrainingSettings, chat: bool) -> list[Task]:
+    """Returns the tasks of a new training.
+
+    Raises:
+        TrainingError: they cannot be had, or the task set itself fails.
+    """
+    # It may be anybody's.
+    try:
+        return task_set.tasks(settings.tasks, chat=chat, seed=settings.seed)
+    except FunsearchError:
+        raise
+    except Exception as error:
+        raise TrainingError(
+            f"The task set {task_set.name} makes no tasks: {type(error).__name__}: {error}. Mend it, and try again."
+        ) from error
 
 
 def _served(policy: Policy) -> ServedPolicy:

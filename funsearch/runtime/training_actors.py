@@ -99,7 +99,6 @@ class RayHands:
         make = ray.remote(GraderActor).options(max_restarts=-1, **grader_options)
         self._graders = [make.remote(verifier, level, verifier_seconds) for _ in range(graders)]
         self._verifier_seconds = verifier_seconds
-        self._has_graded = False
 
     def generate(self, batches: Iterable[Sequence[Asked]], policy: Policy) -> Iterator[list[Answer]]:
         work: WorkingOff[Asked] = WorkingOff(
@@ -107,7 +106,9 @@ class RayHands:
             lambda sampler, batch: sampler.generate.remote([asked.request for asked in batch], policy),
             self._wait,
             _give_up_sampling,
+            _give_up_sampling,
             ahead=BATCHES_AHEAD * self._samplers.count,
+            hopeless=1,  # each try loads the model again
         )
         for batch, answers in work.results(batches):
             yield placed(batch, answers)
@@ -118,10 +119,11 @@ class RayHands:
             lambda grader, batch: grader.grade.remote([(one.task, one.answer.text) for one in batch]),
             self._wait,
             self._give_up_grading,
+            self._despair_of_grading,
             ahead=BATCHES_AHEAD * len(self._graders),
+            hopeless=3,
         )
         for batch, grades in work.results(batches):
-            self._has_graded = True
             yield [Graded(one.answer, given) for one, given in zip(batch, grades, strict=True)]
 
     def improve(
@@ -162,17 +164,20 @@ class RayHands:
         return done
 
     def _give_up_grading(self, one: ToGrade, error: RayError) -> list[Grade]:
-        what = (
+        logger.warning("counted as wrong, as %s", self._fatal(one, error))
+        return [Grade(0.0, error="the verifier took its process down")]
+
+    def _despair_of_grading(self, one: ToGrade, error: RayError) -> NoReturn:
+        raise TrainingError(
+            f"No answer could be graded, as {self._fatal(one, error)}. Mend it, or set verifier_seconds higher; the "
+            "same command goes on."
+        )
+
+    def _fatal(self, one: ToGrade, error: RayError) -> str:
+        return (
             f"the verifier takes its process down on an answer to the task {one.task.key}: it takes longer than "
             f"verifier_seconds = {self._verifier_seconds:g}, or all memory ({first_line(error)})"
         )
-        if not self._has_graded:
-            raise TrainingError(
-                f"No answer could be graded, as {what}. Mend it, or set verifier_seconds higher; the same command goes "
-                "on."
-            )
-        logger.warning("counted as wrong, as %s", what)
-        return [Grade(0.0, error="the verifier took its process down")]
 
     def _wait(self, references: list[Any]) -> Any:
         while not (done := self._is_done(references)):

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from funsearch.errors import ConfigError
 from funsearch.rest_em.gate import GateConfig
@@ -13,6 +13,7 @@ from funsearch.rest_em.selection import SelectionConfig
 from funsearch.runtime.configuration import checked_model, gathered
 from funsearch.samplers.options import TransformersOptions, VllmOptions
 from funsearch.sandbox.options import SandboxOptions
+from funsearch.trainers import options as trainer_options
 from funsearch.trainers.options import TrainerOptions
 
 MAY_CHANGE = (
@@ -23,6 +24,7 @@ MAY_CHANGE = (
     "verifier_seconds",
     "vllm",
     "transformers",
+    *(f"trainer.{name}" for name in trainer_options.MAY_CHANGE),
 )
 """What may be another when a training goes on: more of the same, and how it is worked off."""
 
@@ -78,6 +80,20 @@ class RoundSettings(BaseModel):
     trainer: TrainerOptions = TrainerOptions()
     verifier_seconds: float = Field(default=600.0, gt=0)
     """How long a verifier may take over one answer. Programs are ended by their own limits; this ends the verifier."""
+
+    @field_validator("folder")
+    @classmethod
+    def _whole_path(cls, folder: str) -> str:
+        """Whoever looks there later may work in another folder."""
+        return str(Path(folder).expanduser().resolve()) if folder else ""
+
+    @model_validator(mode="after")
+    def _check_control(self) -> Self:
+        if self.trainer.method == "dpo" and not self.selection.filtered:
+            raise ValueError(
+                "selection.filtered = False: the control is for trainer.method = 'sft', as pairs are filtered"
+            )
+        return self
 
 
 class TrainingSettings(RoundSettings):
@@ -153,14 +169,18 @@ def check_same(old: TrainingSettings, new: TrainingSettings, name: str) -> None:
     Raises:
         ConfigError: names the first that differs.
     """
-    before, after = old.model_dump(mode="json"), new.model_dump(mode="json")
-    for key, value in before.items():
-        if key in MAY_CHANGE or value == after[key]:
-            continue
-        path, was, now = key, value, after[key]
-        if isinstance(value, dict):
-            inner = next(part for part in value if value[part] != after[key].get(part))
-            path, was, now = f"{key}.{inner}", value[inner], after[key].get(inner)
-        raise ConfigError(
-            f"The training {name} was begun with {path} = {was!r}, not {now!r}: give the same, or another --name."
-        )
+    before, after = _flat(old), _flat(new)
+    for path, was in before.items():
+        now = after.get(path)
+        if was != now and path not in MAY_CHANGE and path.partition(".")[0] not in MAY_CHANGE:
+            raise ConfigError(
+                f"The training {name} was begun with {path} = {was!r}, not {now!r}: give the same, or another --name."
+            )
+
+
+def _flat(settings: TrainingSettings) -> dict[str, Any]:
+    """Returns the settings by their paths."""
+    found: dict[str, Any] = {}
+    for key, value in settings.model_dump(mode="json").items():
+        found |= {f"{key}.{part}": one for part, one in value.items()} if isinstance(value, dict) else {key: value}
+    return found

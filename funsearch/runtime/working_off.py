@@ -1,7 +1,7 @@
 """Has actors work off batches, though actors may die.
 
-What a lost actor had is done again with nothing else at work, item by item if need be: an item is given up on only
-when actors died twice of it alone. Knows nothing about what the actors do.
+What a lost actor had is done again with nothing else at work, item by item if need be: an item is given up on when
+actors died of it twice more, alone. Knows nothing about what the actors do.
 """
 
 import logging
@@ -9,7 +9,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NoReturn, TypeVar
 
 import ray
 from ray.exceptions import RayError, RayTaskError
@@ -37,11 +37,31 @@ class WorkingOff(Generic[Item]):
     """Returns one of the references that is done, sooner or later."""
     give_up: Callable[[Item, RayError], Any]
     """Returns what stands for what comes of an item that actors die of, or raises."""
+    despair: Callable[[Item, RayError], NoReturn]
+    """Raises, as actors die of whatever they are given."""
     ahead: int
     """Batches with the actors at once."""
+    hopeless: int
+    """Items that actors die of before anything at all is done: then it is not the items."""
 
     def results(self, batches: Iterable[Sequence[Item]]) -> Iterator[tuple[Sequence[Item], Any]]:
         """Yields each batch, or a part of it, with what came of it."""
+        given_up: list[tuple[Item, RayError]] = []
+        hopeful = False
+        for batch, value in self._tried(batches):
+            if isinstance(value, RayError):
+                given_up.append((batch[0], value))
+                if not hopeful and len(given_up) >= self.hopeless:
+                    self.despair(*given_up[0])
+                continue
+            hopeful = True
+            yield batch, value
+        # Last, so that none is given up on where all would be.
+        for item, error in given_up:
+            yield [item], self.give_up(item, error)
+
+    def _tried(self, batches: Iterable[Sequence[Item]]) -> Iterator[tuple[Sequence[Item], Any]]:
+        """Yields the same; with an item that actors died of, how the last one did."""
         pending: dict[Any, Sequence[Item]] = {}
         suspects: deque[Sequence[Item]] = deque()
         more = iter(batches)
@@ -75,7 +95,7 @@ class WorkingOff(Generic[Item]):
             if tries > 1:
                 yield from self._alone(batch, tries - 1)
                 return
-            value = self.give_up(batch[0], error)
+            value = error
         yield batch, value
 
     def _ready(self) -> Any:

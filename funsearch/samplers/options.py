@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from funsearch.core.ranges import check_ranges
+
 
 @dataclass(frozen=True)
 class VllmOptions:
@@ -43,6 +45,15 @@ class VllmOptions:
     threads: str = "auto"
     """Cores for the engine on a CPU, as in 0-7; `auto` takes the physical cores that this process may use."""
 
+    def __post_init__(self) -> None:
+        counts = ("samples_per_prompt", "max_tokens", "max_model_len", "max_num_seqs", "tensor_parallel_size")
+        check_ranges(
+            self,
+            counts=(*counts, "kv_cache_gb"),
+            shares=("top_p", "gpu_memory_utilization"),
+            from_zero=("temperature", "min_p", "max_lora_rank"),
+        )
+
 
 @dataclass(frozen=True)
 class OpenAIOptions:
@@ -64,6 +75,15 @@ class OpenAIOptions:
     retries: int = 6
     """Further tries after a lost connection, a busy or a failing server, with growing pauses."""
 
+    def __post_init__(self) -> None:
+        check_ranges(
+            self,
+            counts=("samples_per_prompt", "max_tokens"),
+            shares=("top_p",),
+            positive=("timeout",),
+            from_zero=("temperature", "retries"),
+        )
+
 
 @dataclass(frozen=True)
 class TransformersOptions:
@@ -79,3 +99,11 @@ class TransformersOptions:
     """Samples at work at once."""
     threads: int | None = None
     """Of the processor; None leaves it to torch."""
+
+    def __post_init__(self) -> None:
+        check_ranges(
+            self,
+            counts=("samples_per_prompt", "max_tokens", "batch_size", "threads"),
+            shares=("top_p",),
+            from_zero=("temperature",),
+        )

@@ -1,7 +1,6 @@
 """Finds out whether a model wants its prompts in a chat, before any engine is started."""
 
 import importlib.util
-import os
 from typing import Literal
 
 from funsearch.errors import SamplerError, first_line
@@ -20,13 +19,11 @@ def wants_chat(model: str, wanted: Literal["auto", "completion", "chat"]) -> boo
         return False
     if importlib.util.find_spec("transformers") is None:
         raise SamplerError('Reading a model\'s tokenizer needs transformers: pip install "funsearch[train]".')
-    if is_folder(model):
-        os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1")
     from transformers import AutoTokenizer, GenerationConfig
 
     # The libraries raise whatever reading a folder or a hub raises.
     try:
-        tokenizer = AutoTokenizer.from_pretrained(expanded(model))
+        tokenizer = AutoTokenizer.from_pretrained(expanded(model), local_files_only=is_folder(model))
     except Exception as error:
         raise SamplerError(f"The tokenizer of {model} cannot be loaded: {first_line(error)}") from None
     if wanted == "chat":
@@ -34,7 +31,7 @@ def wants_chat(model: str, wanted: Literal["auto", "completion", "chat"]) -> boo
             raise SamplerError(f"The model {model} has no chat template: set prompt_format=completion.")
         return True
     try:
-        ends = GenerationConfig.from_pretrained(expanded(model)).eos_token_id
+        ends = GenerationConfig.from_pretrained(expanded(model), local_files_only=is_folder(model)).eos_token_id
     except OSError:
         ends = None
     several = ends if isinstance(ends, list) else [ends]

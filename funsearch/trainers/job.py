@@ -51,12 +51,19 @@ class Workplace:
         return self.folder / "train.log"
 
     def write(self, job: dict[str, Any], examples: Iterable[Example]) -> None:
-        """Writes the job; what is there already from an earlier start stays equal."""
+        """Writes the job; the examples of an earlier start are the same."""
         self.folder.mkdir(parents=True, exist_ok=True)
         self.job.write_text(json.dumps(job), encoding="utf-8")
         with self.examples.open("w", encoding="utf-8") as file:
             for example in examples:
                 file.write(json.dumps(asdict(example)) + "\n")
+
+    def differs(self, job: dict[str, Any]) -> bool:
+        """Tells whether an earlier start had another job."""
+        try:
+            return bool(json.loads(self.job.read_text(encoding="utf-8")) != json.loads(json.dumps(job)))
+        except (OSError, ValueError):
+            return False
 
     def read(self) -> tuple[dict[str, Any], list[Example]]:
         """Returns the job."""

@@ -3,8 +3,12 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from funsearch.core.ranges import check_ranges
+
 LEAST_RANK = 8
 """The least rank that vLLM makes room for."""
+MAY_CHANGE = ("batch_size", "accumulate", "max_length", "save_steps", "processes", "threads")
+"""What may be another when a training goes on: what fits into memory, and how it is worked off."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,14 @@ class TrainerOptions:
     """Processes to train in at once, with a GPU of one machine each."""
     threads: int | None = None
     """Of the processor, for each process. None: as many as there are cores."""
+
+    def __post_init__(self) -> None:
+        check_ranges(
+            self,
+            counts=("alpha", "batch_size", "accumulate", "max_length", "save_steps", "processes", "threads"),
+            positive=("learning_rate", "epochs", "beta"),
+            from_zero=("dropout", "warmup_steps"),
+        )
 
     @property
     def served_rank(self) -> int:

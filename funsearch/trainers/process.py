@@ -13,10 +13,12 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import torch
 from datasets import Dataset
 from peft import LoraConfig
+from safetensors import safe_open
 from torch.nn.functional import cross_entropy
 from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback
 from transformers.trainer_utils import get_last_checkpoint
@@ -114,11 +116,7 @@ def make_sft(
         after = completion_tokens(tokenizer, example.prompt, example.completion, example.ending, chat=job["chat"])
         if len(before) + len(after) <= options.max_length:
             rows.append({"input_ids": before + after, "completion_mask": [0] * len(before) + [1] * len(after)})
-    if not rows:
-        raise CannotTrain(
-            f"None of the {len(examples)} examples fits into {options.max_length} tokens: set trainer.max_length "
-            "higher."
-        )
+    check_fitting(len(rows), len(examples), options)
     config = SFTConfig(max_length=options.max_length, completion_only_loss=True, **arguments(place, job, options))
     kind = SFTTrainer if torch.cuda.is_available() else AnswersOnly
     return kind(
@@ -135,8 +133,14 @@ def make_dpo(
 ) -> DPOTrainer:
     """Returns a trainer that prefers right answers to wrong ones."""
     rows: list[dict[str, Any]] = []
-    for example in examples:
-        if example.rejected is None:
+    pairs = [example for example in examples if example.rejected is not None]
+    if not pairs:
+        raise CannotTrain("No task has a right and a wrong answer: DPO has nothing to compare.")
+    for example in pairs:
+        texts = [(example.completion, example.ending), (str(example.rejected), example.rejected_ending)]
+        before = len(prompt_tokens(tokenizer, example.prompt, chat=job["chat"]))
+        after = (len(completion_tokens(tokenizer, example.prompt, *one, chat=job["chat"])) for one in texts)
+        if before + max(after) > options.max_length:
             continue
         if job["chat"]:
             prompt: Any = [{"role": "user", "content": example.prompt}]
@@ -147,10 +151,9 @@ def make_dpo(
             # A tokenizer that adds the token by itself must not get it twice.
             own = tokenizer.encode("a")[:1] == [tokenizer.bos_token_id]
             prompt = example.prompt if own else start + example.prompt
-            chosen, rejected = example.completion + example.ending, example.rejected + example.ending
+            chosen, rejected = ("".join(one) for one in texts)
         rows.append({"prompt": prompt, "chosen": chosen, "rejected": rejected})
-    if not rows:
-        raise CannotTrain("No task has a right and a wrong answer: DPO has nothing to compare.")
+    check_fitting(len(rows), len(pairs), options)
     config = DPOConfig(max_length=options.max_length, beta=options.beta, **arguments(place, job, options))
     return DPOTrainer(
         model=load_model(job, options),
@@ -159,6 +162,23 @@ def make_dpo(
         processing_class=tokenizer,
         peft_config=adapter(options),
     )
+
+
+def check_fitting(fitting: int, of: int, options: TrainerOptions) -> None:
+    """Says how many examples are left out for their length.
+
+    Raises:
+        CannotTrain: all of them.
+    """
+    if not fitting:
+        raise CannotTrain(
+            f"None of the {of} examples fits into {options.max_length} tokens: set trainer.max_length higher."
+        )
+    if fitting < of:
+        say(
+            warning=f"{of - fitting} of {of} examples are longer than trainer.max_length = {options.max_length} tokens "
+            "and are left out."
+        )
 
 
 def arguments(place: Workplace, job: dict[str, Any], options: TrainerOptions) -> dict[str, Any]:
@@ -208,20 +228,41 @@ def adapter(options: TrainerOptions) -> LoraConfig | None:
 
 
 def train(trainer: Any, place: Workplace) -> Any:
-    """Trains from the latest checkpoint that can be read, or from the beginning."""
-    while True:
-        latest = get_last_checkpoint(str(place.checkpoints)) if place.checkpoints.is_dir() else None
-        if latest is None:
-            return trainer.train()
-        try:
-            return trainer.train(resume_from_checkpoint=latest)
+    """Trains from the latest checkpoint that is whole, or from the beginning."""
+    with trainer.args.main_process_first(desc="looking for a checkpoint"):
+        latest = whole_checkpoint(place.checkpoints)
+    return trainer.train(resume_from_checkpoint=latest)
+
+
+def whole_checkpoint(folder: Path) -> str | None:
+    """Returns the latest checkpoint that is whole, None if there is none; what is not is deleted.
+
+    Looked at before anything is loaded: a trainer that has taken over half a checkpoint is not the base model any more.
+    """
+    while latest := get_last_checkpoint(str(folder)) if folder.is_dir() else None:
         # What a half-written file makes of its readers is theirs to choose.
+        try:
+            check_checkpoint(Path(latest))
+            return str(latest)
         except Exception as error:
-            if isinstance(error, MemoryError | torch.OutOfMemoryError):
-                raise
-            why = first_line(error)
-            say(warning=f"The checkpoint {latest} cannot be used ({why}): going on from the one before it.")
+            say(warning=f"The checkpoint {latest} is not whole ({first_line(error)}): going on from the one before it.")
             shutil.rmtree(latest)
+    return None
+
+
+def check_checkpoint(folder: Path) -> None:
+    """Raises whatever reading a checkpoint that is not whole raises."""
+    json.loads((folder / "trainer_state.json").read_text(encoding="utf-8"))  # written last
+    weights = list(folder.glob("*.safetensors"))
+    for file in weights:
+        with safe_open(file, "pt") as opened:
+            opened.keys()
+    for name in ("optimizer.pt", "scheduler.pt"):
+        with ZipFile(folder / name) as archive:
+            if broken := archive.testzip():
+                raise ValueError(f"{name}: {broken} is damaged")
+    if not weights:
+        raise ValueError("there are no weights")
 
 
 def say(**what: Any) -> None:

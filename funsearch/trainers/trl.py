@@ -49,6 +49,8 @@ class TrlTrainer:
         check_installed()
         place = Workplace.beside(folder)
         try:
+            if place.differs(asdict(job)):  # steps would not be the same steps
+                shutil.rmtree(place.checkpoints, ignore_errors=True)
             place.write(asdict(job), examples)
             self._run(place, job.options, watch)
             shutil.rmtree(folder, ignore_errors=True)

@@ -61,6 +61,19 @@ def test_gain_that_may_be_luck_is_not_published(held: float) -> None:
     assert (found.published, found.stop) == (False, "no gain")
 
 
+@pytest.mark.parametrize(("tasks", "published"), [(5, False), (6, True)])
+def test_few_tasks_that_differ_are_too_few_to_tell(tasks: int, published: bool) -> None:
+    several = [task(i, split=Split.HELD) for i in range(COUNT)]
+    greedy = [graded(i, 0, 0.0, phase=Phase.GREEDY) for i in range(COUNT)]
+    old = [graded(i, 0, 0.0, phase=Phase.SAMPLED) for i in range(COUNT)]
+    new = [graded(i, 0, float(i < tasks), phase=Phase.SAMPLED) for i in range(COUNT)]
+    config = GateConfig(pass_one="sampled")
+    found = judge(measure(several, greedy + new), measure(several, greedy + old), config, seed=0, round=1)
+    assert found.gain.lower > 0
+    assert found.published is published
+    assert published or "only 5 held-out tasks differ" in found.reason
+
+
 def test_transfer_that_drops_is_not_published() -> None:
     found = judge(measured(0.4, transfer=0.2), measured(0.2, transfer=0.4), GateConfig(), seed=0, round=1)
     assert (found.published, found.stop) == (False, "transfer dropped")

@@ -151,7 +151,8 @@ def test_first_round_trains_on_what_the_search_got_and_the_second_asks_the_polic
     storage: MemoryStorage, tmp_path: Path
 ) -> None:
     task_set = open_run(storage)
-    settings = TrainingSettings.load(None, ["samples_per_task=4", "measure.samples=4", "gate.pass_one=sampled"])
+    assignments = ["samples_per_task=4", "measure.samples=4", "gate.pass_one=sampled", "gate.least_differing=1"]
+    settings = TrainingSettings.load(None, assignments)
     trainings = MemoryTrainingStorage()
     record = TrainingRecord("demo", "run:seven", "base", {}, 0.0)
     trainings.create_training(record, task_set.tasks(settings.tasks, chat=False, seed=0))

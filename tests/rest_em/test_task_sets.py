@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,27 @@ def test_splits_that_the_file_gives_are_kept(tmp_path: Path) -> None:
     lines = [{"prompt": str(i), "answer": "1", "split": "test" if i < 5 else "train"} for i in range(10)]
     made = open_set(write(tmp_path / "x.jsonl", *lines)).tasks(SMALL, chat=False, seed=0)
     assert {task.prompt for task in made if task.split is Split.HELD} == set("01234")
+
+
+def test_families_that_are_chosen_hold_for_lines_with_a_split(tmp_path: Path) -> None:
+    lines = [
+        {"prompt": f"{i}{f}", "answer": "2", "family": f, "split": split}
+        for i, split in enumerate(["train", "validation"] * 5)
+        for f in "xyz"
+    ]
+    path = write(tmp_path / "three.jsonl", *lines)
+    options = TaskOptions(families=("x",), transfer_families=("y",))
+    tasks = open_set(path, options).tasks(options, chat=False, seed=0)
+    found = {(task.family, str(task.split)) for task in tasks}
+    assert found == {("x", "train"), ("x", "held"), ("y", "transfer")}
+
+
+def test_question_that_is_there_twice_is_in_one_split(tmp_path: Path) -> None:
+    lines = [{"prompt": f"{i % 30}", "answer": "2", "key": str(i)} for i in range(60)]
+    lines += [{"prompt": "7", "answer": "2", "key": "seven", "split": "transfer"}]
+    tasks = open_set(write(tmp_path / "twice.jsonl", *lines)).tasks(TaskOptions(held=10), chat=False, seed=0)
+    assert sorted(int(task.prompt) for task in tasks) == list(range(30))
+    assert [task.key for task in tasks if task.split is Split.TRANSFER] == ["seven"]
 
 
 def test_exact_answers_are_compared_by_their_first_line(tmp_path: Path) -> None:
@@ -147,6 +169,24 @@ def mathematics(path: Path) -> str:
     return write(path, *lines)
 
 
+@pytest.mark.parametrize(
+    ("splits", "held"),
+    [({"train": 20, "test": 5, "extra": 5}, {"test"}), ({"train": 20}, {"train"}), ({"odd": 20}, {"odd"})],
+)
+def test_datasets_splits_are_kept_if_they_serve(
+    splits: dict[str, int], held: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    datasets = pytest.importorskip("datasets", reason="the trainer is not installed: make setup")
+    rows = {
+        split: [{"problem": f"{split} {i}", "answer": str(i), "type": "Algebra"} for i in range(count)]
+        for split, count in splits.items()
+    }
+    monkeypatch.setattr(datasets, "load_dataset", lambda name: rows)
+    tasks = open_set("math:somebody/sums").tasks(TaskOptions(shots=0), chat=False, seed=0)
+    assert {task.key.partition("/")[0] for task in tasks if task.split is Split.HELD} == held
+    assert "extra" not in {task.key.partition("/")[0] for task in tasks}
+
+
 def test_mathematics_is_compared_as_mathematics(tmp_path: Path) -> None:
     pytest.importorskip("math_verify")
     tasks = open_set(mathematics(tmp_path / "math.jsonl"))
@@ -198,9 +238,15 @@ ANSWERS = [
 ]
 
 
+def four(line: dict[str, Any]) -> list[dict[str, Any]]:
+    """Returns four tasks that differ in a comment."""
+    name = "question" if "question" in line else "prompt"
+    return [{**line, "key": i, name: f"# {i}\n{line[name]}"} for i in range(4)]
+
+
 @pytest.mark.parametrize(("line", "text", "right"), ANSWERS)
 def test_code_is_tried_on_its_tests(line: dict[str, Any], text: str, right: bool, tmp_path: Path) -> None:
-    path = write(tmp_path / "code.jsonl", *({**line, "task_id": str(i)} for i in range(4)))
+    path = write(tmp_path / "code.jsonl", *four(line))
     tasks = open_set(path)
     task = tasks.tasks(SMALL, chat=False, seed=0)[0]
     verifier = tasks.verifier(SMALL)(InProcessSandbox)
@@ -212,7 +258,7 @@ def test_code_is_tried_on_its_tests(line: dict[str, Any], text: str, right: bool
 def test_code_runs_confined(tmp_path: Path) -> None:
     from funsearch.sandbox import open_sandbox
 
-    path = write(tmp_path / "code.jsonl", *({**APPS, "key": i} for i in range(4)))
+    path = write(tmp_path / "code.jsonl", *four(APPS))
     tasks = open_set(path)
     task = tasks.tasks(SMALL, chat=False, seed=0)[0]
     verifier = tasks.verifier(TaskOptions(seconds=1.0))(open_sandbox)
@@ -228,7 +274,7 @@ def test_code_runs_confined(tmp_path: Path) -> None:
 
 
 def test_layout_does_not_make_another_program_of_it(tmp_path: Path) -> None:
-    tasks = open_set(write(tmp_path / "code.jsonl", *({**APPS, "key": i} for i in range(4))))
+    tasks = open_set(write(tmp_path / "code.jsonl", *four(APPS)))
     task = tasks.tasks(SMALL, chat=False, seed=0)[0]
     verifier = tasks.verifier(SMALL)(InProcessSandbox)
     one, other = verifier.grade(task, "print( 3 ) # so\n"), verifier.grade(task, "print(3)")
@@ -282,3 +328,28 @@ def test_family_that_is_not_there_is_named(tmp_path: Path) -> None:
     options = TaskOptions(transfer_families=("f7",))
     with pytest.raises(TrainingError, match="no family f7: it has f0, f1, f2"):
         open_set(sums(tmp_path / "sums.jsonl")).tasks(options, chat=False, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("code", "says"),
+    [
+        (
+            "def riddles(argument, options):\n    return 1 / 0\n",
+            r"riddles of guessing \(my_riddles:riddles\) .* by zero",
+        ),
+        ("import nothing_such\n", r"cannot be used: ModuleNotFoundError: .*nothing_such"),
+        ("class riddles:\n    def __init__(self, *_):\n        self.name = 'r'\n", r"guessing has no stop, max_tokens"),
+    ],
+)
+def test_task_set_of_a_package_that_fails_is_told(
+    code: str, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    metadata = tmp_path / "guessing-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: guessing\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text("[funsearch.task_sets]\nriddles = my_riddles:riddles\n")
+    (tmp_path / "my_riddles.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "my_riddles", raising=False)
+    with pytest.raises(TrainingError, match=says):
+        open_set("riddles:all")

@@ -74,3 +74,9 @@ def test_pairs_are_of_one_task_and_a_task_without_wrong_answers_has_none() -> No
     found = pair(chosen(SelectionConfig(), answers), answers, seed=0, round=1)
     assert [(one.task, one.answer) for one in found] == [(0, 0)]
     assert found[0].rejected in (1, 2)
+
+
+def test_answer_that_ended_for_length_is_not_what_another_is_preferred_to() -> None:
+    answers = [graded(0, 0), graded(0, 1, 0.0, finish="length"), graded(1, 0), graded(1, 1, 0.0)]
+    found = pair(chosen(SelectionConfig(), answers), answers, seed=0, round=1)
+    assert [(one.task, one.rejected) for one in found] == [(1, 1)]

@@ -37,6 +37,8 @@ def samplers(monkeypatch: pytest.MonkeyPatch) -> Make:
         crew = Crew(gpus, spare)
         monkeypatch.setattr(policy_samplers.ray, "cluster_resources", lambda: {"GPU": gpus} if gpus else {})
         monkeypatch.setattr(policy_samplers.ray, "available_resources", crew.free)
+        nodes = [{"Alive": alive, "Resources": {"GPU": gpus} if gpus else {}} for alive in (True, False)]
+        monkeypatch.setattr(policy_samplers.ray, "nodes", lambda: nodes)
         return crew, SearchSamplers(crew, TrainerOptions(), lambda: stopped, pause=pause)  # type: ignore[arg-type]
 
     return make
@@ -68,6 +70,13 @@ def test_search_that_goes_on_says_that_it_leaves_no_gpu(samplers: Make) -> None:
         several.making_room(),
     ):
         pass
+
+
+def test_more_processes_than_a_machine_has_gpus_are_refused(samplers: Make) -> None:
+    samplers(2, 2, pause=True)
+    settings = Settings.load(None, ["train.every=9", "train.trainer.processes=3"])
+    with pytest.raises(ConfigError, match=r"trainer.processes = 3: .* none has more than 2\."):
+        check_room(settings)
 
 
 def test_search_that_would_leave_no_gpu_is_refused_at_once(samplers: Make) -> None:

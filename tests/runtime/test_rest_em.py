@@ -111,7 +111,8 @@ def job(folder: Path, **options: object) -> ImproveJob:
     return ImproveJob("sums@1", str(TINY), str(folder), False, 0, TrainerOptions(**values))  # type: ignore[arg-type]
 
 
-def test_killed_training_goes_on_from_the_latest_checkpoint_that_can_be_read(tmp_path: Path) -> None:
+@pytest.mark.parametrize("file", ["adapter_model.safetensors", "optimizer.pt", "trainer_state.json"])
+def test_killed_training_goes_on_from_the_latest_checkpoint_that_is_whole(file: str, tmp_path: Path) -> None:
     folder = tmp_path / "round-1"
     place = Workplace.beside(folder)
 
@@ -126,8 +127,7 @@ def test_killed_training_goes_on_from_the_latest_checkpoint_that_can_be_read(tmp
         TrlTrainer().improve(job(folder), EXAMPLES, stop)
     assert not folder.exists()
     assert {path.name for path in place.checkpoints.iterdir()} >= {"checkpoint-8"}
-    for weights in place.checkpoints.glob("checkpoint-8/adapter_model*"):
-        weights.write_bytes(b"half a fi")
+    (place.checkpoints / "checkpoint-8" / file).write_bytes(b"half a fi")
     steps: list[int] = []
     done = TrlTrainer().improve(job(folder), EXAMPLES, lambda progress: steps.append(progress.step))
     assert steps[0] == 5, "it did not go on from step 4"
@@ -198,6 +198,33 @@ def test_two_processes_train_what_one_does_on_batches_twice_as_large(tmp_path: P
     assert steps == [1, 2, 3, 4] * 2
     for name, weights in found[0].items():
         assert (found[1][name] - weights).norm() < 1e-4 * weights.norm()
+
+
+def test_training_that_goes_on_with_other_batches_begins_anew(tmp_path: Path) -> None:
+    class Killed(Exception):
+        pass
+
+    def stop(progress: ImproveProgress) -> None:
+        if progress.step >= 6:
+            raise Killed
+
+    with pytest.raises(Killed):
+        TrlTrainer().improve(job(tmp_path / "p"), EXAMPLES, stop)
+    steps: list[int] = []
+    TrlTrainer().improve(job(tmp_path / "p", batch_size=16), EXAMPLES, lambda progress: steps.append(progress.step))
+    assert steps == list(range(1, 17))
+
+
+@pytest.mark.parametrize("method", ["sft", "dpo"])
+def test_examples_too_long_are_left_out_and_counted(
+    method: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    examples = [*EXAMPLES[:8], Example("1+1=" * 8, "002", "\n", "999", "\n")]
+    done = TrlTrainer().improve(
+        job(tmp_path / "p", max_length=20, epochs=1.0, method=method), examples, lambda progress: None
+    )
+    assert done.figures["examples"] == 8
+    assert "1 of 9 examples are longer than trainer.max_length = 20 tokens" in caplog.text
 
 
 def test_nothing_that_fits_is_said_in_one_line(tmp_path: Path) -> None:

@@ -80,4 +80,9 @@ def test_answer_that_a_verifier_never_comes_back_from_is_wrong_and_the_others_ke
 
 def test_verifier_that_never_comes_back_at_all_is_told(ray_here: None) -> None:
     with pytest.raises(TrainingError, match=r"No answer could be graded.* sums/7: .* set verifier_seconds higher"):
-        graded("", ["right", "wrong"])
+        graded("", ["right", "wrong", "right", "wrong"])
+
+
+def test_last_answer_of_a_resumed_training_is_not_all_there_is(ray_here: None) -> None:
+    (found,) = graded("endless", ["endless"])
+    assert (found.grade.reward, bool(found.grade.error)) == (0, True)

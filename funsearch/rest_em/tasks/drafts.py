@@ -15,6 +15,15 @@ from funsearch.errors import TrainingError
 from funsearch.rest_em.options import TaskOptions
 from funsearch.rest_em.records import Split, Task
 
+SPLITS = {
+    "train": Split.TRAIN,
+    "held": Split.HELD,
+    "validation": Split.HELD,
+    "test": Split.HELD,
+    "transfer": Split.TRANSFER,
+}
+"""By what authors call them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Draft:
@@ -65,10 +74,9 @@ class Line:
         given = self.data.get("split")
         if given is None:
             return None
-        known = {"train": Split.TRAIN, "held": Split.HELD, "test": Split.HELD, "transfer": Split.TRANSFER}
-        if given not in known:
+        if given not in SPLITS:
             raise self.error(f"`split` is {given!r:.40}: write train, held or transfer")
-        return known[given]
+        return SPLITS[given]
 
     def error(self, what: str) -> TrainingError:
         """Returns an error that names the line."""
@@ -122,7 +130,7 @@ def make_tasks(
     twice = [key for key, count in Counter(draft.key for draft in drafts).items() if count > 1]
     if twice:
         raise TrainingError(f"The task set {name} has two tasks called {twice[0]}: give each a name of its own.")
-    splits = _split(name, drafts, options, seed)
+    splits = _split(name, _distinct(drafts), options, seed)
     able = [draft for draft in splits[Split.TRAIN] if draft.solution][:shots]
     if len(able) < shots:
         raise TrainingError(
@@ -135,13 +143,22 @@ def make_tasks(
     for split, what in ((Split.TRAIN, "tasks to train on"), (Split.HELD, "held-out tasks")):
         if not any(split is one for one, _ in chosen):
             raise TrainingError(
-                f"The task set {name} has no {what} ({len(drafts)} tasks in all): give it more, or set tasks.count and "
-                "tasks.held."
+                f"The task set {name} has no {what} ({len(drafts)} tasks in all): give it more, with `split` for both "
+                "or for none, or take families off tasks.families or tasks.transfer_families."
             )
     return [
         Task(index, draft.key, draft.family, split, wording(able, draft), draft.reference)
         for index, (split, draft) in enumerate(chosen)
     ]
+
+
+def _distinct(drafts: Sequence[Draft]) -> list[Draft]:
+    """Returns the drafts with different questions; of equal ones, one that its author keeps from the training."""
+    found: dict[str, Draft] = {}
+    for draft in sorted(drafts, key=lambda draft: draft.split in (None, Split.TRAIN)):
+        found.setdefault(draft.question, draft)
+    kept = {draft.key for draft in found.values()}
+    return [draft for draft in drafts if draft.key in kept]
 
 
 def _split(name: str, drafts: Sequence[Draft], options: TaskOptions, seed: int) -> dict[Split, list[Draft]]:
@@ -157,11 +174,13 @@ def _split(name: str, drafts: Sequence[Draft], options: TaskOptions, seed: int) 
     splits: dict[Split, list[Draft]] = {split: [] for split in Split}
     free: dict[str, list[Draft]] = {}
     for draft in sorted(drafts, key=lambda draft: _luck(draft.key, seed)):
-        if draft.split is not None:
-            splits[draft.split].append(draft)
-        elif draft.family in options.transfer_families:
+        if draft.split is Split.TRANSFER or draft.family in options.transfer_families:
             splits[Split.TRANSFER].append(draft)
-        elif not options.families or draft.family in options.families:
+        elif options.families and draft.family not in options.families:
+            continue
+        elif draft.split is not None:
+            splits[draft.split].append(draft)
+        else:
             free.setdefault(draft.family, []).append(draft)
     if not splits[Split.HELD]:
         total = sum(map(len, free.values()))

@@ -11,8 +11,8 @@ from funsearch.core.ports import Sandbox
 from funsearch.errors import TrainingError, first_line
 from funsearch.rest_em.options import TaskOptions
 from funsearch.rest_em.ports import OpenVerifier, Verifier
-from funsearch.rest_em.records import Grade, Graded, Task
-from funsearch.rest_em.tasks.drafts import Draft, Line, make_tasks, read_lines
+from funsearch.rest_em.records import Grade, Graded, Split, Task
+from funsearch.rest_em.tasks.drafts import SPLITS, Draft, Line, make_tasks, read_lines
 
 PARSING_SECONDS = 5
 INSTALL = 'pip install "funsearch[train]"'
@@ -107,7 +107,7 @@ def _draft(line: Line) -> Draft:
         line.text("solution", "answer")
     if answer is None:
         raise line.error("`solution` has no \\boxed{} answer, and there is no `answer`")
-    family = str(line.data.get("type") or line.data.get("subject") or "math")
+    family = str(next((line.data[name] for name in ("family", "type", "subject") if line.data.get(name)), "math"))
     key = line.key("unique_id")
     return Draft(key, family, problem, solution or f"\\boxed{{{answer}}}", {"answer": answer}, line.split())
 
@@ -123,7 +123,7 @@ def _request(shown: Sequence[Draft], draft: Draft) -> str:
 
 
 def _dataset(name: str) -> Iterator[Line]:
-    """Yields the rows of a dataset on a hub, those of its split `test` as held-out tasks.
+    """Yields the rows of a dataset on a hub, with the splits it has if there is one to train on and one to hold out.
 
     Raises:
         TrainingError: it cannot be loaded.
@@ -139,9 +139,13 @@ def _dataset(name: str) -> Iterator[Line]:
         raise TrainingError(
             f"{name} is no file here, and the dataset of that name cannot be loaded: {first_line(error)}"
         ) from None
+    has_both = {Split.TRAIN, Split.HELD} <= {SPLITS.get(split) for split in splits}
     for split, rows in splits.items():
+        if has_both and split not in SPLITS:
+            continue
         for number, row in enumerate(rows, 1):
-            yield Line(Path(f"{name}/{split}"), number, {"key": f"{split}/{number}", **row, "split": split})
+            data = {"key": f"{split}/{number}", **row, "split": split if has_both else None}
+            yield Line(Path(f"{name}/{split}"), number, data)
 
 
 def _need() -> None:

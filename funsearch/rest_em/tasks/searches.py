@@ -1,7 +1,7 @@
 """The samples of a search as tasks: write a program that beats those shown in the prompt.
 
 Reward is improvement over the best program in the prompt, beyond a threshold. Families are islands, and whole islands
-are held out, so that no lineage is on both sides.
+are held out, so that no lineage is on both sides, until a reset founds an island with another's program.
 """
 
 import hashlib
