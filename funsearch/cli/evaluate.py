@@ -16,6 +16,9 @@ from funsearch.cli import options
 @options.input_option
 @click.option("--timeout", metavar="S", type=click.FloatRange(min=0, min_open=True), help="Seconds for each input.")
 @click.option("--memory", metavar="MB", type=click.IntRange(min=1), help="Memory beyond the interpreter's own.")
+@click.option(
+    "--limit", "limits", multiple=True, metavar="KEY=VALUE", help="Another limit of a run, e.g. cpu_seconds=20."
+)
 @options.sandbox_option
 @options.unsafe_option
 @options.json_option
@@ -27,6 +30,7 @@ def command(
     inputs: tuple[str, ...],
     timeout: float | None,
     memory: int | None,
+    limits: tuple[str, ...],
     sandbox: str | None,
     unsafe: bool | None,
     as_json: bool,
@@ -36,18 +40,19 @@ def command(
     A file holds the evolved function, with whatever imports, constants and helpers it needs above it. Exits with 0
     when every file got a verdict, whatever it was.
     """
-    from dataclasses import replace
-
     from funsearch.core.evaluator import Evaluator
     from funsearch.loading import load_problem
+    from funsearch.runtime.limits import merged_limits
+    from funsearch.runtime.settings import Settings
     from funsearch.sandbox import open_sandbox
 
     loaded = load_problem(problem, evaluator, inputs)
-    limits = loaded.evaluator.limits
-    limits = replace(limits, seconds=timeout or limits.seconds, memory_mb=memory or limits.memory_mb)
+    chosen = {"limits__seconds": timeout, "limits__memory_mb": memory}
+    settings = Settings.load(None, [f"limits.{one}" for one in limits], **chosen)
     texts = {file: _read(file) for file in files}
     box = open_sandbox(sandbox or "auto", unsafe=bool(unsafe))
-    scorer = Evaluator(loaded.specification, loaded.evaluator, box, inputs=loaded.inputs, limits=limits)
+    merged = merged_limits(loaded.evaluator.limits, settings)
+    scorer = Evaluator(loaded.specification, loaded.evaluator, box, inputs=loaded.inputs, limits=merged)
     for file, text in texts.items():
         started = time.perf_counter()
         result = _score(scorer, text)
@@ -96,6 +101,6 @@ def _print(file: Path, result: dict[str, Any]) -> None:
     if len(result["scores"]) > 1:
         click.echo("  " + ", ".join(f"{name} {value:.6g}" for name, value in result["scores"].items()))
     if result["error"]:
-        click.echo(f"  {result['error'].strip()}")
+        options.print_text(f"  {result['error'].strip()}")
     for name, notes in result.get("notes", {}).items():
-        click.echo(f"  {name}: {notes}")
+        options.print_text(f"  {name}: {notes}")

@@ -1,5 +1,6 @@
 """`funsearch export`: a run as files that stand on their own."""
 
+import itertools
 import json
 import shlex
 from collections.abc import Iterator
@@ -14,6 +15,27 @@ from funsearch.errors import FunsearchError
 if TYPE_CHECKING:
     from funsearch.core.ports import Storage
     from funsearch.core.records import Evaluation, RunRecord
+
+ROWS = 10_000
+"""Samples in memory at once."""
+COLUMNS = {
+    "program": "int64",
+    "prompt": "int64",
+    "sample": "int64",
+    "island": "int64",
+    "parents": "int64",
+    "model": "string",
+    "finish_reason": "string",
+    "tokens": "int64",
+    "status": "string",
+    "score": "float64",
+    "scores": "string",
+    "duplicate_of": "int64",
+    "seconds": "float64",
+    "sandbox": "string",
+    "text": "string",
+}
+"""Of the Parquet file, with their types; of `parents` that of its items."""
 
 
 @click.command(name="export")
@@ -42,8 +64,9 @@ def command(run: str, output: Path | None, top: int, parquet: bool, db: str) -> 
     storage = open_storage(db, create=False)
     record = storage.run(run)
     folder = output or Path(run.replace("/", "_"))
-    if folder.exists() and any(folder.iterdir()):
-        raise FunsearchError(f"{folder} is there and not empty: name another folder with -o.")
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        what = "not empty" if folder.is_dir() else "no folder"
+        raise FunsearchError(f"{folder} is there and {what}: name another folder with -o.")
     scorer = Scorer(record)
     best = dict(storage.best(run, top))
     entries = scorer.entries({0: storage.program(run, 0), **best}, storage) if best else {}
@@ -58,7 +81,7 @@ def command(run: str, output: Path | None, top: int, parquet: bool, db: str) -> 
             files[id].write_text(_heading(run, id, best[id]) + source(entries[id].function), encoding="utf-8")
         count = _write_samples(folder / "samples.jsonl", storage, run)
         if parquet:
-            _write_parquet(folder / "samples.jsonl", folder / "samples.parquet")
+            _write_parquet(_samples(storage, run), folder / "samples.parquet")
         report = _report(record, count, entries, best, files, inputs)
         if best:
             report += f"\n{scorer.gain(entries[0], entries[next(iter(best))])}\n"
@@ -78,7 +101,7 @@ def _write_problem(folder: Path, record: "RunRecord") -> list[str]:
     """Writes the run's problem and inputs; returns the arguments of `funsearch evaluate` that name them."""
     from funsearch.runtime.settings import Settings
 
-    _, inputs = Settings.restored(record.settings)
+    settings, inputs = Settings.restored(record.settings)
     (folder / f"{record.problem}.py").write_text(record.specification, encoding="utf-8")
     arguments = [f"{record.problem}.py"]
     if record.evaluator:
@@ -91,7 +114,10 @@ def _write_problem(folder: Path, record: "RunRecord") -> list[str]:
             file.write_text(text.text, encoding="utf-8")
             value = f"@{file.relative_to(folder)}"
         arguments += ["--input", f"{text.name}={value}"]
-    return arguments
+    for name, limit in settings.limits.model_dump(exclude_none=True).items():
+        arguments += ["--limit", f"{name}={limit!r}"]
+    arguments += ["--sandbox", settings.sandbox.level] if settings.sandbox.level != "auto" else []
+    return [*arguments, "--unsafe-no-sandbox"] if settings.sandbox.unsafe else arguments
 
 
 def _write_samples(file: Path, storage: "Storage", run: str) -> int:
@@ -129,16 +155,24 @@ def _samples(storage: "Storage", run: str) -> Iterator[dict[str, Any]]:
 
 def _arrow() -> Any:
     try:
-        from pyarrow import json as arrow_json
+        import pyarrow
         from pyarrow import parquet
     except ImportError:
         raise FunsearchError("Parquet needs pyarrow: pip install pyarrow.") from None
-    return arrow_json, parquet
+    return pyarrow, parquet
 
 
-def _write_parquet(lines: Path, file: Path) -> None:
-    reader, writer = _arrow()
-    writer.write_table(reader.read_json(lines), file)
+def _write_parquet(samples: Iterator[dict[str, Any]], file: Path) -> None:
+    """Writes the same samples as a table; their scores as JSON, as inputs may have any name."""
+    arrow, parquet = _arrow()
+    schema = arrow.schema([arrow.field(name, getattr(arrow, kind)()) for name, kind in COLUMNS.items()])
+    schema = schema.set(schema.get_field_index("parents"), arrow.field("parents", arrow.list_(arrow.int64())))
+    with parquet.ParquetWriter(file, schema) as writer:
+        while rows := [
+            {**row, "scores": json.dumps(row["scores"]), "text": row["text"].encode("utf-8", "replace").decode()}
+            for row in itertools.islice(samples, ROWS)
+        ]:
+            writer.write_table(arrow.Table.from_pylist(rows, schema=schema))
 
 
 def _report(

@@ -2,7 +2,9 @@
 
 import json
 import logging
+import os
 import re
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,6 +13,8 @@ import click
 from rich.console import Console
 from rich.syntax import Syntax
 
+LINE = 300
+"""Characters of a message that was not written by us."""
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -28,10 +32,11 @@ class CountOrAuto(click.ParamType):  # type: ignore[type-arg,unused-ignore]
 
 
 DEFAULT_DB = "sqlite:///funsearch.db"
+DB_VARIABLE = "FUNSEARCH_DB"
 db_option = click.option(
     "--db",
     metavar="URL",
-    envvar="FUNSEARCH_DB",
+    envvar=DB_VARIABLE,
     default=DEFAULT_DB,
     show_default=True,
     help="Where runs are kept: sqlite:///FILE or postgresql://... ($FUNSEARCH_DB).",
@@ -120,7 +125,18 @@ def visible(text: str) -> str:
 
 def print_text(text: str) -> None:
     """Prints what a model or a program wrote: unchanged into a file or pipe, harmless on a terminal."""
-    click.echo(visible(text) if console().is_terminal else text)
+    click.echo(visible(text) if console().is_terminal else _writable(text))
+
+
+def quoted(text: str) -> str:
+    """Returns what a program or its evaluator said, so that it passes for nothing else on a terminal or in Markdown."""
+    line = " ".join(visible(text).replace("`", "'").split())
+    return f"`{line[:LINE]}{'…' if len(line) > LINE else ''}`"
+
+
+def _writable(text: str) -> str:
+    """Returns text that can be written: models may answer with half a character."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def print_code(code: str, language: str = "python") -> None:
@@ -129,7 +145,7 @@ def print_code(code: str, language: str = "python") -> None:
     if screen.is_terminal:
         screen.print(Syntax(visible(code), language, background_color="default", word_wrap=True))
     else:
-        click.echo(code)
+        click.echo(_writable(code))
 
 
 def print_diff(diff: str) -> None:
@@ -139,8 +155,10 @@ def print_diff(diff: str) -> None:
 
 
 def same_db(db: str) -> str:
-    """Returns what a command that is suggested has to end with, so that it reads the same database."""
-    return "" if db == DEFAULT_DB else f" --db {db}"
+    """Returns what a command that is suggested has to end with, so that it reads the same database; no password."""
+    from funsearch.storage.opening import without_password
+
+    return "" if db in (DEFAULT_DB, os.environ.get(DB_VARIABLE)) else f" --db {shlex.quote(without_password(db))}"
 
 
 def console(stderr: bool = False) -> Console:

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from funsearch.cli.options import quoted
 from funsearch.core.code import read_file
 from funsearch.core.evaluator import Evaluator, Verdict, reduce_scores
 from funsearch.core.ports import Sandbox, Storage
@@ -95,7 +96,9 @@ class Scorer:
         if before is not None and after is not None:
             return f"{said}, {after - before:+.4g} on held-out inputs{'' if after > before else ': no better there'}."
         return (
-            f"{said}; on held-out inputs {entry.heldout.status}: {entry.heldout.error}" if entry.heldout else f"{said}."
+            f"{said}; on held-out inputs {entry.heldout.status}: {quoted(entry.heldout.error)}"
+            if entry.heldout
+            else f"{said}."
         )
 
     def again(self, function: Function, *, heldout: bool = False) -> Verdict:

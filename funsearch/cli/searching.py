@@ -34,7 +34,8 @@ def go(
     tracker: Tracker | None,
 ) -> None:
     """Runs the search on Ray with a live view on standard error; prints the result and exits with its status."""
-    _prepare_model(settings)
+    if address is None:  # on a cluster the samplers do it, where they are
+        _prepare_model(settings)
     for number in (signal.SIGINT, signal.SIGTERM):  # a shell may have had the first one ignored
         signal.signal(number, _interrupt)
     screen = console(stderr=True)

@@ -23,6 +23,7 @@ from funsearch.runtime.closed_loop import ClosedLoop, open_loop
 from funsearch.runtime.limits import merged_limits
 from funsearch.runtime.metrics import Metrics
 from funsearch.runtime.patience import Patience, patient
+from funsearch.runtime.placement import warn_if_nowhere
 from funsearch.runtime.progress import Progress
 from funsearch.runtime.ray_session import start_ray
 from funsearch.runtime.ray_workers import RayWorkers, hire
@@ -293,7 +294,9 @@ def _driver_place(launch: Launch) -> dict[str, Any]:
     place = launch.settings.placement.driver
     is_file = launch.database.startswith("sqlite")
     if not place.anywhere and not is_file:
-        return place.options(cpus=0, gpus=0)
+        options = place.options(cpus=0, gpus=0)
+        warn_if_nowhere("driver", options)
+        return options
     node = ray.get_runtime_context().get_node_id()
     strategy = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(node, soft=not is_file)
     return {"num_cpus": 0, "scheduling_strategy": strategy}

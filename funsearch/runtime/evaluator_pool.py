@@ -19,7 +19,7 @@ from funsearch.core.records import Status
 from funsearch.errors import ProblemError, SandboxError, first_line
 from funsearch.runtime.bench import Delivery
 from funsearch.runtime.crew import Crew
-from funsearch.runtime.placement import is_alive
+from funsearch.runtime.placement import is_alive, is_nodes_fault
 from funsearch.runtime.workers import Judged, Task
 
 logger = logging.getLogger(__name__)
@@ -226,7 +226,8 @@ class EvaluatorPool:
         self._crew.dismiss(slot.worker)
         self._tended = -TEND_SECONDS  # replaced at once
         tasks = list(slot.tasks.values())
-        if isinstance(error, ActorUnavailableError) or (slot.node and not is_alive(slot.node)):
+        lost_node = is_nodes_fault(error) or (slot.node and not is_alive(slot.node))
+        if lost_node or isinstance(error, ActorUnavailableError):
             logger.warning("lost the node of an evaluator; its %d programs are evaluated elsewhere", len(tasks))
             (self._suspects if slot.alone else self._fresh).extendleft(reversed(tasks))
         elif not slot.node:

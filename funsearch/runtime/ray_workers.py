@@ -12,6 +12,7 @@ from funsearch.rest_em.records import Policy
 from funsearch.runtime.actors import EvaluatorActor, SamplerActor
 from funsearch.runtime.crew import ActorCrew, Crew
 from funsearch.runtime.evaluator_pool import EvaluatorPool
+from funsearch.runtime.placement import warn_if_nowhere
 from funsearch.runtime.sampler_pool import SamplerPool
 from funsearch.runtime.settings import Settings
 from funsearch.runtime.workers import Result, Task
@@ -134,6 +135,8 @@ def hire(
     reserved = on_cluster or settings.evaluators == "auto"
     evaluate = settings.placement.evaluator.options(cpus=1 if reserved else 0, gpus=0)
     sample = settings.placement.sampler.options(cpus=0, gpus=gpus_wanted(settings))
+    warn_if_nowhere("sampler", sample)
+    warn_if_nowhere("evaluator", evaluate)
     # Each prompt keeps a thread of its sampler until it is answered; some are left for `stats` and for trainings.
     sample["max_concurrency"] = settings.most_in_flight() + 4
     return RayWorkers(

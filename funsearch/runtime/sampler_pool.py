@@ -16,7 +16,7 @@ from funsearch.core.records import Prompt
 from funsearch.errors import SamplerError, SamplerExhausted, first_line
 from funsearch.rest_em.records import Policy
 from funsearch.runtime.crew import Crew
-from funsearch.runtime.placement import is_alive
+from funsearch.runtime.placement import is_alive, is_nodes_fault
 from funsearch.runtime.workers import Answered, Exhausted
 
 logger = logging.getLogger(__name__)
@@ -164,7 +164,8 @@ class SamplerPool:
     def _lost(self, slot: _Slot, asked: _Asked | None, error: RayError) -> None:
         """Takes back a prompt of a sampler that is no more."""
         self._gone(slot, error)
-        innocent = isinstance(error, ActorUnavailableError) or (bool(slot.node) and not is_alive(slot.node))
+        lost_node = is_nodes_fault(error) or (bool(slot.node) and not is_alive(slot.node))
+        innocent = lost_node or isinstance(error, ActorUnavailableError)
         if asked is None:
             self._stillborn += not innocent
             if self._stillborn >= STILLBORN:

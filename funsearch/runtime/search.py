@@ -21,6 +21,7 @@ from funsearch.core.records import IslandView, Prompt, RunRecord, Snapshot, Stat
 from funsearch.errors import ConfigError, ProblemError
 from funsearch.loading import Problem, ProblemSource, load
 from funsearch.runtime.ledger import Ledger
+from funsearch.runtime.limits import merged_limits
 from funsearch.runtime.progress import Progress
 from funsearch.runtime.settings import Settings
 from funsearch.runtime.workers import Answered, Exhausted, LocalWorkers, Result, Task, Workers
@@ -124,9 +125,12 @@ class Search:
         if workers is None:
             if sampler is None:
                 raise ProblemError("A search needs a sampler: pass sampler=..., or use `funsearch run`.")
-            sandbox = sandbox or open_sandbox()
+            box = self.settings.sandbox
+            sandbox = sandbox or open_sandbox(box.level, unsafe=box.unsafe)
+            limits = merged_limits(problem.evaluator.limits, self.settings)
             workers = LocalWorkers(
-                sampler, Evaluator(problem.specification, problem.evaluator, sandbox, inputs=problem.inputs)
+                sampler,
+                Evaluator(problem.specification, problem.evaluator, sandbox, inputs=problem.inputs, limits=limits),
             )
         self._workers = workers
         level = run.sandbox if run else (sandbox.level if sandbox else self.settings.sandbox.level)
@@ -187,7 +191,7 @@ class Search:
             self._restore()
             self._state = "running"
             if not self.database.registered:
-                self._evaluate_first()
+                self._evaluate_first(budget)
             ended = self._loop(budget)
         finally:
             try:
@@ -247,7 +251,7 @@ class Search:
     def _loop(self, budget: Budget) -> str:
         while True:
             stop = self._why_stop(budget)
-            if stop == "interrupted":
+            if stop == "interrupted" or (stop and not self.database.registered):
                 return stop
             if stop in ("minutes", "target"):
                 self._workers.abandon_prompts()
@@ -381,11 +385,11 @@ class Search:
         self._evaluate(self._ledger.sift(list(self._storage.unevaluated(self.name))))
         self._left.extend(self._storage.unanswered(self.name))
 
-    def _evaluate_first(self) -> None:
+    def _evaluate_first(self, budget: Budget) -> None:
         task = self._ledger.first_task()
         self._evaluate([task])
         results: list[Result] = []
-        while not results and not self._stop_asked.is_set():
+        while not results and self._why_stop(budget) not in ("interrupted", "minutes"):
             results = self._workers.wait(WAIT_SECONDS)
         for result in results:
             assert not isinstance(result, Answered | Exhausted)

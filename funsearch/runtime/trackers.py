@@ -47,24 +47,42 @@ class TensorBoardTracker:
         """Opens the folder.
 
         Raises:
-            ConfigError: TensorBoard is not installed.
+            ConfigError: TensorBoard is not installed, or the folder cannot be made.
         """
         try:
             from tensorboard.summary import Writer
         except ImportError:
             raise ConfigError("--track tensorboard: needs TensorBoard: `pip install funsearch[tensorboard]`.") from None
-        self._writer = Writer(folder)
+        try:
+            self._writer: Any = Writer(folder)
+        except OSError as error:
+            raise ConfigError(
+                f"--track tensorboard:{folder}: {error.strerror or error}: name another folder."
+            ) from None
         self._samples = -1
+        self._failed = False
 
     def log(self, progress: Progress) -> None:
-        if progress.samples == self._samples:
+        if progress.samples == self._samples or self._failed:
             return
         self._samples = progress.samples
+        self._attempt(lambda: self._write(progress))
+
+    def close(self) -> None:
+        self._attempt(self._writer.close)
+
+    def _write(self, progress: Progress) -> None:
         for name, value in figures(progress).items():
             self._writer.add_scalar(f"{progress.run}/{name}", value, progress.samples)
 
-    def close(self) -> None:
-        self._writer.close()
+    def _attempt(self, what: Callable[[], None]) -> None:
+        # The writer raises here what its own thread met, as a full disk.
+        try:
+            what()
+        except Exception as error:
+            if not self._failed:
+                logger.warning("TensorBoard's files cannot be written (%s); the search goes on", first_line(error))
+            self._failed = True
 
 
 class MlflowTracker:
@@ -91,9 +109,9 @@ class MlflowTracker:
         for name, value in MLFLOW_HASTE.items():
             os.environ.setdefault(name, value)
         self._seconds = seconds
-        self._client: Any = MlflowClient()
         # What a tracking server and the ways to it may raise is no closed list.
         try:
+            self._client: Any = MlflowClient()
             known = self._client.get_experiment_by_name(experiment)
             self._experiment = known.experiment_id if known else self._client.create_experiment(experiment)
         except Exception as error:

@@ -1,6 +1,7 @@
 """Opens a database by its URL. Knows nothing about what is stored in it."""
 
 import os
+import re
 import sqlite3
 import time
 from pathlib import Path
@@ -46,12 +47,17 @@ def _parse(url: str) -> URL:
     try:
         address = make_url(url.replace("postgres://", "postgresql://", 1) if url.startswith("postgres://") else url)
     except (ArgumentError, ValueError):
-        raise _unknown(url) from None
+        raise _unknown(without_password(url)) from None
     if address.drivername in ("sqlite", "sqlite+pysqlite"):
         return address.set(drivername="sqlite")
     if address.drivername in ("postgresql", "postgresql+psycopg"):
         return address.set(drivername="postgresql+psycopg")
     raise _unknown(address.render_as_string(hide_password=True))
+
+
+def without_password(url: str) -> str:
+    """Returns the URL as it may be shown, whether it can be read or not."""
+    return re.sub(r"(://[^:@/]*):.*@", r"\1:***@", url)
 
 
 def _unknown(url: str) -> StorageError:

@@ -142,8 +142,10 @@ def _up(series: Sequence[Series], low: float | None) -> Axis:
     values = [value for one in series for _, value in (*one.points, *_ends(one)) if value is not None]
     least = min(values, default=0.0) if low is None else low
     most = max(values, default=1.0)
-    if most <= least:
-        least, most = (least - 0.5 if low is None else least), least + 0.5
+    # Numbers that differ by less than a float can be told apart by are drawn as equal.
+    if most - least <= max(1e-12 * max(abs(least), abs(most)), 1e-300):
+        pad = max(0.5, 1e-6 * abs(least))
+        least, most = (least - pad if low is None else least), least + pad
     step = _step(most - least)
     return Axis(math.floor(least / step) * step, math.ceil(most / step) * step, step, HEIGHT - BOTTOM, TOP)
 

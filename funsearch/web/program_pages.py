@@ -81,16 +81,20 @@ def add_program_pages(app: FastAPI, storage: SqlTrainingStorage, pages: Pages, d
             raise HTTPException(404)
         return draw(record, evaluation.function)
 
-    @app.get("/runs/{run}/programs/{id}/picture.png")
-    def picture(run: Id, id: Id, request: Request) -> Response:
-        # Drawing runs a program: no other site may have that done.
+    def only_from_here(request: Request) -> None:
+        """Drawing runs a program: no other site may have that done."""
         if request.headers.get("sec-fetch-site", "none") not in ("same-origin", "none"):
             raise HTTPException(404)
+
+    @app.get("/runs/{run}/programs/{id}/picture.png")
+    def picture(run: Id, id: Id, request: Request) -> Response:
+        only_from_here(request)
         with one_at_a_time:
             return Response(drawn(run, id), media_type="image/png")
 
     @app.get("/runs/{run}/programs/{id}/picture", response_class=HTMLResponse)
-    def look(run: Id, id: Id) -> HTMLResponse:
+    def look(run: Id, id: Id, request: Request) -> HTMLResponse:
+        only_from_here(request)
         with one_at_a_time:
             drawn(run, id)
         return pages.show("picture.html", run=views.run(run), id=id)

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from funsearch.cli import group
-from funsearch.cli.options import visible
+from funsearch.cli.options import quoted, same_db, visible
 from funsearch.cli.report import Entry, standing
 from funsearch.core.records import Function, HeldOut, Status
 from funsearch.errors import FunsearchError
@@ -28,6 +28,17 @@ BODIES = [
     "    return float(sum(el))  # again\n",
     '    """<script>alert(1)</script> \x1b[31mred"""\n    return el[0] * 0.5\n',
 ]
+
+SLOW = """import funsearch
+
+
+class Slow(funsearch.ProblemEvaluator):
+    inputs = {"n": 1}
+    limits = funsearch.Limits(seconds=0.3)
+
+    def evaluate(self, candidate, n):
+        return candidate.f(n)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -110,6 +121,45 @@ def test_exported_programs_score_the_same_again(db: str, tmp_path: Path, monkeyp
     assert {"OK", "RUNTIME_ERROR"} <= {sample["status"] for sample in samples}
     assert (folder / "plot.svg").exists()
     assert "not empty" in refusal("export", "x", "-o", folder, db=db)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "x").touch()
+    assert "x is there and no folder: name another" in refusal("export", "x", db=db)
+
+
+def test_exported_program_scores_the_same_under_the_limits_of_its_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "slow.py"
+    file.write_text("import time\n\n@funsearch.evolve\ndef f(n: int) -> int:\n    return 0\n")
+    file.with_name("slow_evaluator.py").write_text(SLOW)
+    url = f"sqlite:///{tmp_path / 'runs.db'}"
+    settings = Settings.load(None, ["limits.seconds=20", "limits.memory_mb=300"])
+    sampler = ScriptedSampler(["    time.sleep(0.6)\n    return 7\n"], 1)
+    with Search(load_problem(str(file)), sampler=sampler, storage=url, settings=settings, name="x") as search:
+        assert search.run().best_score == 7
+    assert invoke("export", "x", "-o", tmp_path / "out", db=url).exit_code == 0
+    report = (tmp_path / "out" / "report.md").read_text()
+    command = next(line for line in report.splitlines() if line.startswith("funsearch evaluate"))
+    assert "--limit seconds=20.0 --limit memory_mb=300" in command
+    monkeypatch.chdir(tmp_path / "out")
+    done = CliRunner().invoke(group, [*command.split()[1:], "--json"])
+    assert json.loads(done.stdout)["score"] == 7
+
+
+def test_half_a_character_is_written_as_what_it_is(tmp_path: Path) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet", reason="pyarrow is not installed")
+    url = f"sqlite:///{tmp_path / 'runs.db'}"
+    answers = ["    return 1.0  # \ud800\n", "    return 1 / 0\n"]
+    problem = load_problem("cap_set", inputs=["n=3"])
+    with Search(problem, sampler=ScriptedSampler(answers, 1), storage=url, name="x") as search:
+        search.run()
+    done = invoke("show", "x", 1, db=url)
+    assert (done.exit_code, "\\ud800" in done.output) == (0, True)
+    assert invoke("export", "x", "-o", tmp_path / "out", "--parquet", db=url).exit_code == 0
+    table = parquet.read_table(tmp_path / "out" / "samples.parquet").to_pylist()
+    assert [row["text"] for row in table] == ["    return 1.0  # ?\n", "    return 1 / 0\n"]
+    assert [json.loads(row["scores"]) for row in table] == [{"n": table[0]["score"]}, {}]
+    assert all(isinstance(row["parents"], list) for row in table)
 
 
 def test_inputs_from_files_are_exported(tmp_path: Path) -> None:
@@ -129,6 +179,19 @@ def test_what_could_command_a_terminal_is_spelled_out() -> None:
     assert visible("\x1b[31mred\r\x9b\n\tend \ud800") == "\\x1b[31mred\\r\\x9b\n\tend \\ud800"
 
 
+def test_what_a_program_says_passes_for_nothing_else() -> None:
+    assert quoted("a\n\n# Big `x` ![i](u)\x1b[2J") == "`a # Big 'x' ![i](u)\\x1b[2J`"
+    assert len(quoted("x" * 1000)) == 303
+
+
+def test_passwords_are_not_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert same_db("postgresql://me:se/c@ret@host/x") == " --db 'postgresql://me:***@host/x'"
+    assert same_db("sqlite:////tmp/a b.db") == " --db 'sqlite:////tmp/a b.db'"
+    assert "secret" not in refusal("list", db="postgresql://me:secret@host:54x2/db")
+    monkeypatch.setenv("FUNSEARCH_DB", "postgresql://me:secret@host/x")
+    assert same_db("postgresql://me:secret@host/x") == ""
+
+
 def test_empty_run_is_answered_in_words(db: str, tmp_path: Path) -> None:
     copy = tmp_path / "empty.db"
     copy.write_bytes(Path(db.removeprefix("sqlite:///")).read_bytes())
@@ -138,7 +201,7 @@ def test_empty_run_is_answered_in_words(db: str, tmp_path: Path) -> None:
         connection.commit()
     url = f"sqlite:///{copy}"
     assert "nothing to draw" in refusal("plot", "x", "-o", tmp_path / "x.png", db=url)
-    assert invoke("export", "x", "-o", tmp_path / "out", db=url).exit_code == 0
+    assert invoke("export", "x", "-o", tmp_path / "out", "--parquet", db=url).exit_code == 0
     assert "no program 0" in refusal("lineage", "x", 0, db=url)
 
 

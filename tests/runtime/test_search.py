@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -46,6 +47,30 @@ def test_samples_budget_is_met_exactly_and_counts_over_the_whole_life(problem: P
         assert search.run(max_samples=10).samples == 10
         again = search.run(max_samples=21)
         assert (again.samples, again.state) == (21, "samples")
+
+
+def test_limits_in_the_settings_are_those_of_the_candidates(problem: Problem) -> None:
+    settings = Settings.load(None, ["limits.seconds=0.2"])
+    sampler = ScriptedSampler(["    while True: pass\n"], 1)
+    with Search(problem, sampler=sampler, storage=MemoryStorage(), settings=settings) as search:
+        search.run()
+        (verdict,) = [one for one in search._storage.evaluations(search.name) if one.sample.prompt.index >= 0]
+    assert (verdict.status, verdict.error) == (Status.TIMEOUT, "three: longer than 0.2 s")
+
+
+def test_no_evaluator_ever_ends_with_the_minutes(problem: Problem) -> None:
+    now = [0.0]
+
+    class Nobody(LocalWorkers):
+        def wait(self, seconds: float) -> list[Any]:
+            now[0] += 20.0
+            return []
+
+    sampler = ScriptedSampler(["    return x\n"], 1)
+    evaluator = Evaluator(problem.specification, problem.evaluator, InProcessSandbox(), inputs=problem.inputs)
+    workers = Nobody(sampler, evaluator)
+    with Search(problem, storage=MemoryStorage(), workers=workers, clock=lambda: now[0]) as search:
+        assert search.run(minutes=1).state == "minutes"
 
 
 def test_target_stops_the_search(problem: Problem, answers: Answers) -> None:

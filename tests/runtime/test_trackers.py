@@ -69,13 +69,31 @@ def test_mlflow_server_that_is_away_stops_nothing_but_the_start(
         "MLflow cannot be written to (no route); the search goes on"
     ]
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
-    with pytest.raises(ConfigError, match="Is MLFLOW_TRACKING_URI right"):
-        open_tracker("mlflow:caps")
+    for address in ("http://127.0.0.1:9", "foo://bar"):
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+        with pytest.raises(ConfigError, match="Is MLFLOW_TRACKING_URI right"):
+            open_tracker("mlflow:caps")
 
 
 def _away(*_: object, **__: object) -> None:
     raise ConnectionError("no route")
+
+
+def test_tensorboard_that_cannot_write_stops_nothing_but_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    pytest.importorskip("tensorboard")
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match=r"--track tensorboard:.*/file/x: Not a directory: name another folder"):
+        open_tracker(f"tensorboard:{tmp_path}/file/x")
+    tracker = open_tracker(f"tensorboard:{tmp_path}/out")
+    monkeypatch.setattr(tracker._writer, "add_scalar", _away)  # type: ignore[attr-defined]
+    for samples in (10, 20):
+        tracker.log(replace(PROGRESS, samples=samples))
+    tracker.close()
+    assert [record.getMessage() for record in caplog.records] == [
+        "TensorBoard's files cannot be written (no route); the search goes on"
+    ]
 
 
 @pytest.mark.parametrize("spec", ["tensorboard", "tensorboard:", "wandb:project"])

@@ -2,6 +2,8 @@
 
 import re
 
+import pytest
+
 from funsearch.web.charts import HEIGHT, WIDTH, Series, areas, lines
 
 
@@ -36,6 +38,12 @@ def test_nothing_and_a_single_value_can_be_drawn() -> None:
         chart = lines("a", "Score", "samples", series)
         assert chart.summary
         assert areas("b", "Shares", "samples", series).summary
+
+
+@pytest.mark.parametrize("scores", [(2.0**60, 2.0**60), (-405.52262362769267, -405.5226236276926), (0.0, 5e-324)])
+def test_scores_no_further_apart_than_floats_can_be_drawn(scores: tuple[float, float]) -> None:
+    chart = lines("a", "Score", "samples", [Series("one", list(enumerate(scores)))])
+    assert all(0 <= y <= HEIGHT for y in numbers(chart.paths[0].data)[1::2])
 
 
 def test_the_table_has_the_first_and_the_last_value() -> None:
