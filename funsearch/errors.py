@@ -53,6 +53,15 @@ class TrainingError(FunsearchError):
     """Raised when a training cannot go on: its tasks, its model or the trainer itself."""
 
 
+class NothingSelected(TrainingError):
+    """Raised when no answer of a round passes its selection."""
+
+    def __init__(self, what: str, remedy: str = "") -> None:
+        """Says what happened, and perhaps what to do."""
+        super().__init__(f"{what} {remedy}".strip())
+        self.what = what
+
+
 def first_line(error: BaseException) -> str:
     """Returns what an error says, in one line; its name where it says nothing."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from contextlib import closing
 from typing import cast
 
-from funsearch.errors import FunsearchError, Interrupted, SamplerError
+from funsearch.errors import FunsearchError, Interrupted, NothingSelected, SamplerError
 from funsearch.rest_em.records import BASE_ROUND, Policy, RoundRecord
 from funsearch.runtime.hands import Hands
 from funsearch.runtime.make import split_spec, trained_model
@@ -135,6 +135,8 @@ class ClosedLoop:
                 self.outcome = f"step {due}: {self._step(due)}"
             except Interrupted:
                 return
+            except NothingSelected as error:
+                self.outcome = f"step {due}: {error.what} The search goes on."
             except FunsearchError as error:
                 self.outcome = f"step {due}: {error} The search goes on."
             # Whatever else it is, the search shall not wait for a thread that is no more.

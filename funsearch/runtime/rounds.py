@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from funsearch.errors import Interrupted, TrainingError
+from funsearch.errors import Interrupted, NothingSelected
 from funsearch.rest_em.gate import Measurement, judge
 from funsearch.rest_em.measurement import measure
 from funsearch.rest_em.ports import (
@@ -187,7 +187,7 @@ class Rounds:
         """The filter.
 
         Raises:
-            TrainingError: nothing passes it.
+            NothingSelected: nothing passes it.
         """
         settings = self._settings
         if found := self._storage.selected(self.name, round):
@@ -200,10 +200,10 @@ class Rounds:
             found = pair(found, graded, seed=settings.seed, round=round)
         if not found:
             right = sum(one.grade.reward > 0 for one in graded)
-            raise TrainingError(
+            raise NothingSelected(
                 f"Nothing to train on in round {round} of {self.name}: {right} of {len(graded)} answers are right, and "
-                "none passes the selection. Go on with a greater --samples-per-task, or take easier tasks or another "
-                "model under another --name."
+                "none passes the selection.",
+                "Go on with a greater --samples-per-task, or take easier tasks or another model under another --name.",
             )
         self._storage.append_round(self.name, found)
         return found

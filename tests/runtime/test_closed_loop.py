@@ -82,6 +82,7 @@ SEARCHING = (
     "prompts_in_flight=2",
     "train.every=40",
     "train.measure.samples=2",
+    "train.gate.least_differing=1",
 )
 
 
