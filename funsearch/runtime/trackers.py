@@ -40,6 +40,27 @@ def figures(progress: Progress) -> dict[str, float]:
     return {name: float(value) for name, value in found.items() if value is not None}
 
 
+class Attempts:
+    """Has things done that may fail and shall stop nothing; the first failure of several in a row is told."""
+
+    def __init__(self, what: str) -> None:
+        """Remembers what to say of a failure."""
+        self._what = what
+        self.failed = False
+        """Whether the latest one did."""
+
+    def make(self, call: Callable[[], None]) -> None:
+        """Calls it."""
+        try:
+            call()
+        except Exception as error:
+            if not self.failed:
+                logger.warning("%s (%s); the search goes on", self._what, first_line(error))
+            self.failed = True
+        else:
+            self.failed = False
+
+
 class TensorBoardTracker:
     """Writes event files for TensorBoard, by number of samples."""
 
@@ -60,29 +81,21 @@ class TensorBoardTracker:
                 f"--track tensorboard:{folder}: {error.strerror or error}: name another folder."
             ) from None
         self._samples = -1
-        self._failed = False
+        # It raises at the next call what its own thread met, as a full disk.
+        self._attempts = Attempts("TensorBoard's files cannot be written")
 
     def log(self, progress: Progress) -> None:
-        if progress.samples == self._samples or self._failed:
+        if progress.samples == self._samples or self._attempts.failed:
             return
         self._samples = progress.samples
-        self._attempt(lambda: self._write(progress))
+        self._attempts.make(lambda: self._write(progress))
 
     def close(self) -> None:
-        self._attempt(self._writer.close)
+        self._attempts.make(self._writer.close)
 
     def _write(self, progress: Progress) -> None:
         for name, value in figures(progress).items():
             self._writer.add_scalar(f"{progress.run}/{name}", value, progress.samples)
-
-    def _attempt(self, what: Callable[[], None]) -> None:
-        # The writer raises here what its own thread met, as a full disk.
-        try:
-            what()
-        except Exception as error:
-            if not self._failed:
-                logger.warning("TensorBoard's files cannot be written (%s); the search goes on", first_line(error))
-            self._failed = True
 
 
 class MlflowTracker:
@@ -122,22 +135,22 @@ class MlflowTracker:
         self._latest: Progress | None = None
         self._samples = -1
         self._written = -seconds
-        self._failed = False
+        self._attempts = Attempts("MLflow cannot be written to")
 
     def log(self, progress: Progress) -> None:
         self._latest = progress
-        if time.monotonic() - self._written >= (MLFLOW_PAUSE if self._failed else self._seconds):
+        if time.monotonic() - self._written >= (MLFLOW_PAUSE if self._attempts.failed else self._seconds):
             self._write(progress)
 
     def close(self) -> None:
         if self._latest:
             self._write(self._latest)
-            self._attempt(lambda: self._client.set_terminated(self._run))
+            self._attempts.make(lambda: self._client.set_terminated(self._run))
 
     def _write(self, progress: Progress) -> None:
         if progress.samples == self._samples:
             return
-        self._attempt(lambda: self._send(progress))
+        self._attempts.make(lambda: self._send(progress))
         self._written = time.monotonic()
 
     def _send(self, progress: Progress) -> None:
@@ -154,16 +167,6 @@ class MlflowTracker:
         found = self._client.search_runs([self._experiment], f"attributes.run_name = '{quoted}'", max_results=1)
         run = found[0] if found else self._client.create_run(self._experiment, run_name=name)
         return str(run.info.run_id)
-
-    def _attempt(self, what: Callable[[], None]) -> None:
-        try:
-            what()
-        except Exception as error:
-            if not self._failed:
-                logger.warning("MLflow cannot be written to (%s); the search goes on", first_line(error))
-            self._failed = True
-        else:
-            self._failed = False
 
 
 TRACKERS: dict[str, tuple[str, Callable[[str], Tracker]]] = {

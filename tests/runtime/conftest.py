@@ -1,6 +1,6 @@
 """A small problem and answers for it, for the tests of the runtime."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -32,6 +32,18 @@ class Closeness(funsearch.ProblemEvaluator):
             raise funsearch.InvalidSolution(f"not a number: {answer!r}")
         return -abs(answer - value)
 '''
+
+
+@pytest.fixture(scope="module")
+def ray_here() -> Iterator[None]:
+    """A Ray of the module's own."""
+    import ray
+
+    from funsearch.runtime.ray_session import start_ray
+
+    start_ray(None)
+    yield
+    ray.shutdown()
 
 
 @pytest.fixture

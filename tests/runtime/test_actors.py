@@ -2,7 +2,6 @@
 
 import os
 import signal
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,21 +13,12 @@ from funsearch.core.records import Function, Limits, Status
 from funsearch.errors import ProblemError
 from funsearch.loading import Problem
 from funsearch.runtime.ledger import Ledger
-from funsearch.runtime.ray_session import start_ray
 from funsearch.runtime.ray_workers import RayWorkers, hire
 from funsearch.runtime.settings import Settings
 from funsearch.runtime.workers import Answered, Judged, Result, Task
 from funsearch.testing import MemoryStorage
 
 pytestmark = pytest.mark.ray
-
-
-@pytest.fixture(scope="module")
-def ray_here() -> Iterator[None]:
-    """A Ray of this test's own."""
-    start_ray(None)
-    yield
-    ray.shutdown()
 
 
 def collect(workers: RayWorkers, count: int) -> list[Result]:

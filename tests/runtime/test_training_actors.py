@@ -1,29 +1,18 @@
 """Graders on Ray: a verifier that does not come back takes its own process along, and nothing else."""
 
-from collections.abc import Iterator
 from contextlib import closing
 from typing import cast
 
 import pytest
-import ray
 
 from funsearch.errors import TrainingError
 from funsearch.rest_em.ports import OpenVerifier, Verifier
 from funsearch.rest_em.records import Answer, Grade, Graded, Phase, Split, Task
 from funsearch.runtime.hands import ToGrade
 from funsearch.runtime.policy_samplers import PolicySamplers
-from funsearch.runtime.ray_session import start_ray
 from funsearch.runtime.training_actors import RayHands
 
 pytestmark = pytest.mark.ray
-
-
-@pytest.fixture(scope="module")
-def ray_here() -> Iterator[None]:
-    """A Ray of this test's own."""
-    start_ray(None)
-    yield
-    ray.shutdown()
 
 
 class NoSamplers:
