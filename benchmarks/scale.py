@@ -49,7 +49,7 @@ class TirelessSampler:
     def stats(self) -> None:
         return None
 
-    def sample(self, prompt: Prompt, at_most: int | None) -> list[Sample]:
+    def sample(self, prompt: Prompt, at_most: int | None, policy: None = None) -> list[Sample]:
         numbers = itertools.islice(self._numbers, 4 if at_most is None else at_most)
         return [
             Sample(prompt, i, f"    return el[{n % 4}] * {n}.5 - el[0] * el[1]\n", "tireless", "stop", 200, 30)
