@@ -51,7 +51,7 @@ def graded(hangs_on: str, texts: list[str]) -> list[Graded]:
         cast(PolicySamplers, NoSamplers()),
         verifier(hangs_on),
         "none",
-        verifier_seconds=0.5,
+        verifier_seconds=2.0,
         grader_options={"num_cpus": 0},
     )
     with closing(hands):
