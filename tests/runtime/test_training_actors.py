@@ -43,7 +43,7 @@ def verifier(hangs_on: str) -> OpenVerifier:
     return make
 
 
-def graded(hangs_on: str, texts: list[str]) -> list[Graded]:
+def graded(hangs_on: str, texts: list[str], seconds: float = 0.5) -> list[Graded]:
     task = Task(0, "sums/7", "sums", Split.TRAIN, "1+1=", None)
     answers = [Answer(1, Phase.GENERATE, 0, i, "base", text, "stop") for i, text in enumerate(texts)]
     batches = [[ToGrade(task, one) for one in answers[i : i + 2]] for i in range(0, len(answers), 2)]
@@ -51,7 +51,7 @@ def graded(hangs_on: str, texts: list[str]) -> list[Graded]:
         cast(PolicySamplers, NoSamplers()),
         verifier(hangs_on),
         "none",
-        verifier_seconds=2.0,
+        verifier_seconds=seconds,
         grader_options={"num_cpus": 0},
     )
     with closing(hands):
@@ -61,7 +61,7 @@ def graded(hangs_on: str, texts: list[str]) -> list[Graded]:
 def test_answer_that_a_verifier_never_comes_back_from_is_wrong_and_the_others_keep_their_grades(
     ray_here: None, caplog: pytest.LogCaptureFixture
 ) -> None:
-    found = graded("endless", ["right", "wrong", "right", "endless", "right", "right"])
+    found = graded("endless", ["right", "wrong", "right", "endless", "right", "right"], seconds=2.0)
     assert [one.grade.reward for one in found] == [1, 0, 1, 0, 1, 1]
     assert [bool(one.grade.error) for one in found] == [False, False, False, True, False, False]
     assert "counted as wrong, as the verifier takes its process down on an answer to the task sums/7" in caplog.text
