@@ -18,24 +18,6 @@ if TYPE_CHECKING:
 
 ROWS = 10_000
 """Samples in memory at once."""
-COLUMNS = {
-    "program": "int64",
-    "prompt": "int64",
-    "sample": "int64",
-    "island": "int64",
-    "parents": "int64",
-    "model": "string",
-    "finish_reason": "string",
-    "tokens": "int64",
-    "status": "string",
-    "score": "float64",
-    "scores": "string",
-    "duplicate_of": "int64",
-    "seconds": "float64",
-    "sandbox": "string",
-    "text": "string",
-}
-"""Of the Parquet file, with their types; of `parents` that of its items."""
 
 
 @click.command(name="export")
@@ -81,7 +63,7 @@ def command(run: str, output: Path | None, top: int, parquet: bool, db: str) -> 
             files[id].write_text(_heading(run, id, best[id]) + source(entries[id].function), encoding="utf-8")
         count = _write_samples(folder / "samples.jsonl", storage, run)
         if parquet:
-            _write_parquet(_samples(storage, run), folder / "samples.parquet")
+            _write_parquet(folder / "samples.jsonl", folder / "samples.parquet")
         report = _report(record, count, entries, best, files, inputs)
         if best:
             report += f"\n{scorer.gain(entries[0], entries[next(iter(best))])}\n"
@@ -162,17 +144,26 @@ def _arrow() -> Any:
     return pyarrow, parquet
 
 
-def _write_parquet(samples: Iterator[dict[str, Any]], file: Path) -> None:
+def _write_parquet(lines: Path, file: Path) -> None:
     """Writes the same samples as a table; their scores as JSON, as inputs may have any name."""
     arrow, parquet = _arrow()
-    schema = arrow.schema([arrow.field(name, getattr(arrow, kind)()) for name, kind in COLUMNS.items()])
-    schema = schema.set(schema.get_field_index("parents"), arrow.field("parents", arrow.list_(arrow.int64())))
-    with parquet.ParquetWriter(file, schema) as writer:
+    schema = _schema(arrow)
+    with lines.open(encoding="utf-8") as read, parquet.ParquetWriter(file, schema) as writer:
+        samples = map(json.loads, read)
         while rows := [
             {**row, "scores": json.dumps(row["scores"]), "text": row["text"].encode("utf-8", "replace").decode()}
             for row in itertools.islice(samples, ROWS)
         ]:
             writer.write_table(arrow.Table.from_pylist(rows, schema=schema))
+
+
+def _schema(arrow: Any) -> Any:
+    """Returns the columns; said, since they are not to be guessed from samples without a score or a parent."""
+    whole, number, text = arrow.int64(), arrow.float64(), arrow.string()
+    columns = [("program", whole), ("prompt", whole), ("sample", whole), ("island", whole)]
+    columns += [("parents", arrow.list_(whole)), ("model", text), ("finish_reason", text), ("tokens", whole)]
+    columns += [("status", text), ("score", number), ("scores", text), ("duplicate_of", whole), ("seconds", number)]
+    return arrow.schema([*columns, ("sandbox", text), ("text", text)])
 
 
 def _report(

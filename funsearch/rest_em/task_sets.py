@@ -20,7 +20,7 @@ _BY_FIELDS = (
     ("code", {"prompt", "entry_point"}),
     ("exact", {"prompt", "answer"}),
 )
-_MEMBERS = ("name", "stop", "max_tokens", "across_tasks", "tasks", "verifier", "recorded")
+_MEMBERS = [name for name in vars(TaskSet) if not name.startswith("_")]
 
 
 @dataclass(frozen=True, slots=True)

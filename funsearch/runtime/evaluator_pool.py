@@ -12,14 +12,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import ray
-from ray.exceptions import ActorUnavailableError, RayError, RayTaskError
+from ray.exceptions import RayError, RayTaskError
 
 from funsearch.core.evaluator import Verdict
 from funsearch.core.records import Status
 from funsearch.errors import ProblemError, SandboxError, first_line
 from funsearch.runtime.bench import Delivery
 from funsearch.runtime.crew import Crew
-from funsearch.runtime.placement import is_alive, is_nodes_fault
+from funsearch.runtime.placement import cause, lost_with_node
 from funsearch.runtime.workers import Judged, Task
 
 logger = logging.getLogger(__name__)
@@ -127,7 +127,7 @@ class EvaluatorPool:
         try:
             value = ray.get(ref)
         except RayTaskError as error:
-            raise error.cause if isinstance(error.cause, Exception) else error from None
+            raise cause(error) from None
         except RayError as error:
             return self._lost(slot, error)
         self._stillborn = 0
@@ -226,8 +226,7 @@ class EvaluatorPool:
         self._crew.dismiss(slot.worker)
         self._tended = -TEND_SECONDS  # replaced at once
         tasks = list(slot.tasks.values())
-        lost_node = is_nodes_fault(error) or (slot.node and not is_alive(slot.node))
-        if lost_node or isinstance(error, ActorUnavailableError):
+        if lost_with_node(error, slot.node):
             logger.warning("lost the node of an evaluator; its %d programs are evaluated elsewhere", len(tasks))
             (self._suspects if slot.alone else self._fresh).extendleft(reversed(tasks))
         elif not slot.node:

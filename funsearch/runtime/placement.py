@@ -1,11 +1,11 @@
-"""How much room there is for actors, and which nodes are there. Knows nothing about what the actors do."""
+"""How much room there is for actors, and why one was lost. Knows nothing about what the actors do."""
 
 import logging
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import ray
-from ray.exceptions import RayError
+from ray.exceptions import ActorUnavailableError, RayError, RayTaskError
 
 logger = logging.getLogger(__name__)
 
@@ -33,11 +33,22 @@ def warn_if_nowhere(what: str, options: Mapping[str, Any]) -> None:
     logger.warning("no node here has what the %s asks for (%s): it waits for one that has", what, ", ".join(asked))
 
 
-def is_nodes_fault(error: RayError) -> bool:
-    """Returns whether an actor died because its node is no more."""
-    return bool(getattr(error, "preempted", False)) or "its node has died" in str(error)
+def lost_with_node(error: RayError, node: str) -> bool:
+    """Returns whether an actor was lost for nothing that it did: its node is gone, or out of reach.
+
+    Args:
+        error: what a call of it raised.
+        node: where it was; empty when it had not come up yet.
+    """
+    if isinstance(error, ActorUnavailableError) or getattr(error, "preempted", False):
+        return True
+    return "its node has died" in str(error) or (bool(node) and not _is_alive(node))
 
 
-def is_alive(node: str) -> bool:
-    """Returns whether the cluster still has the node."""
+def cause(error: RayTaskError) -> Exception:
+    """Returns what an actor raised."""
+    return error.cause if isinstance(error.cause, Exception) else error
+
+
+def _is_alive(node: str) -> bool:
     return any(found["NodeID"] == node and found["Alive"] for found in ray.nodes())

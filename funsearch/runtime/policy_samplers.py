@@ -15,7 +15,7 @@ import ray
 from funsearch.errors import ConfigError, Interrupted, TrainingError
 from funsearch.rest_em.records import Policy
 from funsearch.runtime.actors import SamplerActor
-from funsearch.runtime.ray_workers import RayWorkers, gpus_wanted
+from funsearch.runtime.ray_workers import RayWorkers, gpus_wanted, sampler_options
 from funsearch.runtime.settings import Settings
 from funsearch.runtime.training_settings import TrainingSettings
 from funsearch.trainers.options import TrainerOptions
@@ -51,11 +51,11 @@ def check_room(settings: Settings) -> None:
     """
     gpus = ray.cluster_resources().get("GPU", 0)
     needed = _gpus_needed(settings.train.trainer)
-    taken = gpus_wanted(settings) * settings.sampler_replicas
+    taken = sampler_options(settings)["num_gpus"] * settings.sampler_replicas
     if not settings.train.pause and gpus - taken < needed:
         raise ConfigError(
-            f"train.pause=false: the trainer needs {needed:.0f} of {gpus:.0f} GPUs and the samplers take {taken}. Set "
-            "train.pause=true, or fewer sampler_replicas."
+            f"train.pause=false: the trainer needs {needed:.0f} of {gpus:.0f} GPUs and the samplers take {taken:g}. "
+            "Set train.pause=true, or fewer sampler_replicas."
         )
 
 

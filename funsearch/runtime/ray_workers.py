@@ -134,7 +134,7 @@ def hire(
     settings = settings.serving_policies()
     reserved = on_cluster or settings.evaluators == "auto"
     evaluate = settings.placement.evaluator.options(cpus=1 if reserved else 0, gpus=0)
-    sample = settings.placement.sampler.options(cpus=0, gpus=gpus_wanted(settings))
+    sample = sampler_options(settings)
     warn_if_nowhere("sampler", sample)
     warn_if_nowhere("evaluator", evaluate)
     # Each prompt keeps a thread of its sampler until it is answered; some are left for `stats` and for trainings.
@@ -145,6 +145,11 @@ def hire(
         settings.evaluator_seconds + CONFIRMED * inputs * limits.seconds,
         source.name,
     )
+
+
+def sampler_options(settings: Settings) -> dict[str, Any]:
+    """Returns what a sampler of a search asks of Ray."""
+    return settings.placement.sampler.options(cpus=0, gpus=gpus_wanted(settings))
 
 
 def gpus_wanted(settings: Settings) -> int:

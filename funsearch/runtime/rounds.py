@@ -142,10 +142,11 @@ class Rounds:
             figures = {str(split): found.figures() for split, found in self._measurement(round).items()}
             return RoundRecord(round, policy.name, 0, 0, 0, figures, True, "", self._start.name or "the base model")
         best = max(record.round for record in before if record.published)
-        if not self._storage.selected(self.name, round):
+        selected = self._storage.selected(self.name, round)
+        if not selected:
             self._generate(round, policies[best])
         graded = list(self._storage.graded(self.name, round, Phase.GENERATE))
-        selected = self._select(round, graded)
+        selected = selected or self._select(round, graded)
         policy = policies.get(round) or self._improve(round, graded, selected)
         self._measure(round, policy)
         measurement = self._measurement(round)
@@ -190,8 +191,6 @@ class Rounds:
             NothingSelected: nothing passes it.
         """
         settings = self._settings
-        if found := self._storage.selected(self.name, round):
-            return found
         config = settings.selection
         if config.across_tasks is None:
             config = replace(config, across_tasks=self._set.across_tasks)

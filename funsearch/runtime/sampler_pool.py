@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import ray
-from ray.exceptions import ActorUnavailableError, RayActorError, RayError, RayTaskError
+from ray.exceptions import RayActorError, RayError, RayTaskError
 
 from funsearch.core.records import Prompt
 from funsearch.errors import SamplerError, SamplerExhausted, first_line
 from funsearch.rest_em.records import Policy
 from funsearch.runtime.crew import Crew
-from funsearch.runtime.placement import is_alive, is_nodes_fault
+from funsearch.runtime.placement import cause, lost_with_node
 from funsearch.runtime.workers import Answered, Exhausted
 
 logger = logging.getLogger(__name__)
@@ -115,7 +115,7 @@ class SamplerPool:
         except RayTaskError as error:
             if asked and isinstance(error.cause, SamplerExhausted):
                 return [Exhausted(asked.prompt)]
-            raise error.cause if isinstance(error.cause, Exception) else error from None
+            raise cause(error) from None
         except RayError as error:
             self._lost(slot, asked, error)
             return []
@@ -164,8 +164,7 @@ class SamplerPool:
     def _lost(self, slot: _Slot, asked: _Asked | None, error: RayError) -> None:
         """Takes back a prompt of a sampler that is no more."""
         self._gone(slot, error)
-        lost_node = is_nodes_fault(error) or (bool(slot.node) and not is_alive(slot.node))
-        innocent = lost_node or isinstance(error, ActorUnavailableError)
+        innocent = lost_with_node(error, slot.node)
         if asked is None:
             self._stillborn += not innocent
             if self._stillborn >= STILLBORN:

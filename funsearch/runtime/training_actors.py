@@ -17,8 +17,9 @@ from funsearch.errors import Interrupted, SamplerError, TrainingError, first_lin
 from funsearch.rest_em.ports import Example, Improved, ImproveJob, ImproveProgress, OpenVerifier, Verifier
 from funsearch.rest_em.records import Answer, Grade, Graded, Policy, Task
 from funsearch.runtime.hands import Asked, ToGrade, grade, placed
+from funsearch.runtime.placement import cause
 from funsearch.runtime.policy_samplers import BATCHES_AHEAD, PolicySamplers
-from funsearch.runtime.working_off import WorkingOff, cause
+from funsearch.runtime.working_off import WorkingOff
 from funsearch.sandbox import open_sandbox
 from funsearch.trainers.trl import TrlTrainer
 

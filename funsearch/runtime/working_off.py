@@ -15,6 +15,7 @@ import ray
 from ray.exceptions import RayError, RayTaskError
 
 from funsearch.errors import TrainingError, first_line
+from funsearch.runtime.placement import cause
 
 logger = logging.getLogger(__name__)
 Item = TypeVar("Item")
@@ -129,8 +130,3 @@ def _result(reference: Any) -> Any:
         return ray.get(reference)
     except RayTaskError as error:
         raise cause(error) from None
-
-
-def cause(error: RayTaskError) -> Exception:
-    """Returns what an actor raised."""
-    return error.cause if isinstance(error.cause, Exception) else error

@@ -174,7 +174,7 @@ def check_fitting(fitting: int, of: int, options: TrainerOptions) -> None:
         raise CannotTrain(
             f"None of the {of} examples fits into {options.max_length} tokens: set trainer.max_length higher."
         )
-    if fitting < of:
+    if fitting < of and os.environ.get("RANK", "0") == "0":  # of several processes one says it
         say(
             warning=f"{of - fitting} of {of} examples are longer than trainer.max_length = {options.max_length} tokens "
             "and are left out."

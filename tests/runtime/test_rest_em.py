@@ -4,6 +4,7 @@ The model in `tiny` was made by `tiny_model.py`: it has seen a quarter of the su
 """
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -111,20 +112,27 @@ def job(folder: Path, **options: object) -> ImproveJob:
     return ImproveJob("sums@1", str(TINY), str(folder), False, 0, TrainerOptions(**values))  # type: ignore[arg-type]
 
 
+class Killed(Exception):
+    """Ends a training in the middle."""
+
+
+def killed_at(step: int) -> Callable[[ImproveProgress], None]:
+    """Returns who watches a training, and ends it at a step."""
+
+    def watch(progress: ImproveProgress) -> None:
+        if progress.step >= step:
+            raise Killed
+
+    return watch
+
+
 @pytest.mark.parametrize("file", ["adapter_model.safetensors", "optimizer.pt", "trainer_state.json"])
 def test_killed_training_goes_on_from_the_latest_checkpoint_that_is_whole(file: str, tmp_path: Path) -> None:
     folder = tmp_path / "round-1"
     place = Workplace.beside(folder)
 
-    class Killed(Exception):
-        pass
-
-    def stop(progress: ImproveProgress) -> None:
-        if progress.step >= 10:
-            raise Killed
-
     with pytest.raises(Killed):
-        TrlTrainer().improve(job(folder), EXAMPLES, stop)
+        TrlTrainer().improve(job(folder), EXAMPLES, killed_at(10))
     assert not folder.exists()
     assert {path.name for path in place.checkpoints.iterdir()} >= {"checkpoint-8"}
     (place.checkpoints / "checkpoint-8" / file).write_bytes(b"half a fi")
@@ -132,7 +140,7 @@ def test_killed_training_goes_on_from_the_latest_checkpoint_that_is_whole(file: 
     done = TrlTrainer().improve(job(folder), EXAMPLES, lambda progress: steps.append(progress.step))
     assert steps[0] == 5, "it did not go on from step 4"
     assert done.figures["steps"] == 32
-    assert TrlTrainer().improve(job(folder), EXAMPLES, stop) == done, "it was trained again"
+    assert TrlTrainer().improve(job(folder), EXAMPLES, killed_at(0)) == done, "it was trained again"
     assert not place.folder.exists()
 
 
@@ -201,15 +209,8 @@ def test_two_processes_train_what_one_does_on_batches_twice_as_large(tmp_path: P
 
 
 def test_training_that_goes_on_with_other_batches_begins_anew(tmp_path: Path) -> None:
-    class Killed(Exception):
-        pass
-
-    def stop(progress: ImproveProgress) -> None:
-        if progress.step >= 6:
-            raise Killed
-
     with pytest.raises(Killed):
-        TrlTrainer().improve(job(tmp_path / "p"), EXAMPLES, stop)
+        TrlTrainer().improve(job(tmp_path / "p"), EXAMPLES, killed_at(6))
     steps: list[int] = []
     TrlTrainer().improve(job(tmp_path / "p", batch_size=16), EXAMPLES, lambda progress: steps.append(progress.step))
     assert steps == list(range(1, 17))
