@@ -16,12 +16,14 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import get_context
 from typing import Protocol
 
 import numpy as np
 
 from funsearch.core.database import DatabaseConfig, ProgramsDatabase
+from funsearch.core.prompt import best_shot_prompt
 from funsearch.core.records import ALL_ISLANDS, Evaluation, Function, Prompt, Sample, Status
 from funsearch.core.specification import Specification
 
@@ -82,7 +84,7 @@ class NaiveDatabase:
             logits = [-(length - min(lengths)) / (max(lengths) + 1e-6) for length in lengths]
             shown.append(programs[self._choose(logits, config.length_temperature, 1)[0]])
             ast.parse(self._specification.function_source(shown[-1]))
-        return self._specification.prompt(shown)
+        return best_shot_prompt(self._specification, shown)
 
     def _choose(self, logits: list[float], temperature: float, count: int) -> list[int]:
         scaled = np.array(logits) / temperature
@@ -106,7 +108,7 @@ def build(kind: str) -> Database:
     specification = Specification.parse(SPECIFICATION)
     if kind == "naive":
         return NaiveDatabase(specification, DatabaseConfig())
-    return ProgramsDatabase(specification, ("x",), DatabaseConfig(kind, reset_period=None))  # type: ignore[arg-type]
+    return ProgramsDatabase(partial(best_shot_prompt, specification), ("x",), DatabaseConfig(kind, reset_period=None))  # type: ignore[arg-type]
 
 
 def evaluations(count: int) -> Iterator[Evaluation]:

@@ -16,13 +16,13 @@ from pathlib import Path
 
 import psutil
 
+from funsearch.cluster.driver import Launch, launch
+from funsearch.cluster.session import start_ray
 from funsearch.loading import load_problem
-from funsearch.runtime.driver import Launch, launch
-from funsearch.runtime.progress import Progress
-from funsearch.runtime.ray_session import start_ray
-from funsearch.runtime.search import Budget, new_run
-from funsearch.runtime.settings import Settings
 from funsearch.sandbox import open_sandbox
+from funsearch.search.progress import Progress
+from funsearch.search.search import Budget, new_run
+from funsearch.settings.search import Settings
 from funsearch.storage import open_storage
 from funsearch.testing.endpoint import FakeEndpoint
 

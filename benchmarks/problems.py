@@ -15,8 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from funsearch.core.code import read_file
-from funsearch.core.evaluator import Evaluator
+from funsearch.core.code.reading import read_file
 from funsearch.core.ports import Sandbox
 from funsearch.core.problem import ProblemEvaluator
 from funsearch.core.records import Status
@@ -88,7 +87,7 @@ def measure(case: Case, sandbox: Sandbox, rounds: int) -> tuple[float, float]:
     specification = problem.specification
     function = specification.first if case.source is None else read_file(specification, case.source)
     source = specification.program(function)
-    evaluator = Evaluator(specification, problem.evaluator, sandbox, inputs={case.input: value})
+    evaluator = problem.scorer(sandbox, inputs={case.input: value})
     without, within = [], []
     for _ in range(rounds):
         started = time.perf_counter()

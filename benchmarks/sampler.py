@@ -10,12 +10,12 @@ import argparse
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from funsearch.core.evaluator import Evaluator
+from funsearch.core.prompt import best_shot_prompt
 from funsearch.core.records import Prompt, Status
 from funsearch.loading import load_problem
-from funsearch.runtime.make import make_sampler
-from funsearch.runtime.settings import Settings
 from funsearch.sandbox import open_sandbox
+from funsearch.settings.samplers import make_sampler
+from funsearch.settings.search import Settings
 
 
 def main() -> None:
@@ -26,7 +26,7 @@ def main() -> None:
     options = parser.parse_args()
     settings = Settings.load(None, options.assignments)
     problem = load_problem("bin_packing")
-    text = problem.specification.prompt([problem.specification.first])
+    text = best_shot_prompt(problem.specification, [problem.specification.first])
     prompts = [
         Prompt(k, island=0, generation=0, text=text, version=1, parents=(0,), after=0) for k in range(options.prompts)
     ]
@@ -40,7 +40,7 @@ def main() -> None:
         seconds = time.perf_counter() - started
     sampler.close()
     sandbox = open_sandbox()
-    evaluator = Evaluator(problem.specification, problem.evaluator, sandbox, inputs=problem.inputs)
+    evaluator = problem.scorer(sandbox)
     judged = [evaluator.evaluate(sample) for sample in samples]
     sandbox.close()
     valid = [one for one in judged if one.status is Status.OK]

@@ -17,13 +17,13 @@ from typing import Any
 
 import ray
 
+from funsearch.cluster.search_workers import RayWorkers, hire
+from funsearch.cluster.session import start_ray
 from funsearch.core.records import Prompt
 from funsearch.loading import load_problem
-from funsearch.runtime.ray_session import start_ray
-from funsearch.runtime.ray_workers import RayWorkers, hire
-from funsearch.runtime.search import Search
-from funsearch.runtime.settings import Settings
 from funsearch.sandbox import open_sandbox
+from funsearch.search.search import Search
+from funsearch.settings.search import Settings
 from funsearch.storage import open_storage
 
 WARM_SECONDS = 60.0

@@ -21,14 +21,14 @@ from typing import Any, Literal
 import psutil
 import ray
 
+from funsearch.cluster.evaluation_queue import Bench, Delivery
+from funsearch.cluster.replicas import ActorCrew
+from funsearch.cluster.search_workers import RayWorkers
+from funsearch.cluster.session import start_ray
 from funsearch.core.records import Function, Prompt, Sample
 from funsearch.loading import Problem, load_problem
-from funsearch.runtime.bench import Bench, Delivery
-from funsearch.runtime.crew import ActorCrew
-from funsearch.runtime.ray_session import start_ray
-from funsearch.runtime.ray_workers import RayWorkers
-from funsearch.runtime.search import Search
-from funsearch.runtime.settings import Settings
+from funsearch.search.search import Search
+from funsearch.settings.search import Settings
 from funsearch.storage import open_storage
 from funsearch.testing.evaluator import SleepingEvaluator
 

@@ -18,13 +18,13 @@ from pathlib import Path
 
 import numpy as np
 
-from funsearch.core.code import key
-from funsearch.core.database import ProgramsDatabase
+from funsearch.core.code.identity import key
 from funsearch.core.ports import Event
+from funsearch.core.prompt import best_shot_prompt
 from funsearch.core.records import Evaluation, Function, Prompt, RunRecord, Sample, Status
 from funsearch.loading import Problem, load_problem
-from funsearch.runtime.ledger import FIRST_PROMPT, Ledger
-from funsearch.runtime.settings import Settings
+from funsearch.search.ledger import FIRST_PROMPT, Ledger
+from funsearch.settings.search import Settings
 from funsearch.storage import SqlStorage, open_storage
 from funsearch.testing.postgres import PostgresServer, postgres_programs
 
@@ -43,7 +43,7 @@ def events(problem: Problem, count: int) -> Iterator[Event]:
     inputs = tuple(problem.inputs)
     sample = Sample(FIRST_PROMPT, 0, first.body, "specification", "stop")
     yield from (FIRST_PROMPT, sample, _evaluation(sample, first, key(first), inputs, 0.0))
-    text = problem.specification.prompt([first, first])
+    text = best_shot_prompt(problem.specification, [first, first])
     firsts: list[tuple[int, Function, float | None]] = []
     for number in range(1, count):
         index, place = divmod(number - 1, PER_PROMPT)
@@ -89,7 +89,7 @@ def fill(storage: SqlStorage, problem: Problem, count: int) -> None:
 
 def restore(storage: SqlStorage, problem: Problem) -> None:
     """Brings a database in memory to where the run stands, as `funsearch resume` does."""
-    database = ProgramsDatabase(problem.specification, tuple(problem.inputs), Settings().database)
+    database = problem.database()
     ledger = Ledger(RUN, problem.specification, database, storage, "L3")
     for _ in ledger.restore():
         pass

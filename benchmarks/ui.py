@@ -24,8 +24,8 @@ import uvicorn
 from sqlalchemy import event
 
 from funsearch.core.records import RunRecord
-from funsearch.runtime.ledger import SNAPSHOT_STEP, SNAPSHOTS
-from funsearch.runtime.settings import Settings
+from funsearch.search.ledger import SNAPSHOT_STEP, SNAPSHOTS
+from funsearch.settings.search import Settings
 from funsearch.storage import SqlTrainingStorage, open_training_storage
 from funsearch.web.app import create_app
 

@@ -11,13 +11,13 @@ from funsearch.core.records import Limits
 
 if TYPE_CHECKING:
     from funsearch.loading import load_problem
-    from funsearch.runtime.reading import Run
-    from funsearch.runtime.search import Search
+    from funsearch.search.recorded import Run
+    from funsearch.search.search import Search
 
 _F = TypeVar("_F", bound=Callable[..., object])
 _LATER = {
-    "Run": "funsearch.runtime.reading",
-    "Search": "funsearch.runtime.search",
+    "Run": "funsearch.search.recorded",
+    "Search": "funsearch.search.search",
     "load_problem": "funsearch.loading",
 }
 """What is imported when it is first asked for, because it loads more than Python and numpy."""

@@ -16,11 +16,15 @@ import sys
 import types
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import funsearch
+from funsearch.core.database import DatabaseConfig, ProgramsDatabase
+from funsearch.core.evaluator import Evaluator
+from funsearch.core.ports import Sandbox
 from funsearch.core.problem import Candidate, ProblemEvaluator
+from funsearch.core.prompt import best_shot_prompt
 from funsearch.core.records import Limits
 from funsearch.core.specification import Specification
 from funsearch.errors import ProblemError
@@ -68,6 +72,31 @@ class Problem:
     def all_inputs(self) -> dict[str, Any]:
         """The inputs and the held-out ones, to show a program on one of them. A name that both have is the inputs'."""
         return self.inputs | {name: value for name, value in self.heldout.items() if name not in self.inputs}
+
+    def scorer(
+        self, sandbox: Sandbox, *, inputs: Mapping[str, Any] | None = None, limits: Limits | None = None
+    ) -> Evaluator:
+        """Returns an evaluator of the problem in a sandbox.
+
+        Args:
+            sandbox: closed with the evaluator.
+            inputs: what to score on, by name; by default the problem's inputs.
+            limits: of a candidate; by default the problem's.
+        """
+        chosen = self.inputs if inputs is None else inputs
+        return Evaluator(self.specification, self.evaluator, sandbox, inputs=chosen, limits=limits)
+
+    def database(self, config: DatabaseConfig | None = None, seed: int = 0) -> ProgramsDatabase:
+        """Returns an empty programs database for the problem."""
+        return ProgramsDatabase(
+            partial(best_shot_prompt, self.specification),
+            tuple(self.inputs),
+            config,
+            seed=seed,
+            reduction=self.evaluator.reduction,
+            partial=self.evaluator.partial,
+            show_notes=self.evaluator.show_notes,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,7 +322,8 @@ def _execute(text: str, filename: str) -> types.ModuleType:
     It has no `__file__`: a text may come from the database, or from another machine.
     """
     module = types.ModuleType(f"funsearch_problem_{filename.removesuffix('.py').replace('/', '_')}")
-    vars(module)["funsearch"] = funsearch  # The trusted part of a one-file problem has lost its own import of it.
+    # The trusted part of a one-file problem has lost its own import of the package.
+    vars(module)["funsearch"] = sys.modules["funsearch"]
     sys.modules[module.__name__] = module  # dataclasses and typing look their module up there
     linecache.cache[filename] = (len(text), None, text.splitlines(keepends=True), filename)
     try:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import funsearch
-from funsearch.core.evaluator import Evaluator, Verdict
+from funsearch.core.evaluator import Verdict
 from funsearch.core.problem import ProblemEvaluator
 from funsearch.core.records import Function, Status
 from funsearch.errors import ProblemError
@@ -83,7 +83,7 @@ def write(tmp_path: Path) -> Write:
 
 def score(problem: Problem, body: str | None = None) -> Verdict:
     function = Function(body) if body else problem.specification.first
-    evaluator = Evaluator(problem.specification, problem.evaluator, InProcessSandbox(), inputs=problem.inputs)
+    evaluator = problem.scorer(InProcessSandbox())
     return evaluator.score(function)
 
 
@@ -367,7 +367,7 @@ def test_examples_of_the_documentation_run(tmp_path: Path) -> None:
     assert score(pair, "    return value / weight\n").scores == {"small": 9.0}
     drawing = evaluator.replace("\n\ndef verified", textwrap.indent(draw, "    ") + "\n\ndef verified")
     drawn = load(ProblemSource("knapsack", specification, drawing))
-    artist = Evaluator(drawn.specification, drawn.evaluator, InProcessSandbox())
+    artist = drawn.scorer(InProcessSandbox())
     assert artist.draw(drawn.specification.first, "small").axes[0].get_title() == "1 items in a knapsack of 6"
     single = load(ProblemSource("single", one_file, ""))
     assert score(single).scores == {"ten": 0.0}

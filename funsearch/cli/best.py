@@ -8,8 +8,8 @@ from rich.table import Table
 from funsearch.cli import options
 
 if TYPE_CHECKING:
-    from funsearch.cli.report import Entry
     from funsearch.core.records import Evaluation
+    from funsearch.search.report import Entry
 
 
 @click.command(name="best")
@@ -37,7 +37,7 @@ def command(
     funsearch best bin_packing-1 --top 3
     funsearch best bin_packing-1 --select 20 --baselines
     """
-    from funsearch.cli.report import Scorer, standing
+    from funsearch.search.report import Scorer, standing
     from funsearch.storage import open_storage
 
     storage = open_storage(db, create=False)

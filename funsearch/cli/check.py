@@ -8,6 +8,7 @@ import click
 from rich.table import Table
 
 from funsearch.cli import options
+from funsearch.core.prompt import best_shot_prompt
 
 if TYPE_CHECKING:
     from funsearch.core.ports import Sandbox
@@ -45,7 +46,6 @@ def command(
     funsearch check bin_packing --baselines
     funsearch check cap_set --image cap_set.svg --on n6
     """
-    from funsearch.core.evaluator import Evaluator
     from funsearch.core.records import Status, joined_notes
     from funsearch.errors import ProblemError
     from funsearch.loading import load_problem
@@ -56,14 +56,14 @@ def command(
     specification = loaded.specification
     box = open_sandbox(sandbox or "auto", unsafe=bool(unsafe))
     started = time.perf_counter()
-    verdict = Evaluator(specification, loaded.evaluator, box, inputs=loaded.inputs).score(specification.first)
+    verdict = loaded.scorer(box).score(specification.first)
     seconds = time.perf_counter() - started
     shown = loaded.evaluator.show_notes
-    prompt = specification.prompt([specification.first], [joined_notes(verdict.feedback)] if shown else [])
+    prompt = best_shot_prompt(specification, [specification.first], [joined_notes(verdict.feedback)] if shown else [])
     compared = _compared(loaded, box) if baselines else {}
     figure = None
     if image is not None and verdict.status is Status.OK:
-        artist = Evaluator(specification, loaded.evaluator, box, inputs=loaded.all_inputs)
+        artist = loaded.scorer(box, inputs=loaded.all_inputs)
         figure = artist.draw(specification.first, on or list(loaded.inputs)[-1])
     box.close()
     if as_json:
@@ -114,7 +114,7 @@ def command(
 
 def _compared(problem: "Problem", sandbox: "Sandbox") -> dict[str, dict[str, dict[str, float]]]:
     """Returns the scores of the first program and of the baselines, on the inputs and on the held-out ones."""
-    from funsearch.core.code import read_file
+    from funsearch.core.code.reading import read_file
     from funsearch.core.evaluator import Evaluator
 
     specification, evaluator = problem.specification, problem.evaluator

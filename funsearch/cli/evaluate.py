@@ -40,19 +40,17 @@ def command(
     A file holds the evolved function, with whatever imports, constants and helpers it needs above it. Exits with 0
     when every file got a verdict, whatever it was.
     """
-    from funsearch.core.evaluator import Evaluator
     from funsearch.loading import load_problem
-    from funsearch.runtime.limits import merged_limits
-    from funsearch.runtime.settings import Settings
     from funsearch.sandbox import open_sandbox
+    from funsearch.settings.search import Settings
 
     loaded = load_problem(problem, evaluator, inputs)
     chosen = {"limits__seconds": timeout, "limits__memory_mb": memory}
     settings = Settings.load(None, [f"limits.{one}" for one in limits], **chosen)
     texts = {file: _read(file) for file in files}
     box = open_sandbox(sandbox or "auto", unsafe=bool(unsafe))
-    merged = merged_limits(loaded.evaluator.limits, settings)
-    scorer = Evaluator(loaded.specification, loaded.evaluator, box, inputs=loaded.inputs, limits=merged)
+    merged = settings.limits.override(loaded.evaluator.limits)
+    scorer = loaded.scorer(box, limits=merged)
     for file, text in texts.items():
         started = time.perf_counter()
         result = _score(scorer, text)
@@ -74,7 +72,7 @@ def _read(file: Path) -> str:
 
 
 def _score(scorer: Any, text: str) -> dict[str, Any]:
-    from funsearch.core.code import UnreadableCompletion, read_file
+    from funsearch.core.code.reading import UnreadableCompletion, read_file
     from funsearch.core.records import Status
 
     try:

@@ -38,7 +38,7 @@ def command(run: str, output: Path | None, top: int, parquet: bool, db: str) -> 
     \b
     funsearch export bin_packing-1 -o found
     """
-    from funsearch.cli.report import Scorer
+    from funsearch.search.report import Scorer
     from funsearch.storage import open_storage
 
     if parquet:
@@ -81,7 +81,7 @@ def _heading(run: str, id: int, evaluation: "Evaluation") -> str:
 
 def _write_problem(folder: Path, record: "RunRecord") -> list[str]:
     """Writes the run's problem and inputs; returns the arguments of `funsearch evaluate` that name them."""
-    from funsearch.runtime.settings import Settings
+    from funsearch.settings.search import Settings
 
     settings, inputs = Settings.restored(record.settings)
     (folder / f"{record.problem}.py").write_text(record.specification, encoding="utf-8")

@@ -30,9 +30,9 @@ def command(training: str | None, output: Path | None, db: str, as_json: bool) -
     \b
     funsearch models first -o first.md
     """
-    from funsearch.runtime.training import round_summary
-    from funsearch.runtime.training_settings import TrainingSettings
+    from funsearch.settings.training import TrainingSettings
     from funsearch.storage import open_training_storage
+    from funsearch.training.summary import round_summary
 
     lines: list[dict[str, Any]] = []
     with closing(open_training_storage(db, create=False)) as storage:
@@ -83,7 +83,7 @@ def _write(storage: "SqlTrainingStorage", training: str | None, file: Path) -> N
     from funsearch.cli import plot
     from funsearch.cli.training_report import markdown, picture
     from funsearch.errors import FunsearchError
-    from funsearch.runtime.training_settings import TrainingSettings
+    from funsearch.settings.training import TrainingSettings
 
     if training is None:
         raise FunsearchError(f"Name the training that {file} shall show: funsearch models TRAINING -o {file}.")

@@ -3,7 +3,6 @@
 import json
 import logging
 import os
-import re
 import shlex
 from collections.abc import Callable
 from pathlib import Path
@@ -13,9 +12,7 @@ import click
 from rich.console import Console
 from rich.syntax import Syntax
 
-LINE = 300
-"""Characters of a message that was not written by us."""
-_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+from funsearch.text import visible, writable
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -118,25 +115,9 @@ def write_image(figure: Any, image: Path) -> None:
     click.echo(f"wrote {image}", err=True)
 
 
-def visible(text: str) -> str:
-    """Returns text as a terminal can be given it: control characters, which could command it, are spelled out."""
-    return _CONTROL.sub(lambda match: repr(match[0])[1:-1], text)
-
-
 def print_text(text: str) -> None:
     """Prints what a model or a program wrote: unchanged into a file or pipe, harmless on a terminal."""
-    click.echo(visible(text) if console().is_terminal else _writable(text))
-
-
-def quoted(text: str) -> str:
-    """Returns what a program or its evaluator said, so that it passes for nothing else on a terminal or in Markdown."""
-    line = " ".join(visible(text).replace("`", "'").split())
-    return f"`{line[:LINE]}{'…' if len(line) > LINE else ''}`"
-
-
-def _writable(text: str) -> str:
-    """Returns text that can be written: models may answer with half a character."""
-    return text.encode("utf-8", "backslashreplace").decode()
+    click.echo(visible(text) if console().is_terminal else writable(text))
 
 
 def print_code(code: str, language: str = "python") -> None:
@@ -145,7 +126,7 @@ def print_code(code: str, language: str = "python") -> None:
     if screen.is_terminal:
         screen.print(Syntax(visible(code), language, background_color="default", word_wrap=True))
     else:
-        click.echo(_writable(code))
+        click.echo(writable(code))
 
 
 def print_diff(diff: str) -> None:

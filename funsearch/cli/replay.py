@@ -19,8 +19,8 @@ def command(run: str, db: str, as_json: bool) -> None:
     """
     from rich.progress import Progress as Bar
 
-    from funsearch.runtime.replay import replay
     from funsearch.sandbox import open_sandbox
+    from funsearch.search.replay import replay
     from funsearch.storage import open_storage
 
     storage = open_storage(db, create=False)

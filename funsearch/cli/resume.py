@@ -33,8 +33,8 @@ def command(
     funsearch resume bin_packing-1 --samples 5000
     """
     from funsearch.cli.searching import go
-    from funsearch.runtime.search import restored
-    from funsearch.runtime.trackers import open_tracker
+    from funsearch.search.search import restored
+    from funsearch.search.trackers import open_tracker
     from funsearch.storage import open_storage
 
     storage = open_storage(db, create=False)

@@ -89,13 +89,13 @@ def command(
     """
     from funsearch.cli.searching import go
     from funsearch.loading import load_problem
-    from funsearch.runtime.make import check_policies, check_samplers
-    from funsearch.runtime.search import new_run
-    from funsearch.runtime.settings import Settings
-    from funsearch.runtime.trackers import open_tracker
-    from funsearch.runtime.training import with_policies
     from funsearch.sandbox import open_sandbox
+    from funsearch.search.search import new_run
+    from funsearch.search.trackers import open_tracker
+    from funsearch.settings.samplers import check_policies, check_samplers
+    from funsearch.settings.search import Settings
     from funsearch.storage import open_storage
+    from funsearch.training.policies import with_policies
 
     chosen: dict[str, Any] = {
         "samplers": samplers or None,

@@ -24,7 +24,7 @@ def command(run: str, evaluators: int | str | None, samplers: int | None, addres
     \b
     funsearch scale bin_packing-1 --evaluators 150 --samplers 15
     """
-    from funsearch.runtime.driver import resize
+    from funsearch.cluster.driver import resize
     from funsearch.storage import open_storage
 
     if evaluators is None and samplers is None:

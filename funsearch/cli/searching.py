@@ -3,24 +3,23 @@
 import signal
 import sys
 from contextlib import closing, nullcontext
-from pathlib import Path
 from types import FrameType
 
 import click
-from sqlalchemy.engine import make_url
 
 from funsearch.cli.options import console, print_json, same_db
 from funsearch.cli.view import LiveView
+from funsearch.cluster.driver import Launch, launch
+from funsearch.cluster.session import start_ray
 from funsearch.core.records import RunRecord
 from funsearch.errors import FunsearchError
 from funsearch.loading import Problem
-from funsearch.runtime.driver import Launch, launch
-from funsearch.runtime.make import split_spec
-from funsearch.runtime.progress import Progress
-from funsearch.runtime.ray_session import start_ray
-from funsearch.runtime.search import Budget
-from funsearch.runtime.settings import Settings
-from funsearch.runtime.trackers import Tracker
+from funsearch.search.progress import Progress
+from funsearch.search.search import Budget
+from funsearch.search.trackers import Tracker
+from funsearch.settings.samplers import split_spec
+from funsearch.settings.search import Settings
+from funsearch.storage import absolute_url
 
 
 def go(
@@ -51,7 +50,7 @@ def go(
                 if tracker and progress:
                     tracker.log(progress)
 
-            order = Launch(run, problem.source, settings, _absolute(db), address is not None)
+            order = Launch(run, problem.source, settings, absolute_url(db), address is not None)
             progress = launch(order, budget, watch)
     if as_json:
         print_json(summary(progress))
@@ -81,7 +80,7 @@ def summary(progress: Progress) -> dict[str, object]:
 
 def _gain(run: RunRecord, db: str) -> str:
     """Returns how much better the best program is than the first, on held-out inputs too if the problem has any."""
-    from funsearch.cli.report import Scorer
+    from funsearch.search.report import Scorer
     from funsearch.storage import open_storage
 
     try:
@@ -134,16 +133,6 @@ def _prepare_model(settings: Settings) -> None:
     with Bar(console=console(stderr=True), transient=True) as bar:
         task = bar.add_task("Preparing the built-in model (once)", total=1.0)
         embedded_model(lambda what, share: bar.update(task, description=what, completed=share))
-
-
-def _absolute(db: str) -> str:
-    """Returns the URL with an SQLite file's full path: the driver may have another working folder."""
-    if "://" not in db:
-        db = f"sqlite:///{db}"
-    url = make_url(db)
-    if url.get_backend_name() == "sqlite" and url.database:
-        url = url.set(database=str(Path(url.database).absolute()))
-    return url.render_as_string(hide_password=False)
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:

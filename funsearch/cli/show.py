@@ -24,9 +24,9 @@ def command(run: str, program: int, image: Path | None, on: str | None, db: str,
     funsearch show bin_packing-1 17
     funsearch show cap_set-1 0 --image set.svg --on n6
     """
-    from funsearch.cli.report import Scorer
     from funsearch.core.records import Status, joined_notes
     from funsearch.errors import PictureError
+    from funsearch.search.report import Scorer
     from funsearch.storage import open_storage
 
     options.check_image(image, on)

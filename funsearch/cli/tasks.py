@@ -13,7 +13,7 @@ from funsearch.cli import options
 @options.verbosity
 def command(as_json: bool) -> None:
     """Lists the task sets that are shipped and installed. A JSON Lines file of a known form works as well."""
-    from funsearch.rest_em.task_sets import list_task_sets
+    from funsearch.tasks.opening import list_task_sets
 
     found = list_task_sets()
     if as_json:

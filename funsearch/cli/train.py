@@ -71,9 +71,11 @@ def command(
     funsearch run bin_packing --sampler vllm:policy:packer
     """
     from funsearch.cli.training_view import TrainingView
-    from funsearch.runtime.training import open_training, run_training, summary
-    from funsearch.runtime.training_settings import TrainingSettings
+    from funsearch.cluster.training import run_training
+    from funsearch.settings.training import TrainingSettings
     from funsearch.storage import open_training_storage
+    from funsearch.training.opening import open_training
+    from funsearch.training.summary import summary
 
     chosen: dict[str, Any] = {
         "rounds": rounds,

@@ -10,7 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 
 from funsearch.rest_em.records import Estimate, RoundRecord, Split
-from funsearch.runtime.rounds import RoundProgress
+from funsearch.training.rounds import RoundProgress
 
 LINE_SECONDS = 15.0
 """How often a plain line is printed within a step."""

@@ -66,8 +66,8 @@ def command(port: int, host: str, token: str | None, db: str) -> None:
 
 def _draw(record: "RunRecord", function: "Function") -> bytes:
     """Returns a picture of what a program builds, run in the sandbox as the run had it."""
-    from funsearch.cli.report import Scorer
     from funsearch.picture import encoded
+    from funsearch.search.report import Scorer
 
     scorer = Scorer(record)
     try:

@@ -30,7 +30,7 @@ def command(run: str, top: int, db: str, as_json: bool) -> None:
     funsearch verify bin_packing-1
     funsearch verify bin_packing-1 --top 100 --json
     """
-    from funsearch.cli.report import Scorer
+    from funsearch.search.report import Scorer
     from funsearch.storage import open_storage
 
     storage = open_storage(db, create=False)

@@ -20,9 +20,9 @@ PROMPT_DRAWS, RESET_DRAWS = 0, 1
 
 
 class PromptBuilder(Protocol):
-    """Makes the text of a prompt; a `Specification` is one."""
+    """Writes the text of a prompt, as `best_shot_prompt` does for its specification."""
 
-    def prompt(self, functions: Sequence[Function], notes: Sequence[str] = ()) -> str:
+    def __call__(self, functions: Sequence[Function], notes: Sequence[str] = ()) -> str:
         """Returns the text that shows `functions`, the worst first, with `notes` on each if there are any."""
 
 
@@ -73,7 +73,7 @@ class ProgramsDatabase:
 
     def __init__(
         self,
-        prompts: PromptBuilder,
+        build_prompt: PromptBuilder,
         input_names: Sequence[str],
         config: DatabaseConfig | None = None,
         *,
@@ -90,7 +90,7 @@ class ProgramsDatabase:
         """Evaluations registered so far: the id of the next one."""
         self.next_prompt = 0
         self.resets = 0
-        self._prompts = prompts
+        self._build_prompt = build_prompt
         self._names = tuple(input_names)
         self._seed = seed
         self._reduction = reduction
@@ -137,7 +137,7 @@ class ProgramsDatabase:
             config.length_temperature,
         )
         notes = [program.notes for program in programs] if self._show_notes else []
-        text = self._prompts.prompt([program.function for program in programs], notes)
+        text = self._build_prompt([program.function for program in programs], notes)
         parents = tuple(program.id for program in programs)
         return Prompt(index, number, island.generation, text, len(programs), parents, self.registered)
 

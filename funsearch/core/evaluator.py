@@ -11,7 +11,8 @@ from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from funsearch.core.code import UnreadableCompletion, key, read_completion
+from funsearch.core.code.identity import key
+from funsearch.core.code.reading import UnreadableCompletion, read_completion
 from funsearch.core.feedback import read_result
 from funsearch.core.ports import CandidateFailure, CandidateProcess, Sandbox
 from funsearch.core.problem import Candidate, InvalidSolution, ProblemEvaluator

@@ -4,20 +4,16 @@ Knows nothing about which programs are shown, or how a model reads them.
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-from funsearch.core.naming import versioned
+from funsearch.core.code.naming import versioned
 from funsearch.core.records import Function
-
-if TYPE_CHECKING:
-    from funsearch.core.specification import Specification
-
+from funsearch.core.specification import Specification
 
 MOST_NOTES = 400
 """Characters of a program's notes that a prompt shows: they are paid for in every prompt."""
 
 
-def best_shot_prompt(specification: "Specification", functions: Sequence[Function], notes: Sequence[str] = ()) -> str:
+def best_shot_prompt(specification: Specification, functions: Sequence[Function], notes: Sequence[str] = ()) -> str:
     """Returns the prompt that shows `functions` as `f_v0` to `f_v{k-1}` and asks for `f_v{k}` (FunSearch, Methods).
 
     It ends below the docstring of `f_v{k}`, where a base model goes on with the body.

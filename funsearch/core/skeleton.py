@@ -12,7 +12,7 @@ import tokenize
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from funsearch.core.source import defined_names, end, start
+from funsearch.core.code.source import defined_names, end, start
 from funsearch.errors import ProblemError
 
 _PACKAGE = "funsearch"

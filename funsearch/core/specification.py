@@ -7,10 +7,18 @@ import ast
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from funsearch.core.prompt import best_shot_prompt
+from funsearch.core.code.source import (
+    Unparsable,
+    block_text,
+    check_compiles,
+    clean,
+    parse,
+    rename,
+    walk,
+    without_docstring,
+)
 from funsearch.core.records import Function
 from funsearch.core.skeleton import Header, Marks, Skeleton, marked_functions, read_header, read_skeleton
-from funsearch.core.source import Unparsable, block_text, check_compiles, clean, parse, rename, walk, without_docstring
 from funsearch.errors import ProblemError
 
 
@@ -78,10 +86,6 @@ class Specification:
         header, space = self.header, "\n\n" if preamble else ""
         text = header.docstring if docstring is None else f'    """{docstring}"""\n'
         return f"{preamble}{space}{header.decorators}def {name or self.name}{header.signature}\n{text}{body}"
-
-    def prompt(self, functions: Sequence[Function], notes: Sequence[str] = ()) -> str:
-        """Returns the best-shot prompt that shows `functions`, the worst first, with notes on each if given any."""
-        return best_shot_prompt(self, functions, notes)
 
 
 def _parse(text: str, filename: str) -> Specification:

@@ -195,10 +195,7 @@ class TransformersSampler:
         # A fresh base for each adapter: merging into and out of one loses precision.
         self._model = self._base = self._model_of(policy.folder if policy.kind == "full" else expanded(policy.base))
         if policy.kind == "lora":
-            from peft import PeftModel
-
-            self._model = self._guard(policy.folder, lambda: PeftModel.from_pretrained(self._base, policy.folder))
-            self._model = self._model.merge_and_unload()
+            self._guard(policy.folder, lambda: self._base.load_adapter(policy.folder))
         self._policy = policy.name
 
     def _model_of(self, source: str) -> Any:

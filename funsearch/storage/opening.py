@@ -55,6 +55,14 @@ def _parse(url: str) -> URL:
     raise _unknown(address.render_as_string(hide_password=True))
 
 
+def absolute_url(url: str) -> str:
+    """Returns the URL with the full path of an SQLite file: another process may have another working folder."""
+    address = _parse(url)
+    if address.get_backend_name() == "sqlite" and address.database and address.database != ":memory:":
+        address = address.set(database=str(Path(address.database).absolute()))
+    return address.render_as_string(hide_password=False)
+
+
 def without_password(url: str) -> str:
     """Returns the URL as it may be shown, whether it can be read or not."""
     return re.sub(r"(://[^:@/]*):.*@", r"\1:***@", url)

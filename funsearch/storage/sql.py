@@ -8,6 +8,7 @@ import difflib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TypeVar
 
 from sqlalchemy import Connection, Engine, exists, func, insert, select, tuple_, update
@@ -79,6 +80,12 @@ class SqlStorage:
         """What may or may not have been written when the connection broke: the first event, and how many."""
         self._run_ids: dict[str, int] = {}
         self._model_ids: dict[str, int] = {}
+
+    @property
+    def folder(self) -> Path:
+        """Returns the folder of a database file, or the current one for any other database."""
+        url = self.engine.url
+        return Path(url.database).parent if url.get_backend_name() == "sqlite" and url.database else Path()
 
     @property
     def leases(self) -> Leases:

@@ -8,7 +8,7 @@ from fastapi.responses import HTMLResponse
 
 from funsearch.core.records import Evaluation, Status, Usage
 from funsearch.errors import ConfigError
-from funsearch.runtime.settings import Settings
+from funsearch.settings.search import Settings
 from funsearch.storage import SqlTrainingStorage
 from funsearch.storage.views import WINDOW, RunLine, Views
 from funsearch.web import course

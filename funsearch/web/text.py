@@ -4,12 +4,13 @@ Escaping HTML is the templates' business, not this module's.
 """
 
 import difflib
-import re
 
 from markupsafe import Markup, escape
 from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import DiffLexer, PythonLexer
+
+from funsearch import text as text_filter
 
 MOST_SHOWN = 100_000
 """Characters of a text that are shown; all of it can be had as a plain file."""
@@ -18,17 +19,13 @@ MOST_COLOURED = 30_000
 MOST_COMPARED = 1_000
 """Lines of a program that are compared: comparing takes time with their square."""
 
-# Control characters but tab and newline, what turns the direction of writing, what has no width, and lone surrogates.
-_HIDDEN = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff\U000e0000-\U000e0fff]"
-)
 _FORMATTER = HtmlFormatter(nowrap=True, classprefix="t-")
 _PYTHON, _DIFF = PythonLexer(stripnl=False), DiffLexer(stripnl=False)
 
 
 def visible(text: str) -> str:
     """Returns the text with a sign for every character that would not be seen, or would change how others are."""
-    return _HIDDEN.sub(lambda match: _sign(match[0]), text.replace("\r\n", "\n"))
+    return text_filter.visible(text.replace("\r\n", "\n"), _sign)
 
 
 def shown(text: str) -> str:

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from funsearch.loading import load_problem
-from funsearch.runtime.search import Search
 from funsearch.samplers.scripted import ScriptedSampler
+from funsearch.search.search import Search
 from funsearch.storage import open_storage
 from funsearch.testing import InProcessSandbox
 

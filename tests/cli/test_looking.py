@@ -11,14 +11,15 @@ import pytest
 from click.testing import CliRunner, Result
 
 from funsearch.cli import group
-from funsearch.cli.options import quoted, same_db, visible
-from funsearch.cli.report import Entry, standing
+from funsearch.cli.options import same_db
 from funsearch.core.records import Function, HeldOut, Status
 from funsearch.errors import FunsearchError
 from funsearch.loading import load_problem
-from funsearch.runtime.search import Search
-from funsearch.runtime.settings import Settings
 from funsearch.samplers.scripted import ScriptedSampler
+from funsearch.search.report import Entry, standing
+from funsearch.search.search import Search
+from funsearch.settings.search import Settings
+from funsearch.text import quoted, visible
 
 BODIES = [
     "    return float(sum(el))\n",

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import tiny_model
 
-TINY = Path(__file__).parent.parent / "runtime" / "tiny"
+TINY = tiny_model.FOLDER
 OPTIONS = ("--sampler", "transformers", "--model", TINY, "--samples-per-task", 4, "--set", "generate.max_tokens=5")
 QUICK = ("--set", "measure.samples=2", "--set", "trainer.epochs=1", "--set", "trainer.rank=8")
 

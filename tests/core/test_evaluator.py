@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import funsearch
-from funsearch.core.code import key
+from funsearch.core.code.identity import key
 from funsearch.core.evaluator import Evaluator, draws, reduce_scores
 from funsearch.core.feedback import MOST_ARTIFACT, finite_score, read_result
 from funsearch.core.ports import CandidateFailure, ProcessReport

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from funsearch.core.prompt import best_shot_prompt
 from funsearch.core.records import Function
 from funsearch.core.specification import Specification
 
@@ -32,21 +33,26 @@ def parse(name: str) -> Specification:
 )
 def test_prompts_match_the_golden_files(golden: str, name: str, functions: list[Function] | None) -> None:
     specification = parse(name)
-    assert specification.prompt(functions or [specification.first]) == (GOLDEN / f"{golden}.prompt.txt").read_text()
+    assert (
+        best_shot_prompt(specification, functions or [specification.first])
+        == (GOLDEN / f"{golden}.prompt.txt").read_text()
+    )
 
 
 def test_notes_stand_above_the_program_they_are_about() -> None:
     specification = parse("cap_set")
-    prompt = specification.prompt([COUNTING, RECURSIVE, COUNTING], ["", "n8: 448\n\nslow\x0con n7", "x" * 999])
+    prompt = best_shot_prompt(
+        specification, [COUNTING, RECURSIVE, COUNTING], ["", "n8: 448\n\nslow\x0con n7", "x" * 999]
+    )
     assert "\n\n# n8: 448\n# slow\n# on n7\nimport math\n" in prompt
     assert f"\n\n# {'x' * 400} ...\ndef priority_v2(" in prompt
     assert prompt.replace(f"# {'x' * 400} ...\n", "").replace("# n8: 448\n# slow\n# on n7\n", "") == (
-        specification.prompt([COUNTING, RECURSIVE, COUNTING])
+        best_shot_prompt(specification, [COUNTING, RECURSIVE, COUNTING])
     )
 
 
 def test_a_base_model_goes_on_where_the_prompt_ends() -> None:
-    prompt = parse("cap_set").prompt([COUNTING, COUNTING, COUNTING])
+    prompt = best_shot_prompt(parse("cap_set"), [COUNTING, COUNTING, COUNTING])
     assert prompt.endswith(
         "def priority_v3(el: tuple[int, ...], n: int) -> float:\n"
         '    """Improved version of `priority_v2`."""\n'
@@ -58,11 +64,11 @@ def test_a_base_model_goes_on_where_the_prompt_ends() -> None:
 
 def test_a_variable_with_the_name_of_the_function_stays() -> None:
     function = Function(body="    priority = sum(el)\n    return priority / n\n")
-    assert function.body in parse("cap_set").prompt([function])
+    assert function.body in best_shot_prompt(parse("cap_set"), [function])
 
 
 def test_without_programs_the_first_version_is_asked_for() -> None:
-    assert parse("cap_set").prompt([]).endswith(
+    assert best_shot_prompt(parse("cap_set"), []).endswith(
         "def priority_v0(el: tuple[int, ...], n: int) -> float:\n"
         '    """Returns the priority with which to add `el` to the cap set."""\n'
     )  # fmt: skip
@@ -70,6 +76,6 @@ def test_without_programs_the_first_version_is_asked_for() -> None:
 
 def test_a_file_without_anything_above_its_function_has_no_preface() -> None:
     specification = Specification.parse("@funsearch.evolve\ndef f(x):\n  return x\n")
-    assert specification.prompt([specification.first]) == (
+    assert best_shot_prompt(specification, [specification.first]) == (
         'def f_v0(x):\n    return x\n\n\ndef f_v1(x):\n    """Improved version of `f_v0`."""\n'
     )

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from funsearch import InvalidSolution
-from funsearch.core.evaluator import Evaluator
 from funsearch.core.ports import Sandbox
+from funsearch.core.prompt import best_shot_prompt
 from funsearch.core.records import Function, Status
 from funsearch.errors import ProblemError
 from funsearch.loading import load_problem
@@ -52,7 +52,7 @@ def is_admissible(vectors: list[Vector]) -> bool:
 
 def test_constant_priority_gives_the_known_sizes(sandbox: Sandbox) -> None:
     inputs = {"I6_3": (6, 3), "I9_5": (9, 5), "I12_7": (12, 7), "I15_10": (15, 10)}
-    evaluator = Evaluator(PROBLEM.specification, PROBLEM.evaluator, sandbox, inputs=inputs)
+    evaluator = PROBLEM.scorer(sandbox, inputs=inputs)
     verdict = evaluator.score(Function(CONSTANT))
     assert (verdict.status, verdict.error) == (Status.OK, "")
     assert verdict.scores == {"I6_3": 20, "I9_5": 126, "I12_7": 690, "I15_10": 1842}
@@ -60,7 +60,7 @@ def test_constant_priority_gives_the_known_sizes(sandbox: Sandbox) -> None:
 
 def test_first_program_leaves_room_for_better_ones(sandbox: Sandbox) -> None:
     inputs = {**PROBLEM.inputs, **PROBLEM.heldout}
-    evaluator = Evaluator(PROBLEM.specification, PROBLEM.evaluator, sandbox, inputs=inputs)
+    evaluator = PROBLEM.scorer(sandbox, inputs=inputs)
     assert evaluator.score(PROBLEM.specification.first).scores == {"I12_7": 630, "I15_10": 1740}
 
 
@@ -200,7 +200,7 @@ def test_input_that_is_no_dimension_and_weight_is_refused(value: str, fault: str
 
 
 def test_prompt_shows_the_function_and_what_the_set_is() -> None:
-    prompt = PROBLEM.specification.prompt([PROBLEM.specification.first])
+    prompt = best_shot_prompt(PROBLEM.specification, [PROBLEM.specification.first])
     assert prompt.startswith('"""Finds large admissible sets')
     assert "def solve" not in prompt
     assert "TRIPLES" not in prompt

@@ -9,7 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from funsearch import InvalidSolution
-from funsearch.core.evaluator import Evaluator
 from funsearch.core.ports import Sandbox
 from funsearch.core.records import Function, Status
 from funsearch.errors import ProblemError
@@ -40,7 +39,7 @@ def is_admissible(vectors: list[Vector]) -> bool:
 
 
 def test_constant_priority_gives_the_published_size(sandbox: Sandbox) -> None:
-    evaluator = Evaluator(PROBLEM.specification, PROBLEM.evaluator, sandbox, inputs={"I9_5": (9, 5), "I12_7": (12, 7)})
+    evaluator = PROBLEM.scorer(sandbox, inputs={"I9_5": (9, 5), "I12_7": (12, 7)})
     verdict = evaluator.score(Function("    return 0.0\n"))
     assert (verdict.status, verdict.scores) == (Status.OK, {"I9_5": 125, "I12_7": 548})
 

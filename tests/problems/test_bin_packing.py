@@ -21,8 +21,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import funsearch
-from funsearch.core.code import read_file
-from funsearch.core.evaluator import Evaluator, Verdict
+from funsearch.core.code.reading import read_file
+from funsearch.core.evaluator import Verdict
 from funsearch.core.ports import Sandbox
 from funsearch.core.problem import Candidate
 from funsearch.core.records import Function, Status
@@ -74,9 +74,7 @@ def needed_one_by_one(priority: Any, instance: Instance) -> int:
 
 
 def verdict(function: Function, inputs: dict[str, Any], sandbox: Sandbox | None = None) -> Verdict:
-    return Evaluator(PROBLEM.specification, PROBLEM.evaluator, sandbox or InProcessSandbox(), inputs=inputs).score(
-        function
-    )
+    return PROBLEM.scorer(sandbox or InProcessSandbox(), inputs=inputs).score(function)
 
 
 def plain(instances: list[Instance]) -> list[tuple[float, tuple[float, ...]]]:

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from funsearch import InvalidSolution
-from funsearch.core.evaluator import Evaluator
 from funsearch.core.ports import Sandbox
+from funsearch.core.prompt import best_shot_prompt
 from funsearch.core.records import Function, Status
 from funsearch.errors import ProblemError
 from funsearch.loading import load_problem
@@ -30,7 +30,7 @@ def solve(source: str = "    return 0.0\n", n: int = N) -> list[tuple[int, ...]]
 @pytest.mark.parametrize("function", [PROBLEM.specification.first, Function("    return 0.0\n")])
 def test_first_program_and_a_constant_priority_give_the_known_sizes(function: Function, sandbox: Sandbox) -> None:
     dimensions = range(3, 10)
-    evaluator = Evaluator(PROBLEM.specification, PROBLEM.evaluator, sandbox, inputs={f"n{n}": n for n in dimensions})
+    evaluator = PROBLEM.scorer(sandbox, inputs={f"n{n}": n for n in dimensions})
     verdict = evaluator.score(function)
     assert (verdict.status, verdict.error) == (Status.OK, "")
     assert list(verdict.scores.values()) == [8, 16, 32, 64, 128, 256, 512]
@@ -114,7 +114,7 @@ def test_input_that_is_no_dimension_is_refused(value: str) -> None:
 
 def test_prompt_is_short_and_shows_the_function_only() -> None:
     assert (
-        PROBLEM.specification.prompt([PROBLEM.specification.first])
+        best_shot_prompt(PROBLEM.specification, [PROBLEM.specification.first])
         == '''\
 """Finds large cap sets: sets of vectors in F_3^n with no three on a line."""
 

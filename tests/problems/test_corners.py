@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from funsearch import InvalidSolution
-from funsearch.core.evaluator import Evaluator
 from funsearch.core.ports import Sandbox
+from funsearch.core.prompt import best_shot_prompt
 from funsearch.core.records import Function, Status
 from funsearch.errors import ProblemError
 from funsearch.loading import load_problem
@@ -51,7 +51,7 @@ def is_corner_free(answer: list[Labelled], p: int, n: int) -> bool:
 
 def test_constant_labels_give_corner_free_sets_of_the_known_sizes(sandbox: Sandbox) -> None:
     inputs = {**{f"Z2_{n}": (2, n) for n in range(1, 6)}, **{f"Z3_{n}": (3, n) for n in range(1, 4)}}
-    evaluator = Evaluator(PROBLEM.specification, PROBLEM.evaluator, sandbox, inputs=inputs)
+    evaluator = PROBLEM.scorer(sandbox, inputs=inputs)
     verdict = evaluator.score(Function(CONSTANT))
     assert (verdict.status, verdict.error) == (Status.OK, "")
     assert list(verdict.scores.values()) == [2, 4, 8, 16, 32, 3, 9, 27]
@@ -60,7 +60,7 @@ def test_constant_labels_give_corner_free_sets_of_the_known_sizes(sandbox: Sandb
 
 def test_first_program_gives_more_than_a_corner_free_set(sandbox: Sandbox) -> None:
     inputs = {**{f"Z2_{n}": (2, n) for n in range(1, 6)}, **{f"Z3_{n}": (3, n) for n in range(1, 4)}}
-    evaluator = Evaluator(PROBLEM.specification, PROBLEM.evaluator, sandbox, inputs=inputs)
+    evaluator = PROBLEM.scorer(sandbox, inputs=inputs)
     verdict = evaluator.score(PROBLEM.specification.first)
     assert list(verdict.scores.values()) == [3, 9, 27, 81, 243, 5, 25, 128]
     assert not is_corner_free(solve(), P, N)
@@ -192,7 +192,7 @@ def test_small_sets_count() -> None:
 
 
 def test_labels_of_a_program_that_are_no_numbers_get_no_score(sandbox: Sandbox) -> None:
-    evaluator = Evaluator(PROBLEM.specification, PROBLEM.evaluator, sandbox, inputs={"Z2_2": (2, 2)})
+    evaluator = PROBLEM.scorer(sandbox, inputs={"Z2_2": (2, 2)})
     verdict = evaluator.score(Function("    return float('nan'), 0, 0.0\n"))
     assert verdict.status is not Status.OK
 
@@ -218,7 +218,7 @@ def test_input_that_is_no_modulus_and_dimension_is_refused(value: str, fault: st
 
 
 def test_prompt_is_short_and_shows_the_function_only() -> None:
-    prompt = PROBLEM.specification.prompt([PROBLEM.specification.first])
+    prompt = best_shot_prompt(PROBLEM.specification, [PROBLEM.specification.first])
     assert prompt.startswith('"""Finds large sets of points (x, y) of Z_p^n x Z_p^n')
     assert "def solve" not in prompt
     assert len(prompt) < 1100

@@ -20,9 +20,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from funsearch import InvalidSolution
-from funsearch.core.code import read_file
-from funsearch.core.evaluator import Evaluator, Verdict
+from funsearch.core.code.reading import read_file
+from funsearch.core.evaluator import Verdict
 from funsearch.core.ports import Sandbox
+from funsearch.core.prompt import best_shot_prompt
 from funsearch.core.records import Function, Status
 from funsearch.errors import ProblemError
 from funsearch.loading import load_problem
@@ -42,9 +43,7 @@ JOBS = len(SMALL)
 
 
 def verdict(function: Function, inputs: dict[str, Any] | None = None, sandbox: Sandbox | None = None) -> Verdict:
-    return Evaluator(
-        PROBLEM.specification, PROBLEM.evaluator, sandbox or InProcessSandbox(), inputs=inputs or PROBLEM.inputs
-    ).score(function)
+    return PROBLEM.scorer(sandbox or InProcessSandbox(), inputs=inputs or PROBLEM.inputs).score(function)
 
 
 def baseline(name: str) -> Function:
@@ -276,7 +275,7 @@ def test_larger_instance_than_can_be_solved_is_refused() -> None:
 
 
 def test_prompt_is_short_and_shows_the_function_only() -> None:
-    prompt = PROBLEM.specification.prompt([PROBLEM.specification.first])
+    prompt = best_shot_prompt(PROBLEM.specification, [PROBLEM.specification.first])
     assert "def priority_v1(job: int, times: np.ndarray) -> float:" in prompt
     assert "solve" not in prompt
     assert len(prompt) < 700

@@ -22,8 +22,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import funsearch
-from funsearch.core.code import read_file
-from funsearch.core.evaluator import Evaluator, Verdict
+from funsearch.core.code.reading import read_file
+from funsearch.core.evaluator import Verdict
 from funsearch.core.ports import Sandbox
 from funsearch.core.problem import Candidate
 from funsearch.core.records import Function, Status
@@ -70,9 +70,7 @@ def packed_one_by_one(accept: Callable[..., Any], instance: Instance) -> float:
 
 
 def verdict(function: Function, inputs: dict[str, Any], sandbox: Sandbox | None = None) -> Verdict:
-    return Evaluator(PROBLEM.specification, PROBLEM.evaluator, sandbox or InProcessSandbox(), inputs=inputs).score(
-        function
-    )
+    return PROBLEM.scorer(sandbox or InProcessSandbox(), inputs=inputs).score(function)
 
 
 def baseline(name: str) -> Function:

@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from funsearch import InvalidSolution
-from funsearch.core.code import read_file
-from funsearch.core.evaluator import Evaluator, Verdict
+from funsearch.core.code.reading import read_file
+from funsearch.core.evaluator import Verdict
 from funsearch.core.ports import Sandbox
+from funsearch.core.prompt import best_shot_prompt
 from funsearch.core.records import Function, Status
 from funsearch.errors import ProblemError
 from funsearch.loading import load_problem
@@ -42,9 +43,7 @@ def solve(source: str, n: int) -> list[Point]:
 
 def verdict(function: Function, sandbox: Sandbox | None = None) -> Verdict:
     everything = {**PROBLEM.inputs, **PROBLEM.heldout}
-    return Evaluator(PROBLEM.specification, PROBLEM.evaluator, sandbox or InProcessSandbox(), inputs=everything).score(
-        function
-    )
+    return PROBLEM.scorer(sandbox or InProcessSandbox(), inputs=everything).score(function)
 
 
 def in_line(a: Point, b: Point, c: Point) -> bool:
@@ -180,7 +179,7 @@ def test_input_that_is_no_side_is_refused(value: str) -> None:
 
 
 def test_prompt_is_short_and_shows_the_function_only() -> None:
-    prompt = PROBLEM.specification.prompt([PROBLEM.specification.first])
+    prompt = best_shot_prompt(PROBLEM.specification, [PROBLEM.specification.first])
     assert "def priority_v1(x: int, y: int, n: int) -> float:" in prompt
     assert "solve" not in prompt
     assert len(prompt) < 700

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from funsearch.core.evaluator import Evaluator
 from funsearch.core.ports import Sandbox
 from funsearch.core.problem import Candidate, InvalidSolution
 from funsearch.loading import load_problem, shipped
@@ -74,7 +73,7 @@ def test_every_shipped_problem_is_drawn_here() -> None:
 @pytest.mark.parametrize("name", SMALLEST)
 def test_first_program_is_drawn_and_saved(name: str, sandbox: Sandbox, tmp_path: Path) -> None:
     problem = load_problem(name, inputs=[f"small={SMALLEST[name]!r}", f"larger={LARGER[name]!r}"])
-    evaluator = Evaluator(problem.specification, problem.evaluator, sandbox, inputs=problem.inputs)
+    evaluator = problem.scorer(sandbox)
     for which in problem.inputs:
         figure = evaluator.draw(problem.specification.first, which)
         assert figure.axes

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from funsearch import InvalidSolution
-from funsearch.core.evaluator import Evaluator
 from funsearch.core.ports import Sandbox
+from funsearch.core.prompt import best_shot_prompt
 from funsearch.core.records import Function, Status
 from funsearch.errors import ProblemError
 from funsearch.loading import load_problem
@@ -43,7 +43,7 @@ def is_independent(vertices: list[Vertex], k: int) -> bool:
 
 def test_constant_priority_and_the_first_program_give_the_known_sizes(sandbox: Sandbox) -> None:
     inputs = {**{f"C7_{n}": (7, n) for n in range(1, 6)}, "C9_3": (9, 3), "C9_4": (9, 4), "C11_4": (11, 4)}
-    evaluator = Evaluator(PROBLEM.specification, PROBLEM.evaluator, sandbox, inputs=inputs)
+    evaluator = PROBLEM.scorer(sandbox, inputs=inputs)
     for function in (Function(CONSTANT), PROBLEM.specification.first):
         verdict = evaluator.score(function)
         assert (verdict.status, verdict.error) == (Status.OK, "")
@@ -53,7 +53,7 @@ def test_constant_priority_and_the_first_program_give_the_known_sizes(sandbox: S
 def test_lattice_gives_the_best_known_sizes(sandbox: Sandbox) -> None:
     # With k = 2^n + 1, sums of 0, 1 or -1 times powers of two are no multiple of k unless all of them are 0.
     inputs = {"C5_2": (5, 2), "C9_3": (9, 3), "C17_4": (17, 4)}
-    evaluator = Evaluator(PROBLEM.specification, PROBLEM.evaluator, sandbox, inputs=inputs)
+    evaluator = PROBLEM.scorer(sandbox, inputs=inputs)
     body = "    return float(sum(x << i for i, x in enumerate(el)) % k == 0)\n"
     assert evaluator.score(Function(body)).scores == {"C5_2": 5, "C9_3": 81, "C17_4": 4913}
 
@@ -171,7 +171,7 @@ def test_input_that_is_no_cycle_and_power_is_refused(value: str, fault: str) -> 
 
 
 def test_prompt_is_short_and_shows_the_function_only() -> None:
-    prompt = PROBLEM.specification.prompt([PROBLEM.specification.first])
+    prompt = best_shot_prompt(PROBLEM.specification, [PROBLEM.specification.first])
     assert prompt.startswith('"""Finds large independent sets in the n-th strong power of the cyclic graph C_k.')
     assert "def solve" not in prompt
     assert len(prompt) < 1000

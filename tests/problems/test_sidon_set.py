@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from funsearch import InvalidSolution
-from funsearch.core.code import read_file
-from funsearch.core.evaluator import Evaluator, Verdict
+from funsearch.core.code.reading import read_file
+from funsearch.core.evaluator import Verdict
 from funsearch.core.ports import Sandbox
 from funsearch.core.records import Function, Status
 from funsearch.errors import ProblemError
@@ -35,9 +35,7 @@ def solve(source: str, n: int) -> list[int]:
 
 def verdict(function: Function, sandbox: Sandbox | None = None) -> Verdict:
     everything = {**PROBLEM.inputs, **PROBLEM.heldout}
-    return Evaluator(PROBLEM.specification, PROBLEM.evaluator, sandbox or InProcessSandbox(), inputs=everything).score(
-        function
-    )
+    return PROBLEM.scorer(sandbox or InProcessSandbox(), inputs=everything).score(function)
 
 
 def is_sidon(elements: list[int]) -> bool:

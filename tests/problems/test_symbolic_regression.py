@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from funsearch import InvalidSolution
-from funsearch.core.code import read_file
-from funsearch.core.evaluator import Evaluator, Verdict
+from funsearch.core.code.reading import read_file
+from funsearch.core.evaluator import Verdict
 from funsearch.core.ports import Sandbox
+from funsearch.core.prompt import best_shot_prompt
 from funsearch.core.records import Function, Status
 from funsearch.errors import ProblemError
 from funsearch.loading import load_problem
@@ -41,9 +42,7 @@ def score(predictions: Any, data: Data = TINY) -> float:
 
 
 def verdict(function: Function, inputs: dict[str, Any] | None = None, sandbox: Sandbox | None = None) -> Verdict:
-    return Evaluator(
-        PROBLEM.specification, PROBLEM.evaluator, sandbox or InProcessSandbox(), inputs=inputs or EVERYTHING
-    ).score(function)
+    return PROBLEM.scorer(sandbox or InProcessSandbox(), inputs=inputs or EVERYTHING).score(function)
 
 
 def baseline(name: str) -> Function:
@@ -225,7 +224,7 @@ def test_literal_that_is_no_data_is_refused(value: str) -> None:
 
 
 def test_prompt_is_short_and_gives_no_constant_of_the_law_away() -> None:
-    prompt = PROBLEM.specification.prompt([PROBLEM.specification.first])
+    prompt = best_shot_prompt(PROBLEM.specification, [PROBLEM.specification.first])
     assert "def predict_v1(x: np.ndarray, v: np.ndarray) -> np.ndarray:" in prompt
     assert not any(word in prompt for word in ("7.3", "0.45", "sin", "pendulum", "quadratic"))
     assert len(prompt) < 700

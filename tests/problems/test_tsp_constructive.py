@@ -24,8 +24,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from funsearch import InvalidSolution
-from funsearch.core.code import read_file
-from funsearch.core.evaluator import Evaluator, Verdict
+from funsearch.core.code.reading import read_file
+from funsearch.core.evaluator import Verdict
 from funsearch.core.ports import Sandbox
 from funsearch.core.records import Function, Status
 from funsearch.errors import ProblemError
@@ -46,9 +46,7 @@ def solve(source: str, instance: Instance) -> list[int]:
 
 
 def verdict(function: Function, inputs: dict[str, Any], sandbox: Sandbox | None = None) -> Verdict:
-    return Evaluator(PROBLEM.specification, PROBLEM.evaluator, sandbox or InProcessSandbox(), inputs=inputs).score(
-        function
-    )
+    return PROBLEM.scorer(sandbox or InProcessSandbox(), inputs=inputs).score(function)
 
 
 def baseline(name: str) -> Function:

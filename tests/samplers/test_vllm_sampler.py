@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from funsearch.core.evaluator import Evaluator
 from funsearch.core.ports import Sampler
+from funsearch.core.prompt import best_shot_prompt
 from funsearch.core.records import Prompt, Status
 from funsearch.errors import SamplerError
 from funsearch.loading import Problem, load_problem
-from funsearch.runtime.make import make_sampler
-from funsearch.runtime.settings import Settings
 from funsearch.samplers.model_folder import check_model
 from funsearch.sandbox import open_sandbox
+from funsearch.settings.samplers import make_sampler
+from funsearch.settings.search import Settings
 
 PROMPTS = 6
 
@@ -33,7 +33,7 @@ def sampler() -> Iterator[Sampler]:
 
 @pytest.mark.model
 def test_many_prompts_at_once_give_whole_and_useful_samples(sampler: Sampler, problem: Problem) -> None:
-    text = problem.specification.prompt([problem.specification.first])
+    text = best_shot_prompt(problem.specification, [problem.specification.first])
     prompts = [Prompt(k, island=0, generation=0, text=text, version=1, parents=(0,), after=0) for k in range(PROMPTS)]
     with ThreadPoolExecutor(PROMPTS) as pool:
         answers = list(pool.map(sampler.sample, prompts))
@@ -47,7 +47,7 @@ def test_many_prompts_at_once_give_whole_and_useful_samples(sampler: Sampler, pr
 
     sandbox = open_sandbox()
     try:
-        evaluator = Evaluator(problem.specification, problem.evaluator, sandbox, inputs=problem.inputs)
+        evaluator = problem.scorer(sandbox)
         statuses = [evaluator.evaluate(sample).status for sample in samples]
     finally:
         sandbox.close()

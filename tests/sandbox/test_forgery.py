@@ -6,8 +6,8 @@ side makes many calls (bin packing).
 
 import pytest
 
-from funsearch.core.code import read_file
-from funsearch.core.evaluator import Evaluator, Verdict
+from funsearch.core.code.reading import read_file
+from funsearch.core.evaluator import Verdict
 from funsearch.core.records import Limits, Status
 from funsearch.loading import Problem, load_problem
 from funsearch.sandbox.engine import ForkSandbox
@@ -92,7 +92,7 @@ CALLS = {
 
 
 def verdict(problem: Problem, sandbox: ForkSandbox, source: str) -> Verdict:
-    evaluator = Evaluator(problem.specification, problem.evaluator, sandbox, inputs=problem.inputs, limits=LIMITS)
+    evaluator = problem.scorer(sandbox, limits=LIMITS)
     return evaluator.score(read_file(problem.specification, source))
 
 

@@ -9,11 +9,12 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
+from support_files import SUPPORT
 
 from funsearch.errors import RunBusyError
 from funsearch.storage import open_storage
 
-WRITER = Path(__file__).with_name("writing_process.py")
+WRITER = SUPPORT / "writing_process.py"
 
 
 @contextmanager

@@ -9,9 +9,9 @@ from fastapi.testclient import TestClient
 
 from funsearch.core.records import HeldOut, Status
 from funsearch.loading import Problem, load_problem
-from funsearch.runtime.search import Search
-from funsearch.runtime.settings import Settings
 from funsearch.samplers.scripted import ScriptedSampler
+from funsearch.search.search import Search
+from funsearch.settings.search import Settings
 from funsearch.storage import SqlTrainingStorage, open_training_storage
 from funsearch.testing import InProcessSandbox
 from funsearch.web.app import create_app

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import uvicorn
 
-from funsearch.runtime.search import Search
+from funsearch.search.search import Search
 from funsearch.storage import SqlTrainingStorage, open_training_storage
 from funsearch.web.app import create_app
 

@@ -1,0 +1,1 @@
+"""Everything that runs on Ray: the driver, the actors and their pools."""

@@ -1,0 +1,104 @@
+"""Ray actors around the plain sampler and evaluator. They are thin and know nobody."""
+
+import threading
+from collections.abc import Sequence
+from typing import Any, cast
+
+import ray
+
+from funsearch.cluster.evaluation_queue import Bench, Delivery
+from funsearch.core.evaluator import Evaluator
+from funsearch.core.ports import Sampler
+from funsearch.core.records import Function, Limits, Prompt, Sample
+from funsearch.errors import SamplerError
+from funsearch.loading import ProblemSource, load
+from funsearch.rest_em.ports import PolicySampler, Request
+from funsearch.rest_em.records import Answer, Policy
+from funsearch.sandbox import open_sandbox
+from funsearch.settings.samplers import make_sampler
+from funsearch.settings.search import Settings
+
+
+class SamplerActor:
+    """Holds one sampler, made at the first call so that what fails says why."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._sampler: Sampler | None = None
+        self._lock = threading.Lock()
+
+    def start(self) -> str:
+        """Loads the model; returns the node."""
+        self._get()
+        return here()
+
+    def sample(self, prompt: Prompt, at_most: int | None, policy: Policy | None = None) -> Sequence[Sample]:
+        """Returns the samples of a prompt, by a policy if one is named."""
+        if policy is None:
+            return self._get().sample(prompt, at_most)
+        return self._serving().sample(prompt, at_most, policy)
+
+    def generate(self, requests: Sequence[Request], policy: Policy) -> list[Answer]:
+        """Returns the answers of a policy, for a training."""
+        return self._serving().generate(requests, policy)
+
+    def close(self) -> None:
+        """Ends the sampler's own processes."""
+        if self._sampler is not None:
+            self._sampler.close()
+
+    def stats(self) -> Any:
+        """Returns what the sampler says of its queue, None if it keeps none or is not loaded yet."""
+        stats = getattr(self._sampler, "stats", None)
+        return stats() if stats else None
+
+    def _serving(self) -> PolicySampler:
+        """Returns the sampler, which shall serve policies.
+
+        Raises:
+            SamplerError: it cannot.
+        """
+        sampler = self._get()
+        if not hasattr(sampler, "generate"):
+            raise SamplerError(
+                f"The sampler {self._settings.samplers[0]} serves no policies: use vllm or transformers."
+            )
+        return cast(PolicySampler, sampler)
+
+    def _get(self) -> Sampler:
+        with self._lock:
+            if self._sampler is None:
+                self._sampler = make_sampler(self._settings)
+            return self._sampler
+
+
+class EvaluatorActor:
+    """Holds one evaluator with its sandbox, and the bench it works at."""
+
+    def __init__(self, source: ProblemSource, limits: Limits, level: str) -> None:
+        self._bench = Bench(lambda: make_evaluator(source, limits, level))
+
+    def start(self) -> str:
+        """Loads problem and sandbox; returns the node."""
+        self._bench.start()
+        return here()
+
+    def exchange(self, work: Sequence[tuple[int, Function]], best: float | None, seconds: float) -> Delivery:
+        """Takes in functions, returns verdicts. See `Bench.exchange`."""
+        return self._bench.exchange(work, best, seconds)
+
+
+def make_evaluator(source: ProblemSource, limits: Limits, level: str) -> Evaluator:
+    """Returns an evaluator of the problem at one level of confinement.
+
+    Raises:
+        SandboxError: the level cannot be had on this machine.
+    """
+    problem = load(source)
+    sandbox = open_sandbox("auto" if level == "none" else level, unsafe=level == "none")
+    return problem.scorer(sandbox, limits=limits)
+
+
+def here() -> str:
+    """Returns the node this process runs on."""
+    return str(ray.get_runtime_context().get_node_id())

@@ -1,1 +1,0 @@
-"""Search, settings, Ray actors: the room that knows all others. The plain parts are importable without Ray."""

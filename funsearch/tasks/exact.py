@@ -1,0 +1,65 @@
+"""Questions whose answer is one text: JSON Lines with `prompt` and `answer`, compared letter by letter."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from funsearch.core.ports import Sandbox
+from funsearch.errors import TrainingError
+from funsearch.rest_em.options import TaskOptions
+from funsearch.rest_em.ports import OpenVerifier, Verifier
+from funsearch.rest_em.records import Grade, Graded, Task
+from funsearch.tasks.drafts import Draft, make_tasks, read_lines
+
+
+@dataclass(frozen=True, slots=True)
+class ExactTasks:
+    """The tasks of a file; the prompt is shown as it is, and the first line of an answer counts."""
+
+    path: Path
+    name: str = "exact"
+    stop: tuple[str, ...] = ("\n",)
+    max_tokens: int = 64
+    across_tasks: bool = False
+
+    def tasks(self, options: TaskOptions, *, chat: bool, seed: int) -> list[Task]:
+        drafts = [
+            Draft(
+                line.key(),
+                str(line.data.get("family", self.path.stem)),
+                line.text("prompt"),
+                line.text("answer"),
+                {"answer": line.text("answer")},
+                line.split(),
+            )
+            for line in read_lines(self.path)
+        ]
+        return make_tasks(str(self.path), drafts, options, seed, wording=lambda _shown, draft: draft.question)
+
+    def verifier(self, options: TaskOptions) -> OpenVerifier:
+        return _open
+
+    def recorded(self, tasks: Sequence[Task]) -> Iterator[Graded]:
+        return iter(())
+
+
+class ExactVerifier:
+    """Compares with the one right answer."""
+
+    def grade(self, task: Task, text: str) -> Grade:
+        said = text.strip().partition("\n")[0].strip()
+        return Grade(float(said == task.reference["answer"].strip()), said, (said,))
+
+    def close(self) -> None:
+        """Does nothing."""
+
+
+def _open(_sandbox: Callable[[], Sandbox]) -> Verifier:
+    return ExactVerifier()
+
+
+def exact(argument: str, options: TaskOptions) -> ExactTasks:
+    """Returns the task set `exact:FILE`."""
+    if not argument:
+        raise TrainingError("The task set exact needs a file, as in exact:sums.jsonl.")
+    return ExactTasks(Path(argument))

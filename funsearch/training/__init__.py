@@ -1,0 +1,1 @@
+"""ReST^EM trainings: rounds, workers and policies. Knows nothing about Ray."""

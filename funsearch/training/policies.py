@@ -1,0 +1,64 @@
+"""Looks up the policies of trainings, for searches that name them. Knows nothing about samplers."""
+
+import json
+from contextlib import closing
+from pathlib import Path
+from typing import Literal, cast
+
+from funsearch.errors import TrainingError
+from funsearch.rest_em.records import Policy
+from funsearch.settings.samplers import POLICY
+from funsearch.settings.search import ServedPolicy, Settings
+from funsearch.storage import SqlTrainingStorage, open_training_storage
+
+
+def best_policy(storage: SqlTrainingStorage, name: str) -> Policy:
+    """Returns a policy by its name `TRAINING@ROUND`, or the best published one of a training.
+
+    Raises:
+        StorageError: there is no such training.
+        TrainingError: it has no such policy, or none yet.
+    """
+    training, at, _round = name.partition("@")
+    policies = storage.policies(training)
+    if at:
+        found = [policy for policy in policies if policy.name == name]
+    else:
+        published = [record.round for record in storage.rounds(training) if record.published]
+        found = [policy for policy in policies if published and policy.round == max(published)]
+    if not found:
+        known = ", ".join(policy.name for policy in policies) or "none yet"
+        raise TrainingError(f"There is no policy {name}: the training {training} has {known}.")
+    return found[0]
+
+
+def with_policies(settings: Settings, db: str) -> Settings:
+    """Returns the settings with the policies that their samplers name looked up in the database.
+
+    Raises:
+        FunsearchError: one of them is not there.
+    """
+    names = [
+        spec.removeprefix("vllm:").removeprefix(POLICY)
+        for spec in settings.samplers
+        if spec.startswith(f"vllm:{POLICY}")
+    ]
+    if not names:
+        return settings
+    with closing(open_training_storage(db, create=False)) as storage:
+        found = {name: _served(best_policy(storage, name)) for name in names}
+    return settings.model_copy(update={"policies": found})
+
+
+def _served(policy: Policy) -> ServedPolicy:
+    rank = 0
+    if policy.kind == "lora":
+        try:
+            rank = int(json.loads((Path(policy.folder) / "adapter_config.json").read_text(encoding="utf-8"))["r"])
+        except (OSError, ValueError, KeyError, TypeError):
+            raise TrainingError(
+                f"The adapter of the policy {policy.name} is not in {policy.folder}, or not whole: bring it back, or "
+                "train anew under another --name."
+            ) from None
+    kind = cast(Literal["base", "lora", "full"], policy.kind)
+    return ServedPolicy(name=policy.name, base=policy.base, folder=policy.folder, kind=kind, rank=rank)

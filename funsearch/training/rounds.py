@@ -1,0 +1,321 @@
+"""The rounds of ReST^EM: generate, score, select, improve, measure, publish or stop (Singh et al., algorithm 1).
+
+Each step is made of rows that are missing, so a training that was killed goes on where it stood. Who does the work is
+the hands' business, what is chosen and decided that of `funsearch.rest_em`.
+"""
+
+import itertools
+import logging
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from funsearch.errors import Interrupted, NothingSelected
+from funsearch.rest_em.gate import Measurement, judge
+from funsearch.rest_em.measurement import measure
+from funsearch.rest_em.ports import (
+    Example,
+    ImproveJob,
+    ImproveProgress,
+    Request,
+    RoundEvent,
+    Sampling,
+    TaskSet,
+    TrainingStorage,
+)
+from funsearch.rest_em.records import (
+    BASE_ROUND,
+    Answer,
+    Graded,
+    Phase,
+    Policy,
+    RoundRecord,
+    Selected,
+    Split,
+    Task,
+    TrainingRecord,
+)
+from funsearch.rest_em.selection import pair, select
+from funsearch.settings.training import TrainingSettings
+from funsearch.training.workers import Asked, Hands, ToGrade
+
+logger = logging.getLogger(__name__)
+
+MEASURED = (Phase.GREEDY, Phase.SAMPLED)
+GRADED_AT_ONCE = 64
+
+
+@dataclass(frozen=True, slots=True)
+class RoundProgress:
+    """How a training stands."""
+
+    training: str
+    round: int
+    step: str
+    """`generate`, `score`, `improve` or `measure`."""
+    done: int
+    total: int
+    detail: str = ""
+
+
+Watch = Callable[[RoundProgress], None]
+
+
+class Rounds:
+    """One training, from where it stands."""
+
+    def __init__(
+        self,
+        record: TrainingRecord,
+        settings: TrainingSettings,
+        task_set: TaskSet,
+        storage: TrainingStorage,
+        hands: Hands,
+        *,
+        chat: bool,
+        folder: Path,
+        start: Policy | None = None,
+        watch: Watch = lambda progress: None,
+    ) -> None:
+        """Takes up a training.
+
+        Args:
+            record: as the storage has it.
+            settings: as they are stored, but for what may change.
+            task_set: with the words that end an answer and how long one may be.
+            storage: where it is kept.
+            hands: who does the work.
+            chat: whether tasks are put as requests in a chat.
+            folder: where its policies go, each in a folder of its own.
+            start: what is to be beaten, and answers in the first round; None: the base model.
+            watch: told how it stands.
+        """
+        self.name = record.name
+        self._model = record.model
+        self._settings = settings
+        self._set = task_set
+        self._storage = storage
+        self._hands = hands
+        self._chat = chat
+        self._folder = folder
+        self._start = start or Policy("", BASE_ROUND, record.model)
+        self._watch = watch
+        self._tasks = storage.tasks(record.name)
+        self._of_index = {task.index: task for task in self._tasks}
+
+    def run(self) -> list[RoundRecord]:
+        """Runs rounds until there are as many as asked for or the gate says stop; returns all that have ended.
+
+        Raises:
+            FunsearchError: a step could not be done; what was finished is saved, and another call goes on.
+        """
+        storage, name = self._storage, self.name
+        with storage.lease_training(name):
+            storage.set_training_state(name, "running")
+            state = "failed"
+            try:
+                rounds = self._run()
+                state = rounds[-1].stop or "rounds"
+            except (KeyboardInterrupt, Interrupted):
+                state = "interrupted"
+                raise
+            finally:
+                storage.set_training_state(name, state)
+        return rounds
+
+    def _run(self) -> list[RoundRecord]:
+        while True:
+            rounds = self._storage.rounds(self.name)
+            if rounds and (rounds[-1].stop or len(rounds) > self._settings.rounds):
+                return rounds
+            record = self._round(len(rounds), rounds)
+            self._storage.append_round(self.name, [record])
+            logger.info("round %d: %s", record.round, record.reason)
+
+    def _round(self, round: int, before: Sequence[RoundRecord]) -> RoundRecord:
+        policies = {policy.round: policy for policy in self._storage.policies(self.name)}
+        if round == BASE_ROUND:
+            start = replace(self._start, name=f"{self.name}@{BASE_ROUND}", round=BASE_ROUND)
+            policy = policies.get(round) or self._keep(start)
+            self._measure(round, policy)
+            figures = {str(split): found.figures() for split, found in self._measurement(round).items()}
+            return RoundRecord(round, policy.name, 0, 0, 0, figures, True, "", self._start.name or "the base model")
+        best = max(record.round for record in before if record.published)
+        selected = self._storage.selected(self.name, round)
+        if not selected:
+            self._generate(round, policies[best])
+        graded = list(self._storage.graded(self.name, round, Phase.GENERATE))
+        selected = selected or self._select(round, graded)
+        policy = policies.get(round) or self._improve(round, graded, selected)
+        self._measure(round, policy)
+        measurement = self._measurement(round)
+        judgement = judge(
+            measurement, self._measurement(best), self._settings.gate, seed=self._settings.seed, round=round
+        )
+        return RoundRecord(
+            round,
+            policy.name,
+            len(graded),
+            sum(one.grade.reward > 0 for one in graded),
+            len(selected),
+            {str(split): found.figures() for split, found in measurement.items()},
+            judgement.published,
+            judgement.stop,
+            judgement.reason,
+            judgement.gain,
+        )
+
+    def _keep(self, policy: Policy) -> Policy:
+        self._storage.append_round(self.name, [policy])
+        return policy
+
+    def _generate(self, round: int, policy: Policy) -> None:
+        """The E-step: answers to every task to train on, or those that are there already, and their grades."""
+        train = [task for task in self._tasks if task.split is Split.TRAIN]
+        recorded = list(self._set.recorded(train)) if round == BASE_ROUND + 1 else []
+        if recorded:
+            if not self._storage.answered(self.name, round, Phase.GENERATE):
+                events: list[RoundEvent] = [one.answer for one in recorded]
+                self._storage.append_round(self.name, [*events, *recorded])
+            return
+        settings = self._settings.generate
+        sampling = self._sampling(settings.temperature, settings.top_k, settings.top_p)
+        self._ask(round, Phase.GENERATE, train, self._settings.samples_per_task, sampling, policy, "generate")
+        self._grade(round, Phase.GENERATE, "score")
+
+    def _select(self, round: int, graded: Sequence[Graded]) -> list[Selected]:
+        """The filter.
+
+        Raises:
+            NothingSelected: nothing passes it.
+        """
+        settings = self._settings
+        config = settings.selection
+        if config.across_tasks is None:
+            config = replace(config, across_tasks=self._set.across_tasks)
+        found = select(self._tasks, graded, config, seed=settings.seed, round=round)
+        if settings.trainer.method == "dpo":
+            found = pair(found, graded, seed=settings.seed, round=round)
+        if not found:
+            right = sum(one.grade.reward > 0 for one in graded)
+            raise NothingSelected(
+                f"Nothing to train on in round {round} of {self.name}: {right} of {len(graded)} answers are right, and "
+                "none passes the selection.",
+                "Go on with a greater --samples-per-task, or take easier tasks or another model under another --name.",
+            )
+        self._storage.append_round(self.name, found)
+        return found
+
+    def _improve(self, round: int, graded: Sequence[Graded], selected: Sequence[Selected]) -> Policy:
+        """The M-step."""
+        name = f"{self.name}@{round}"
+        options = self._settings.trainer
+        text = {(one.answer.task, one.answer.index): one.answer for one in graded}
+        examples = [self._example(one, text) for one in selected]
+        job = ImproveJob(
+            name,
+            self._model,
+            str(self._folder / f"round-{round}"),
+            self._chat,
+            zlib.crc32(f"{self._settings.seed} {round}".encode()),
+            options,
+        )
+
+        def watch(progress: ImproveProgress) -> None:
+            detail = "" if progress.loss is None else f"loss {progress.loss:.4f}"
+            self._watch(RoundProgress(self.name, round, "improve", progress.step, progress.steps, detail))
+
+        self._watch(RoundProgress(self.name, round, "improve", 0, 0, f"{len(examples)} examples"))
+        done = self._hands.improve(job, examples, watch)
+        return self._keep(Policy(name, round, self._model, job.folder, done.kind, done.figures))
+
+    def _example(self, one: Selected, answers: dict[tuple[int, int], Answer]) -> Example:
+        right = answers[one.task, one.answer]
+        prompt = self._of_index[one.task].prompt
+        if one.rejected is None:
+            return Example(prompt, right.text, right.ending)
+        wrong = answers[one.task, one.rejected]
+        return Example(prompt, right.text, right.ending, wrong.text, wrong.ending)
+
+    def _measure(self, round: int, policy: Policy) -> None:
+        measured = self._measured()
+        settings = self._settings.measure
+        likeliest = self._sampling(0.0, 0, 1.0)
+        drawn = self._sampling(settings.temperature, 0, settings.top_p)
+        self._ask(round, Phase.GREEDY, measured, 1, likeliest, policy, "measure")
+        self._ask(round, Phase.SAMPLED, measured, settings.samples, drawn, policy, "measure")
+        for phase in MEASURED:
+            self._grade(round, phase, "measure")
+
+    def _measured(self) -> list[Task]:
+        train = [task for task in self._tasks if task.split is Split.TRAIN][: self._settings.measure.train]
+        return [*train, *(task for task in self._tasks if task.split is not Split.TRAIN)]
+
+    def _measurement(self, round: int) -> Measurement:
+        both = (self._storage.graded(self.name, round, phase) for phase in MEASURED)
+        return measure(self._tasks, itertools.chain.from_iterable(both))
+
+    def _ask(
+        self, round: int, phase: Phase, tasks: Sequence[Task], count: int, sampling: Sampling, policy: Policy, step: str
+    ) -> None:
+        """Has the policy give the answers that are missing; each batch is saved when it is there."""
+        there = self._storage.answered(self.name, round, phase)
+        missing = [
+            Asked(
+                Request(task, round, phase, count - have, sampling, self._seed(round, phase, task, have), self._chat),
+                have,
+            )
+            for task in tasks
+            if (have := there.get(task.index, 0)) < count
+        ]
+        total = count * len(tasks)
+        done = total - sum(asked.request.count for asked in missing)
+        self._watch(RoundProgress(self.name, round, step, done, total, policy.name))
+        for answers in self._hands.generate(self._batches(missing), policy):
+            self._storage.append_round(self.name, answers)
+            done += len(answers)
+            self._watch(RoundProgress(self.name, round, step, done, total, policy.name))
+
+    def _batches(self, missing: Sequence[Asked]) -> Iterator[list[Asked]]:
+        batch: list[Asked] = []
+        for asked in missing:
+            batch.append(asked)
+            if sum(one.request.count for one in batch) >= self._settings.batch_samples:
+                yield batch
+                batch = []
+        if batch:
+            yield batch
+
+    def _grade(self, round: int, phase: Phase, step: str) -> None:
+        """Has the answers graded that have no grade yet."""
+        answers = list(self._storage.ungraded(self.name, round, phase))
+        batches = _in_batches([ToGrade(self._of_index[one.task], one) for one in answers], GRADED_AT_ONCE)
+        done = 0
+        for several in _joined(self._hands.grade(batches), self._settings.batch_samples):
+            self._storage.append_round(self.name, several)
+            done += len(several)
+            self._watch(RoundProgress(self.name, round, step, done, len(answers), "grading"))
+
+    def _sampling(self, temperature: float, top_k: int, top_p: float) -> Sampling:
+        most = self._settings.generate.max_tokens or self._set.max_tokens
+        return Sampling(temperature, top_k, top_p, most, () if self._chat else self._set.stop)
+
+    def _seed(self, round: int, phase: Phase, task: Task, first: int) -> int:
+        return zlib.crc32(f"{self._settings.seed} {round} {phase} {task.index} {first}".encode())
+
+
+def _in_batches(items: Sequence[ToGrade], size: int) -> Iterator[Sequence[ToGrade]]:
+    return (items[start : start + size] for start in range(0, len(items), size))
+
+
+def _joined(batches: Iterable[list[Graded]], size: int) -> Iterator[list[Graded]]:
+    """Yields the same in larger batches, since each costs a transaction."""
+    several: list[Graded] = []
+    for batch in batches:
+        several += batch
+        if len(several) >= size:
+            yield several
+            several = []
+    if several:
+        yield several

@@ -1,0 +1,291 @@
+"""The search in one process, with recorded answers and a fake sandbox."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from funsearch.core.records import Prompt, Sample, Status, Usage
+from funsearch.errors import ConfigError, ProblemError, SamplerError, SamplerExhausted
+from funsearch.loading import Problem
+from funsearch.samplers.scripted import ScriptedSampler
+from funsearch.search.replay import replay
+from funsearch.search.search import Search
+from funsearch.search.workers import LocalWorkers
+from funsearch.settings.search import Settings
+from funsearch.testing import InProcessSandbox, MemoryStorage
+
+Answers = Callable[[int], list[str]]
+
+
+def searching(problem: Problem, texts: list[str], storage: MemoryStorage, **kwargs: object) -> Search:
+    settings = Settings.load(None, ["database.islands=3", "database.reset_period=20", "prompts_in_flight=3"])
+    sampler = ScriptedSampler(texts, samples_per_prompt=4)
+    return Search(problem, sampler=sampler, sandbox=InProcessSandbox(), storage=storage, settings=settings, **kwargs)
+
+
+def test_search_finds_the_best_answer_and_counts_everything(problem: Problem, answers: Answers) -> None:
+    storage = MemoryStorage()
+    with searching(problem, answers(40), storage) as search:
+        progress = search.run()
+        assert progress.state == "exhausted"
+        assert progress.samples == 40
+        assert progress.best_score == 0.0
+        assert "return x" in search.best().code
+        unreadable = progress.samples - progress.evaluated - progress.duplicates
+        assert 0 < progress.valid < progress.evaluated
+        assert unreadable > 0
+        assert progress.duplicates > 0
+        assert sum(progress.statuses.values()) == 40
+
+
+def test_samples_budget_is_met_exactly_and_counts_over_the_whole_life(problem: Problem, answers: Answers) -> None:
+    storage = MemoryStorage()
+    with searching(problem, answers(100), storage) as search:
+        assert search.run(max_samples=10).samples == 10
+        again = search.run(max_samples=21)
+        assert (again.samples, again.state) == (21, "samples")
+
+
+def test_limits_in_the_settings_are_those_of_the_candidates(problem: Problem) -> None:
+    settings = Settings.load(None, ["limits.seconds=0.2"])
+    sampler = ScriptedSampler(["    while True: pass\n"], 1)
+    with Search(problem, sampler=sampler, storage=MemoryStorage(), settings=settings) as search:
+        search.run()
+        (verdict,) = [one for one in search._storage.evaluations(search.name) if one.sample.prompt.index >= 0]
+    assert (verdict.status, verdict.error) == (Status.TIMEOUT, "three: longer than 0.2 s")
+
+
+def test_no_evaluator_ever_ends_with_the_minutes(problem: Problem) -> None:
+    now = [0.0]
+
+    class Nobody(LocalWorkers):
+        def wait(self, seconds: float) -> list[Any]:
+            now[0] += 20.0
+            return []
+
+    sampler = ScriptedSampler(["    return x\n"], 1)
+    evaluator = problem.scorer(InProcessSandbox())
+    workers = Nobody(sampler, evaluator)
+    with Search(problem, storage=MemoryStorage(), workers=workers, clock=lambda: now[0]) as search:
+        assert search.run(minutes=1).state == "minutes"
+
+
+def test_target_stops_the_search(problem: Problem, answers: Answers) -> None:
+    with searching(problem, answers(100), MemoryStorage()) as search:
+        progress = search.run(target=-0.01)
+        assert progress.state == "target"
+        assert progress.samples < 100
+
+
+def test_minutes_are_taken_from_the_clock_that_is_given(problem: Problem, answers: Answers) -> None:
+    now = [0.0]
+
+    def clock() -> float:
+        now[0] += 1.0
+        return now[0]
+
+    with searching(problem, answers(10_000), MemoryStorage(), clock=clock) as search:
+        assert search.run(minutes=1.0).state == "minutes"
+
+
+def test_stop_leaves_at_once_and_a_later_search_goes_on(problem: Problem, answers: Answers) -> None:
+    storage = MemoryStorage()
+    first = searching(problem, answers(60), storage)
+    first.run(max_samples=17)
+    first.close()
+    record = storage.run(first.name)
+    with searching(problem, answers(60), storage, run=record) as second:
+        progress = second.run()
+    samples = list(storage.samples(first.name))
+    asked = [(sample.prompt.index, sample.index) for sample in samples if sample.prompt.index >= 0]
+    assert len(asked) == len(set(asked)) == progress.samples
+    assert replay(storage, record, InProcessSandbox()).first_difference is None
+
+
+def test_resumed_search_equals_the_one_that_was_never_interrupted(problem: Problem, answers: Answers) -> None:
+    whole, halves = MemoryStorage(), MemoryStorage()
+    with searching(problem, answers(80), whole, name="run") as search:
+        search.run()
+    with searching(problem, answers(80), halves, name="run") as search:
+        search.run(max_samples=40)
+    with searching(problem, answers(80), halves, run=halves.run("run")) as search:
+        search.run()
+    assert list(whole.resets("run"))
+    scores = [[(e.key, dict(e.scores)) for e in storage.evaluations("run")] for storage in (whole, halves)]
+    assert sorted(scores[0], key=str) == sorted(scores[1], key=str)
+
+
+def test_snapshots_tell_the_course_of_a_run_over_its_sessions(problem: Problem, answers: Answers) -> None:
+    storage = MemoryStorage()
+    with searching(problem, answers(80), storage, name="run") as search:
+        search.run(max_samples=40)
+    with searching(problem, answers(80), storage, run=storage.run("run")) as search:
+        progress = search.run()
+    snapshots = storage.snapshots("run")
+    assert len(snapshots) > 10
+    assert [s.samples for s in snapshots] == sorted(s.samples for s in snapshots)
+    last = snapshots[-1]
+    assert (last.samples, last.valid, last.duplicates) == (progress.samples, progress.valid, progress.duplicates)
+    assert (dict(last.statuses), last.islands, last.best_score) == (
+        progress.statuses,
+        progress.islands,
+        progress.best_score,
+    )
+    assert sum(used.samples for used in last.usage.values()) == progress.samples
+    assert last.evaluations == len(list(storage.evaluations("run")))
+
+
+def test_replay_is_identical_and_sees_a_changed_score(problem: Problem, answers: Answers) -> None:
+    storage = MemoryStorage()
+    with searching(problem, answers(60), storage, name="run") as search:
+        search.run()
+    record = storage.run("run")
+    assert replay(storage, record, InProcessSandbox()).first_difference is None
+
+    class Liar(InProcessSandbox):
+        def start(self, source, limits):  # type: ignore[no-untyped-def]
+            return super().start(source.replace("return x", "return 1 + x"), limits)
+
+    assert "scores were" in str(replay(storage, record, Liar()).first_difference)
+
+
+def test_duplicate_gets_the_verdict_of_the_first_without_an_evaluation(problem: Problem) -> None:
+    storage = MemoryStorage()
+    with searching(problem, ["    return x\n", "    return x  # again\n"] * 4, storage, name="run") as search:
+        progress = search.run()
+    evaluations = list(storage.evaluations("run"))
+    assert (progress.evaluated, progress.duplicates) == (1, 7)
+    assert {e.duplicate_of for e in evaluations[2:]} == {1}
+    assert {e.score for e in evaluations[1:]} == {0.0}
+
+
+def test_first_program_that_fails_is_the_problems_fault(problem: Problem) -> None:
+    class Broken(InProcessSandbox):
+        def start(self, source, limits):  # type: ignore[no-untyped-def]
+            return super().start(source.replace("return 0.0", "return 1 / 0"), limits)
+
+    search = Search(problem, sampler=ScriptedSampler([]), sandbox=Broken(), storage=MemoryStorage())
+    with search, pytest.raises(ProblemError, match="first program of closeness gets no score: RUNTIME_ERROR"):
+        search.run()
+
+
+def test_sampler_that_fails_ends_the_search_and_loses_nothing(problem: Problem, answers: Answers) -> None:
+    class Failing(ScriptedSampler):
+        def sample(self, prompt: Prompt, at_most: int | None = None) -> list[Sample]:
+            if prompt.index == 5:
+                raise SamplerError("the endpoint is gone")
+            return list(super().sample(prompt, at_most))
+
+    storage = MemoryStorage()
+    search = Search(problem, sampler=Failing(answers(100), 4), sandbox=InProcessSandbox(), storage=storage, name="run")
+    with search, pytest.raises(SamplerError, match="gone"):
+        search.run()
+    assert storage.runs()[0].state == "failed"
+    assert storage.runs()[0].samples == 20
+    with Search(
+        problem,
+        sampler=ScriptedSampler(answers(100), 4),
+        sandbox=InProcessSandbox(),
+        storage=storage,
+        run=storage.run("run"),
+    ) as again:
+        assert again.run(max_samples=40).samples == 40
+
+
+def test_unanswered_and_unevaluated_work_is_taken_up(problem: Problem, answers: Answers) -> None:
+    storage = MemoryStorage()
+    with searching(problem, answers(100), storage, name="run") as search:
+        search.run(max_samples=8)
+        prompt = search.database.get_prompt()
+        unasked = search.database.get_prompt()
+        sample = Sample(prompt, 0, "    return x - 0.125\n", "scripted", "stop")
+        storage.append("run", [prompt, sample, unasked])
+    with searching(problem, answers(100), storage, run=storage.run("run")) as search:
+        search.run(max_samples=20)
+    evaluations = list(storage.evaluations("run"))
+    assert sum(e.sample == sample for e in evaluations) == 1
+    assert [e.status for e in evaluations if e.sample == sample] == [Status.OK]
+    assert {s.prompt.index for s in storage.samples("run")} >= {prompt.index, unasked.index}
+
+
+def test_exhausted_sampler_raises_only_for_prompts_it_has_no_answer_for() -> None:
+    sampler = ScriptedSampler(["a", "b", "c"], samples_per_prompt=2)
+    ask = lambda index: sampler.sample(Prompt(index, 0, 0, "", 1, (), 0))  # noqa: E731
+    assert [s.text for s in ask(1)] == ["c"]
+    with pytest.raises(SamplerExhausted):
+        ask(2)
+
+
+def test_unstable_program_is_never_the_best(problem: Problem) -> None:
+    storage = MemoryStorage()
+    unstable = "    import time\n    return x - (time.perf_counter_ns() % 1000) / 1e9\n"
+    with searching(problem, [unstable, "    return x - 1\n"] * 4, storage, name="run") as search:
+        progress = search.run()
+        assert progress.best_score == -1.0
+        assert progress.statuses[Status.BAD_SCORE] == 4
+    assert "unstable" in next(e for e in storage.evaluations("run") if e.status is Status.BAD_SCORE).error
+
+
+def test_prompts_in_flight_follow_the_models_queue(problem: Problem, answers: Answers) -> None:
+    settings = Settings.load(None, ["vllm.max_num_seqs=16"])
+    few, most = settings.in_flight(), settings.most_in_flight()
+    assert few < most
+
+    class Queue(LocalWorkers):
+        seen: int | None = None
+
+        def waiting(self) -> int | None:
+            return self.seen
+
+    sampler = ScriptedSampler(answers(4000), samples_per_prompt=4)
+    evaluator = problem.scorer(InProcessSandbox())
+    workers = Queue(sampler, evaluator)
+    asking = []
+
+    def clock() -> float:
+        asking.append(workers.asking)
+        workers.seen = None if len(asking) < 20 else 0 if len(asking) < 60 else 1000
+        return float(len(asking))
+
+    with Search(problem, storage=MemoryStorage(), settings=settings, workers=workers, clock=clock) as search:
+        search.run(minutes=3.0)
+    assert max(asking[:20]) <= few
+    assert few < max(asking[20:60]) <= most
+    assert asking[-5] <= few
+
+
+def priced(problem: Problem, tokens: int) -> Search:
+    class Paid(ScriptedSampler):
+        def sample(self, prompt: Prompt, at_most: int | None = None) -> list[Sample]:
+            return [replace(s, prompt_tokens=100, tokens=tokens) for s in super().sample(prompt, at_most)]
+
+    settings = Settings.load(None, ["prices.scripted={'prompt': 1.0, 'completion': 10.0}", "prompts_in_flight=1"])
+    sampler = Paid([f"    return x * {n}\n" for n in range(100)], 1)
+    return Search(problem, sampler=sampler, sandbox=InProcessSandbox(), storage=MemoryStorage(), settings=settings)
+
+
+def test_search_stops_when_the_money_is_spent(problem: Problem) -> None:
+    with priced(problem, tokens=90) as search:
+        progress = search.run(max_cost=0.01)
+    # A sample costs (100 * 1 + 90 * 10) / 1,000,000 = 0.001.
+    assert (progress.state, progress.samples) == ("cost", 10)
+    assert progress.cost == pytest.approx(0.01)
+
+
+def test_price_for_any_model_counts_where_there_is_none_of_its_own() -> None:
+    settings = Settings.load(
+        None, ["prices={'dear': {'prompt': 5, 'completion': 7}, '*': {'prompt': 1, 'completion': 2}}"]
+    )
+    used = Usage(1, 1_000_000, 2_000_000)
+    assert settings.cost({"dear": used, "loop-step1@1": used}) == 5 + 14 + 1 + 4
+
+
+def test_limit_to_the_cost_of_a_model_without_a_price_is_refused(problem: Problem) -> None:
+    sampler = ScriptedSampler(["    return x\n"] * 9, 1)
+    with (
+        Search(problem, sampler=sampler, sandbox=InProcessSandbox(), storage=MemoryStorage()) as search,
+        pytest.raises(ConfigError, match="no price for the model scripted"),
+    ):
+        search.run(max_cost=1.0)

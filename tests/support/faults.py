@@ -1,0 +1,116 @@
+"""A search on Ray that something happens to, and what has to hold afterwards."""
+
+import json
+import os
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+import ray
+
+from funsearch.cluster.driver import NAMESPACE, Launch, actor_name, launch
+from funsearch.core.records import RunRecord, Status
+from funsearch.loading import Problem
+from funsearch.search.progress import Progress
+from funsearch.search.replay import replay
+from funsearch.search.search import Budget, new_run
+from funsearch.settings.search import Settings
+from funsearch.storage import open_storage
+from funsearch.testing import InProcessSandbox
+
+
+def texts(count: int) -> list[str]:
+    """Returns completions of which all but every eighth is new."""
+    return [f"    return x + {(i - i % 8 // 7) % 977 / 8}\n" for i in range(count)]
+
+
+def script(folder: Path, answers: list[str]) -> str:
+    """Returns a sampler of these answers."""
+    file = folder / "answers.jsonl"
+    file.write_text("".join(json.dumps({"text": text}) + "\n" for text in answers))
+    return f"scripted:{file}"
+
+
+def pids(kind: str) -> list[int]:
+    """Returns the processes of Ray actors of one class that descend from this process."""
+    found = []
+    for process in psutil.Process().children(recursive=True):
+        try:
+            line = process.cmdline()
+        except psutil.Error:
+            continue
+        if line and line[0].startswith(f"ray::{kind}"):
+            found.append(process.pid)
+    return found
+
+
+def kill(kind: str) -> None:
+    """Kills the actors of one class as the kernel would."""
+    found = pids(kind)
+    assert found, f"no {kind} is there to be killed"
+    for pid in found:
+        os.kill(pid, signal.SIGKILL)
+
+
+@dataclass
+class Trial:
+    """A search whose watcher lets things happen: each event once, when its number of samples is there."""
+
+    problem: Problem
+    url: str
+    settings: Settings
+    on_cluster: bool = False
+    events: list[tuple[int | Callable[[Progress], bool], Callable[[], object]]] = field(default_factory=list)
+    """What happens, in order, each as soon as so many samples are there or its condition holds."""
+    seen: list[Progress] = field(default_factory=list)
+
+    def run(self, budget: Budget) -> Progress:
+        """Runs the search to its end."""
+        storage = open_storage(self.url)
+        self.record: RunRecord = new_run(self.problem, self.settings, storage, "L1", "run", time.time())
+        storage.close()
+        progress = self.resume(budget)
+        assert not self.events, "the search was over before everything had happened"
+        return progress
+
+    def resume(self, budget: Budget) -> Progress:
+        """Goes on with the search."""
+        order = Launch(self.record, self.problem.source, self.settings, self.url, self.on_cluster)
+        return launch(order, budget, self._watch)
+
+    def stop(self) -> None:
+        """Has the search stop and save."""
+        ray.get_actor(actor_name(self.record), NAMESPACE).stop.remote()
+
+    def _watch(self, progress: Progress | None) -> None:
+        if progress is None:
+            return
+        self.seen.append(progress)
+        if not self.events:
+            return
+        when, what = self.events[0]
+        if when(progress) if callable(when) else progress.samples >= when:
+            del self.events[0]
+            what()
+
+    def check(self, count: int) -> None:
+        """Asserts that every sample is there once, with one verdict, and that the run replays."""
+        storage = open_storage(self.url)
+        samples = [(s.prompt.index, s.index) for s in storage.samples("run") if s.prompt.index >= 0]
+        assert len(samples) == len(set(samples)) == count
+        judged = [(e.sample.prompt.index, e.sample.index) for e in storage.evaluations("run")]
+        assert len(judged) == len(set(judged)) == count + 1
+        again = replay(storage, self.record, InProcessSandbox())
+        assert again.first_difference is None
+        assert again.samples == count
+        storage.close()
+
+    def set_aside(self) -> list[str]:
+        """Returns the texts of the samples that got no verdict through our own fault."""
+        storage = open_storage(self.url)
+        found = [e.sample.text for e in storage.evaluations("run") if e.status is Status.INFRA]
+        storage.close()
+        return found

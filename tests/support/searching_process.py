@@ -1,0 +1,53 @@
+"""A search in a process of its own, to be killed: logs every prompt it asks and every function it evaluates.
+
+usage: python searching_process.py PROBLEM DATABASE ANSWERS LOG
+"""
+
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from funsearch.core.evaluator import Evaluator, Verdict
+from funsearch.core.records import Function, Prompt, Sample
+from funsearch.loading import load_problem
+from funsearch.samplers.scripted import ScriptedSampler
+from funsearch.search.search import Search
+from funsearch.search.workers import LocalWorkers
+from funsearch.settings.search import Settings
+from funsearch.storage import open_storage
+from funsearch.testing import InProcessSandbox
+
+PAUSE_SECONDS = 0.002
+
+
+def main(problem_file: str, database: str, answers: str, log: str) -> None:
+    journal = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+
+    class LoggingSampler(ScriptedSampler):
+        def sample(self, prompt: Prompt, at_most: int | None = None) -> Sequence[Sample]:
+            samples = super().sample(prompt, at_most)
+            os.write(journal, f"asked {prompt.index}\n".encode())
+            time.sleep(PAUSE_SECONDS)
+            return samples
+
+    class LoggingEvaluator(Evaluator):
+        def score(self, function: Function) -> Verdict:
+            os.write(journal, f"evaluated {function.body.encode().hex()}\n".encode())
+            time.sleep(PAUSE_SECONDS)
+            return super().score(function)
+
+    problem = load_problem(problem_file)
+    storage = open_storage(database)
+    settings = Settings.load(None, ["database.islands=3", "database.reset_period=25", "prompts_in_flight=4"])
+    evaluator = LoggingEvaluator(problem.specification, problem.evaluator, InProcessSandbox(), inputs=problem.inputs)
+    workers = LocalWorkers(LoggingSampler.from_file(Path(answers), 4), evaluator)
+    run = storage.run("run") if any(summary.run == "run" for summary in storage.runs()) else None
+    with Search(problem, storage=storage, settings=settings, workers=workers, name="run", run=run) as search:
+        print("ready", flush=True)
+        search.run()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,71 @@
+"""A training in a process of its own, to be killed: logs every model call and every grade it makes.
+
+usage: python training_process.py TASKS FOLDER LOG
+"""
+
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from funsearch.rest_em.ports import Example, Improved, ImproveJob, ImproveProgress, Request
+from funsearch.rest_em.records import Answer, Grade, Policy, Task, TrainingRecord
+from funsearch.settings.training import TrainingSettings
+from funsearch.storage import open_training_storage
+from funsearch.tasks.exact import ExactVerifier
+from funsearch.tasks.opening import open_task_set
+from funsearch.testing import InProcessSandbox, RecordingTrainer, ScriptedGenerator
+from funsearch.training.rounds import Rounds
+from funsearch.training.workers import LocalHands
+
+PAUSE_SECONDS = 0.002
+CHANCES = (0.2, 0.45, 0.8)
+OPTIONS = ("samples_per_task=8", "batch_samples=16", "rounds=2", "measure.samples=4", "gate.pass_one=sampled")
+
+
+def main(tasks: str, folder: str, log: str) -> None:
+    journal = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+
+    def say(text: str) -> None:
+        os.write(journal, f"{text}\n".encode())
+        time.sleep(PAUSE_SECONDS)
+
+    class LoggingGenerator(ScriptedGenerator):
+        def generate(self, requests: Sequence[Request], policy: Policy) -> list[Answer]:
+            answers = super().generate(requests, policy)
+            for one in requests:
+                say(f"asked {one.round} {one.phase} {one.task.index}")
+            return answers
+
+    class LoggingTrainer(RecordingTrainer):
+        def improve(
+            self, job: ImproveJob, examples: Sequence[Example], watch: Callable[[ImproveProgress], None]
+        ) -> Improved:
+            say(f"trained {job.policy}")
+            return super().improve(job, examples, watch)
+
+    class SlowVerifier(ExactVerifier):
+        def grade(self, task: Task, text: str) -> Grade:
+            time.sleep(PAUSE_SECONDS / 20)
+            return super().grade(task, text)
+
+    settings = TrainingSettings.load(None, OPTIONS)
+    task_set = open_task_set(tasks, settings.tasks, lambda run: task_set)
+    storage = open_training_storage(f"sqlite:///{folder}/t.db")
+    record = TrainingRecord("demo", tasks, "base", {}, 0.0)
+    if not storage.trainings():
+        storage.create_training(record, task_set.tasks(settings.tasks, chat=False, seed=0))
+    hands = LocalHands(
+        lambda: LoggingGenerator(lambda task: task.reference["answer"], CHANCES),
+        lambda _sandbox: SlowVerifier(),
+        InProcessSandbox,
+        LoggingTrainer(),
+    )
+    rounds = Rounds(record, settings, task_set, storage, hands, chat=False, folder=Path(folder) / "policies")
+    print("ready", flush=True)
+    rounds.run()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,172 @@
+"""The samples of a search as tasks: reward is improvement over what the prompt shows, islands are held out whole."""
+
+import math
+from pathlib import Path
+
+import pytest
+
+from funsearch.core.records import Limits
+from funsearch.errors import TrainingError
+from funsearch.loading import load_problem
+from funsearch.rest_em.options import TaskOptions
+from funsearch.rest_em.records import Graded, Phase, Selected, Split, TrainingRecord
+from funsearch.samplers.scripted import ScriptedSampler
+from funsearch.search.search import Search
+from funsearch.search.workers import LocalWorkers
+from funsearch.settings.search import Settings
+from funsearch.settings.training import TrainingSettings
+from funsearch.tasks.searches import SearchTasks, search_tasks
+from funsearch.testing import (
+    InProcessSandbox,
+    MemoryStorage,
+    MemoryTrainingStorage,
+    RecordingTrainer,
+    ScriptedGenerator,
+)
+from funsearch.training.rounds import Rounds
+from funsearch.training.workers import LocalHands
+
+PROBLEM = '''"""Finds a number close to seven."""
+import funsearch
+
+@funsearch.run
+def evaluate(n):
+    return -abs(guess(n) - 7.0)
+
+@funsearch.evolve
+def guess(n):
+    """Returns a number."""
+    return 0.0
+
+INPUTS = {"n": 1}
+'''
+SAMPLES = 160
+
+
+def request(prompt: str) -> str:
+    return f"Write better:\n{prompt}"
+
+
+@pytest.fixture
+def storage(tmp_path: Path) -> MemoryStorage:
+    """A storage with the run `seven`."""
+    file = tmp_path / "seven.py"
+    file.write_text(PROBLEM)
+    problem = load_problem(str(file))
+    answers = [f"    return {(i * 37) % 101 / 10}\n" if i % 5 else "    return n +\n" for i in range(SAMPLES)]
+    settings = Settings.load(None, ["database.islands=4", "prompts_in_flight=2"])
+    evaluator = problem.scorer(InProcessSandbox())
+    workers = LocalWorkers(ScriptedSampler(answers, 4), evaluator)
+    storage = MemoryStorage()
+    with Search(problem, storage=storage, settings=settings, workers=workers, name="seven") as search:
+        search.run()
+    return storage
+
+
+def open_run(storage: MemoryStorage) -> SearchTasks:
+    return search_tasks("seven", storage, lambda stored, limits: limits, ("\ndef ",), request)
+
+
+def test_whole_islands_are_held_out(storage: MemoryStorage) -> None:
+    tasks = open_run(storage).tasks(TaskOptions(), chat=False, seed=0)
+    families = {split: {task.family for task in tasks if task.split is split} for split in Split}
+    assert len(families[Split.HELD]) == 1
+    assert len(families[Split.TRAIN]) == 3
+    assert not families[Split.TRAIN] & families[Split.HELD]
+    assert len({task.prompt for task in tasks}) == len(tasks)
+    chat = open_run(storage).tasks(TaskOptions(), chat=True, seed=0)
+    assert [task.prompt for task in chat] == [request(task.prompt) for task in tasks]
+
+
+def test_recorded_samples_are_rewarded_for_beating_the_best_program_shown(storage: MemoryStorage) -> None:
+    task_set = open_run(storage)
+    tasks = task_set.tasks(TaskOptions(), chat=False, seed=0)
+    recorded = list(task_set.recorded(tasks))
+    evaluations = list(storage.evaluations("seven"))
+    trained = {task.index: task for task in tasks if task.split is Split.TRAIN}
+    assert {one.answer.task for one in recorded} <= set(trained)
+    of_text = {e.sample.text: e for e in evaluations}
+    rewarded = 0
+    for one in recorded:
+        evaluation = of_text[one.answer.text]
+        floor = trained[one.answer.task].reference["floor"]
+        better = evaluation.score is not None and evaluation.score > floor
+        assert one.grade.reward == float(better)
+        assert (one.answer.round, one.answer.policy) == (1, "scripted")
+        rewarded += better
+    assert 0 < rewarded < len(recorded)
+    for task in tasks:
+        prompt = next(e.sample.prompt for e in evaluations if e.sample.prompt.index == task.reference["prompt"])
+        shown = [evaluations[parent].score for parent in prompt.parents]
+        assert task.reference["floor"] == max(score for score in shown if score is not None)
+
+
+def test_verifier_scores_as_the_search_did(storage: MemoryStorage) -> None:
+    task_set = open_run(storage)
+    tasks = task_set.tasks(TaskOptions(), chat=False, seed=0)
+    verifier = task_set.verifier(TaskOptions())(InProcessSandbox)
+    by_index = {task.index: task for task in tasks}
+    for one in list(task_set.recorded(tasks))[:40]:
+        again = verifier.grade(by_index[one.answer.task], one.answer.text)
+        assert (again.reward, again.keys) == (one.grade.reward, one.grade.keys)
+    assert verifier.grade(tasks[0], "    return 7.0\n").reward == 1.0
+    assert verifier.grade(tasks[0], "    return 'x'\n").reward == 0.0
+
+
+def test_programs_with_equal_scores_are_duplicates(storage: MemoryStorage) -> None:
+    verifier = open_run(storage).verifier(TaskOptions())(InProcessSandbox)
+    task = open_run(storage).tasks(TaskOptions(), chat=False, seed=0)[0]
+    one, other = verifier.grade(task, "    return 6.0\n"), verifier.grade(task, "    return 3.0 + 3.0\n")
+    assert set(one.keys) & set(other.keys)
+    assert one.keys != other.keys
+
+
+def test_threshold_is_a_number_or_a_percentile_of_gains(storage: MemoryStorage) -> None:
+    task_set = open_run(storage)
+    assert task_set.threshold(0.5) == 0.5
+    low, high = task_set.threshold("p10"), task_set.threshold("p90")
+    assert 0 < low < high < math.inf
+    with pytest.raises(TrainingError, match=r"tasks\.tau = 'much'"):
+        task_set.threshold("much")
+    rewards = [
+        sum(one.grade.reward for one in task_set.recorded(task_set.tasks(TaskOptions(tau=tau), chat=False, seed=0)))
+        for tau in (0.0, "p90")
+    ]
+    assert rewards[0] > rewards[1]
+
+
+def test_run_without_prompts_is_told(storage: MemoryStorage) -> None:
+    class Empty(MemoryStorage):
+        def evaluations(self, name):  # type: ignore[no-untyped-def]
+            return iter(())
+
+    empty = Empty()
+    empty.create_run(storage.run("seven"))
+    with pytest.raises(TrainingError, match="seven has no prompt that shows a program"):
+        search_tasks("seven", empty, lambda stored, limits: Limits(), (), request)
+
+
+def test_first_round_trains_on_what_the_search_got_and_the_second_asks_the_policy(
+    storage: MemoryStorage, tmp_path: Path
+) -> None:
+    task_set = open_run(storage)
+    assignments = ["samples_per_task=4", "measure.samples=4", "gate.pass_one=sampled", "gate.least_differing=1"]
+    settings = TrainingSettings.load(None, assignments)
+    trainings = MemoryTrainingStorage()
+    record = TrainingRecord("demo", "run:seven", "base", {}, 0.0)
+    trainings.create_training(record, task_set.tasks(settings.tasks, chat=False, seed=0))
+    # What is wrong has digits at its end, and is then far from seven.
+    generator = ScriptedGenerator(lambda task: "    return -7.0 * -1", (0.05, 0.5, 0.95))
+    hands = LocalHands(lambda: generator, task_set.verifier(settings.tasks), InProcessSandbox, RecordingTrainer())
+    rounds = Rounds(record, settings, task_set, trainings, hands, chat=False, folder=tmp_path / "policies").run()
+    assert [one.published for one in rounds] == [True, True, True]
+    first, second = (list(trainings.graded("demo", round, Phase.GENERATE)) for round in (1, 2))
+    assert {one.answer.policy for one in first} == {"scripted"}
+    assert {one.answer.policy for one in second} == {"demo@1"}
+    keys = [g.grade.keys for s in trainings.selected("demo", 1) for g in first if chosen(s, g)]
+    assert len(keys) == rounds[1].selected > 3
+    assert len({key for several in keys for key in several}) == 2 * len(keys), "a duplicate was trained on"
+
+
+def chosen(selected: Selected, graded: Graded) -> bool:
+    return (selected.task, selected.answer) == (graded.answer.task, graded.answer.index)

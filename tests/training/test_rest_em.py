@@ -1,0 +1,244 @@
+"""ReST^EM for real, on a model of 0.8 million parameters: sampling, grading, TRL and PEFT, the gate, the database.
+
+The model in `tiny` was made by `tiny_model.py`: it has seen a quarter of the sums of two-digit numbers.
+"""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tiny_model
+
+from funsearch.errors import SamplerError, TrainingError
+from funsearch.rest_em.measurement import measure
+from funsearch.rest_em.ports import Example, ImproveJob, ImproveProgress, Request, Sampling
+from funsearch.rest_em.records import Phase, Policy, RoundRecord, Split, Task, TrainingRecord
+from funsearch.rest_em.statistics import estimate
+from funsearch.samplers.options import TransformersOptions
+from funsearch.samplers.policies import check_policy
+from funsearch.samplers.prompt_format import wants_chat
+from funsearch.samplers.transformers import TransformersSampler
+from funsearch.settings.training import TrainingSettings
+from funsearch.storage import SqlTrainingStorage, open_training_storage
+from funsearch.tasks.opening import open_task_set
+from funsearch.testing import InProcessSandbox
+from funsearch.trainers.job import Workplace
+from funsearch.trainers.options import TrainerOptions
+from funsearch.trainers.trl import TrlTrainer
+from funsearch.training.rounds import Rounds
+from funsearch.training.workers import LocalHands
+
+for package in ("torch", "trl", "peft"):
+    pytest.importorskip(package, reason="the trainer is not installed: make setup")
+
+TINY = tiny_model.FOLDER
+ASKED, HELD = 400, 500
+SETTINGS = (
+    "rounds=1",
+    "samples_per_task=8",
+    "batch_samples=4096",
+    f"tasks.count={ASKED}",
+    f"tasks.held={HELD}",
+    "generate.max_tokens=5",
+    "measure.samples=2",
+    "measure.train=0",
+    "trainer.rank=32",
+    "trainer.learning_rate=2e-3",
+    "trainer.batch_size=64",
+    "trainer.epochs=8",
+    "trainer.threads=1",
+)
+
+
+def train(folder: Path, *assignments: str) -> tuple[SqlTrainingStorage, list[RoundRecord]]:
+    tasks = str(tiny_model.write_tasks(folder / "sums.jsonl", ASKED, HELD))
+    settings = TrainingSettings.load(None, [*SETTINGS, *assignments])
+    task_set = open_task_set(tasks, settings.tasks, lambda run: task_set)
+    storage = open_training_storage(f"sqlite:///{folder}/t.db")
+    record = TrainingRecord("sums", tasks, str(TINY), settings.model_dump(mode="json"), 0.0)
+    storage.create_training(record, task_set.tasks(settings.tasks, chat=False, seed=0))
+    options = TransformersOptions(str(TINY), batch_size=4096, threads=1)
+    hands = LocalHands(
+        lambda: TransformersSampler(options), task_set.verifier(settings.tasks), InProcessSandbox, TrlTrainer()
+    )
+    rounds = Rounds(record, settings, task_set, storage, hands, chat=False, folder=folder / "policies").run()
+    hands.close()
+    return storage, rounds
+
+
+def gain_in_errors(storage: SqlTrainingStorage) -> float:
+    """Returns by how many standard errors round 1 beats the base model on the held-out tasks, task by task."""
+    tasks = storage.tasks("sums")
+    base, first = (
+        measure(tasks, [*storage.graded("sums", round, Phase.GREEDY), *storage.graded("sums", round, Phase.SAMPLED)])
+        for round in (0, 1)
+    )
+    difference = estimate(np.array(first[Split.HELD].greedy) - np.array(base[Split.HELD].greedy))
+    assert difference.tasks == HELD
+    return difference.value / difference.error
+
+
+def test_round_trained_on_right_answers_beats_the_base_model_and_the_control_does_not(tmp_path: Path) -> None:
+    for name in ("filtered", "control"):
+        (tmp_path / name).mkdir()
+    storage, rounds = train(tmp_path / "filtered")
+    assert rounds[1].published, rounds[1].reason
+    assert gain_in_errors(storage) > 5
+    assert 0 < rounds[1].correct < rounds[1].samples == ASKED * 8
+    policy = storage.policies("sums")[1]
+    assert policy.figures["loss"] < policy.figures["first_loss"]
+    assert {one.answer.policy for one in storage.graded("sums", 1, Phase.GREEDY)} == {"sums@1"}
+    check_policy(policy)
+    with pytest.raises(SamplerError, match=r"sums@1 was made for the model .*tiny, not for elsewhere"):
+        check_policy(Policy(policy.name, 1, "elsewhere", policy.folder, "lora"))
+    (Path(policy.folder) / "adapter_model.safetensors").write_bytes(b"")
+    with pytest.raises(SamplerError, match=r"sums@1 is not in .*round-1, or not whole"):
+        check_policy(policy)
+    storage.close()
+
+    storage, rounds = train(tmp_path / "control", "selection.filtered=False")
+    assert gain_in_errors(storage) < 2
+    assert not rounds[1].published
+    storage.close()
+
+
+EXAMPLES = [Example(f"{a:02d}+{b:02d}=", f"{a + b:03d}", "\n", "999") for a in range(8) for b in range(8)]
+
+
+def job(folder: Path, **options: object) -> ImproveJob:
+    values = {"batch_size": 8, "epochs": 4.0, "save_steps": 4, "rank": 8, "threads": 1} | options
+    return ImproveJob("sums@1", str(TINY), str(folder), False, 0, TrainerOptions(**values))  # type: ignore[arg-type]
+
+
+class Killed(Exception):
+    """Ends a training in the middle."""
+
+
+def killed_at(step: int) -> Callable[[ImproveProgress], None]:
+    """Returns who watches a training, and ends it at a step."""
+
+    def watch(progress: ImproveProgress) -> None:
+        if progress.step >= step:
+            raise Killed
+
+    return watch
+
+
+@pytest.mark.parametrize("file", ["adapter_model.safetensors", "optimizer.pt", "trainer_state.json"])
+def test_killed_training_goes_on_from_the_latest_checkpoint_that_is_whole(file: str, tmp_path: Path) -> None:
+    folder = tmp_path / "round-1"
+    place = Workplace.beside(folder)
+
+    with pytest.raises(Killed):
+        TrlTrainer().improve(job(folder), EXAMPLES, killed_at(10))
+    assert not folder.exists()
+    assert {path.name for path in place.checkpoints.iterdir()} >= {"checkpoint-8"}
+    (place.checkpoints / "checkpoint-8" / file).write_bytes(b"half a fi")
+    steps: list[int] = []
+    done = TrlTrainer().improve(job(folder), EXAMPLES, lambda progress: steps.append(progress.step))
+    assert steps[0] == 5, "it did not go on from step 4"
+    assert done.figures["steps"] == 32
+    assert TrlTrainer().improve(job(folder), EXAMPLES, killed_at(0)) == done, "it was trained again"
+    assert not place.folder.exists()
+
+
+@pytest.mark.parametrize(("options", "kind"), [({"method": "dpo"}, "lora"), ({"full": True}, "full")])
+def test_other_ways_to_improve_give_a_policy_that_answers(
+    options: dict[str, object], kind: str, tmp_path: Path
+) -> None:
+    done = TrlTrainer().improve(job(tmp_path / "p", **options, epochs=1.0), EXAMPLES, lambda progress: None)
+    assert done.kind == kind
+    sampler = TransformersSampler(TransformersOptions(str(TINY), threads=1))
+    policy = Policy("sums@1", 1, str(TINY), str(tmp_path / "p"), kind)
+    task = Task(0, "k", "sums", Split.HELD, "12+34=", {"answer": "046"})
+    request = Request(task, 1, Phase.SAMPLED, 3, Sampling(1.0, max_tokens=5, stop=("\n",)), 0)
+    answers = sampler.generate([request, request], policy)
+    assert [one.index for one in answers] == [0, 1, 2, 0, 1, 2]
+    assert {one.policy for one in answers} == {"sums@1"}
+    assert all("\n" not in one.text for one in answers)
+
+
+def test_loss_of_answers_only_is_that_of_trl_to_the_gradient(tmp_path: Path) -> None:
+    import torch
+    from transformers import AutoTokenizer
+    from trl import SFTTrainer
+
+    from funsearch.trainers.process import AnswersOnly, make_sft
+
+    task = {"base": str(TINY), "chat": False, "seed": 0}
+    examples = [*EXAMPLES[:6], Example("1+1=", "002 and more", "\n")]
+    trainer = make_sft(
+        Workplace(tmp_path), task, TrainerOptions(batch_size=7), AutoTokenizer.from_pretrained(TINY), examples
+    )
+    if not isinstance(trainer, AnswersOnly):
+        pytest.skip("with a GPU the loss is TRL's own")
+    model = trainer.model.eval()
+    for name, weights in model.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(weights)
+    (batch,) = trainer.get_train_dataloader()
+    found = []
+    for kind in (AnswersOnly, SFTTrainer):
+        for count in (None, 10):
+            model.zero_grad()
+            loss = kind.compute_loss(trainer, model, dict(batch), num_items_in_batch=count)
+            loss.backward()
+            gradient = torch.cat([one.grad.flatten() for one in model.parameters() if one.grad is not None])
+            found.append((float(loss.detach()), gradient))
+    for own, theirs in zip(found[:2], found[2:], strict=True):
+        assert own[0] == pytest.approx(theirs[0], rel=1e-5)
+        assert (own[1] - theirs[1]).norm() < 1e-4 * theirs[1].norm()
+    assert found[0][0] != pytest.approx(found[1][0])
+
+
+def test_two_processes_train_what_one_does_on_batches_twice_as_large(tmp_path: Path) -> None:
+    from safetensors.torch import load_file
+
+    steps: list[int] = []
+    found = []
+    for processes, size in ((1, 16), (2, 8)):
+        folder = tmp_path / str(processes)
+        task = job(folder, processes=processes, batch_size=size, epochs=1.0)
+        TrlTrainer().improve(task, EXAMPLES, lambda progress: steps.append(progress.step))
+        found.append(load_file(folder / "adapter_model.safetensors"))
+    assert steps == [1, 2, 3, 4] * 2
+    for name, weights in found[0].items():
+        assert (found[1][name] - weights).norm() < 1e-4 * weights.norm()
+
+
+def test_training_that_goes_on_with_other_batches_begins_anew(tmp_path: Path) -> None:
+    with pytest.raises(Killed):
+        TrlTrainer().improve(job(tmp_path / "p"), EXAMPLES, killed_at(6))
+    steps: list[int] = []
+    TrlTrainer().improve(job(tmp_path / "p", batch_size=16), EXAMPLES, lambda progress: steps.append(progress.step))
+    assert steps == list(range(1, 17))
+
+
+@pytest.mark.parametrize("method", ["sft", "dpo"])
+def test_examples_too_long_are_left_out_and_counted(
+    method: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    examples = [*EXAMPLES[:8], Example("1+1=" * 8, "002", "\n", "999", "\n")]
+    done = TrlTrainer().improve(
+        job(tmp_path / "p", max_length=20, epochs=1.0, method=method), examples, lambda progress: None
+    )
+    assert done.figures["examples"] == 8
+    assert "1 of 9 examples are longer than trainer.max_length = 20 tokens" in caplog.text
+
+
+def test_nothing_that_fits_is_said_in_one_line(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match=r"None of the 64 examples fits into 4 tokens: set trainer.max_length"):
+        TrlTrainer().improve(job(tmp_path / "p", max_length=4), EXAMPLES, lambda progress: None)
+
+
+def test_model_without_a_chat_template_is_told(tmp_path: Path) -> None:
+    assert not wants_chat(str(TINY), "auto")
+    with pytest.raises(SamplerError, match="tiny has no chat template: set prompt_format=completion"):
+        wants_chat(str(TINY), "chat")
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    (broken / "config.json").write_text(json.dumps({}))
+    with pytest.raises(SamplerError, match="broken has no weights"):
+        wants_chat(str(broken), "auto")
