@@ -20,7 +20,7 @@ from funsearch.core.records import Evaluation
 from funsearch.storage import open_storage, open_training_storage
 
 METHODS = {"frozen": [], "ReST^EM": ["trainer.method=sft"], "DPO": ["trainer.method=dpo"]}
-STEP = ["gate.always=true", "tasks.held=40", "measure.samples=2"]
+STEP = ["gate.always=true", "tasks.heldout=40", "measure.samples=2"]
 PROBLEM = ["bin_packing", "--islands", "4", "--set", "database.cluster_temperature=0.3"]
 
 

@@ -18,12 +18,12 @@ DEFAULTS = [
         "tasks.families=('gcd',)",
         "tasks.transfer_families=('lcm',)",
         "tasks.count=200",
-        "tasks.held=200",
+        "tasks.heldout=200",
         "tasks.transfer=80",
         "measure.train=100",
         "measure.samples=4",
         "generate.max_tokens=16",
-        "gate.pass_one=sampled",
+        "gate.pass_at_1=sampled",
     )
     for text in ("--set", setting)
 ]

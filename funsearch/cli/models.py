@@ -44,7 +44,7 @@ def command(training: str | None, output: Path | None, db: str, as_json: bool) -
         for summary in storage.trainings():
             if training not in (None, summary.name):
                 continue
-            how = TrainingSettings.restored(storage.training(summary.name).settings).gate.pass_one
+            how = TrainingSettings.restored(storage.training(summary.name).settings).gate.pass_at_1
             ended = {record.round: round_summary(record, how) for record in storage.rounds(summary.name)}
             for policy in storage.policies(summary.name):
                 figures = ended.get(policy.round)
@@ -68,9 +68,9 @@ def command(training: str | None, output: Path | None, db: str, as_json: bool) -
     table = Table("policy", "kind", "held-out pass@1", "published", "weights", box=None)
     for line in lines:
         measured = line["heldout_pass1"] is not None
-        pass_one = f"{line['heldout_pass1']:.3f} ± {line['heldout_pass1_se']:.3f}" if measured else "-"
+        pass_at_1 = f"{line['heldout_pass1']:.3f} ± {line['heldout_pass1_se']:.3f}" if measured else "-"
         published = {True: "yes", False: "no", None: "-"}[line["published"]]
-        table.add_row(line["policy"], line["kind"], pass_one, published, line["folder"] or line["base"])
+        table.add_row(line["policy"], line["kind"], pass_at_1, published, line["folder"] or line["base"])
     options.console().print(table)
 
 
@@ -92,7 +92,7 @@ def _write(storage: "SqlTrainingStorage", training: str | None, file: Path) -> N
     record, rounds = storage.training(training), storage.rounds(training)
     if not rounds:
         raise FunsearchError(f"The training {training} has not ended a round yet.")
-    how = TrainingSettings.restored(record.settings).gate.pass_one
+    how = TrainingSettings.restored(record.settings).gate.pass_at_1
     if file.suffix == ".md":
         try:
             file.write_text(markdown(record, rounds, how), encoding="utf-8")

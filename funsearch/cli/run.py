@@ -38,7 +38,7 @@ from funsearch.cli.budget import budget_options, made_budget
     multiple=True,
     metavar="KEY=VALUE",
     help="Have the search train its model on what it finds (ReST^EM): every=5000 after each 5,000 samples; also "
-    "pause=false, trainer.method=dpo, tasks.held=50, ...",
+    "pause=false, trainer.method=dpo, tasks.heldout=50, ...",
 )
 @click.option("--name", metavar="RUN", help="What to call the run. [default: PROBLEM-1, PROBLEM-2, ...]")
 @click.option("--ray", "address", metavar="ADDRESS", help="Join a Ray cluster instead of starting Ray here.")

@@ -103,7 +103,7 @@ def command(
         except KeyboardInterrupt:
             screen.print("Interrupted; everything finished is saved. The same command goes on.")
             sys.exit(130)
-    how = settings.gate.pass_one
+    how = settings.gate.pass_at_1
     if as_json:
         options.print_json(summary(called, done, how))
     else:

@@ -9,7 +9,7 @@ from funsearch.rest_em.records import Estimate, RoundRecord, Split, TrainingReco
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-NAMES = {Split.HELD: "held out", Split.TRAIN: "trained on", Split.TRANSFER: "transfer"}
+NAMES = {Split.HELDOUT: "held out", Split.TRAIN: "trained on", Split.TRANSFER: "transfer"}
 
 
 def picture(name: str, rounds: Sequence[RoundRecord], how: str) -> "Figure":
@@ -54,10 +54,14 @@ def markdown(record: TrainingRecord, rounds: Sequence[RoundRecord], how: str) ->
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for one in rounds:
-        held = one.figures[Split.HELD]
+        held = one.figures[Split.HELDOUT]
         cells = [str(one.round), str(one.samples), str(one.correct), str(one.selected)]
         cells += [_shown(getattr(one.figures[split], how)) if split in one.figures else "-" for split in NAMES]
-        cells += [f"{_shown(held.pass_k)} (k={held.k})", _shown(held.majority_k), "yes" if one.published else "no"]
+        cells += [
+            f"{_shown(held.pass_at_k)} (k={held.k})",
+            _shown(held.majority_at_k),
+            "yes" if one.published else "no",
+        ]
         lines.append(f"| {' | '.join(cells)} |")
     lines += ["", *(f"- Round {one.round}: {one.reason}." for one in rounds), ""]
     return "\n".join(lines)

@@ -58,11 +58,11 @@ class TrainingView:
         for record in rounds:
             cells = [
                 _shown(getattr(record.figures[split], how)) if split in record.figures else "-"
-                for split in (Split.HELD, Split.TRAIN, Split.TRANSFER)
+                for split in (Split.HELDOUT, Split.TRAIN, Split.TRANSFER)
             ]
-            held = record.figures[Split.HELD]
+            held = record.figures[Split.HELDOUT]
             counts = (str(record.round), str(record.samples), str(record.correct), str(record.selected))
-            table.add_row(*counts, *cells, f"{_shown(held.pass_k)} (k={held.k})")
+            table.add_row(*counts, *cells, f"{_shown(held.pass_at_k)} (k={held.k})")
         return table
 
 

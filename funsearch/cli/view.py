@@ -111,7 +111,7 @@ def _panel(progress: Progress | None, budget: Budget) -> RenderableType:
     for number, island in enumerate(progress.islands):
         best = "-" if island.best_score is None else f"{island.best_score:.6g}"
         style = "bold green" if island.best_score is not None and island.best_score == progress.best_score else ""
-        cells = (str(number), str(island.programs), str(island.clusters), str(island.generation), best)
+        cells = (str(number), str(island.programs), str(island.clusters), str(island.resets), best)
         table.add_row(*cells, style=style)
     verdicts = ", ".join(
         f"{status} {count}" for status, count in sorted(progress.statuses.items(), key=lambda p: -p[1])

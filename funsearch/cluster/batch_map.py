@@ -33,7 +33,7 @@ class WorkingOff(Generic[Item]):
     actor: Callable[[], Any]
     """Returns the handle of whose turn it is."""
     ask: Callable[[Any, Sequence[Item]], Any]
-    """Hands a batch to an actor and returns the reference to what comes of it."""
+    """Passes a batch to an actor and returns the reference to what comes of it."""
     wait: Callable[[list[Any]], Any]
     """Returns one of the references that is done, sooner or later."""
     give_up: Callable[[Item, RayError], Any]

@@ -4,12 +4,12 @@ from collections.abc import Callable
 
 from funsearch.cluster.policy_samplers import SearchSamplers, check_room
 from funsearch.cluster.search_workers import RayWorkers
-from funsearch.cluster.training_workers import RayHands
+from funsearch.cluster.training_workers import RayTrainingWorkers
 from funsearch.search.search import Search
 from funsearch.settings.samplers import split_spec, trained_model
 from funsearch.settings.search import Place, Settings
 from funsearch.storage import open_training_storage
-from funsearch.storage.retrying import Patience
+from funsearch.storage.retrying import Retrying
 from funsearch.training.opening import Training
 from funsearch.training.self_training import ClosedLoop
 
@@ -33,10 +33,10 @@ def open_loop(settings: Settings, database: str, level: str, search: Search, wor
     # Where evaluators may be, and nothing else that they have: they keep it while the search waits for a step.
     beside_evaluators = Place(labels=settings.placement.evaluator.labels).options(cpus=0, gpus=0)
 
-    def hands(training: Training, stopped: Callable[[], bool]) -> RayHands:
+    def hands(training: Training, stopped: Callable[[], bool]) -> RayTrainingWorkers:
         samplers = SearchSamplers(workers, train.trainer, stopped, pause=train.pause)
         verifier = training.task_set.verifier(training.settings.tasks)
-        return RayHands(
+        return RayTrainingWorkers(
             samplers,
             verifier,
             level,
@@ -54,7 +54,7 @@ def open_loop(settings: Settings, database: str, level: str, search: Search, wor
         model,
         served.policy() if served else None,
         storage=lambda: open_training_storage(database),
-        patience=Patience(settings.storage_seconds),
+        retrying_policy=Retrying(settings.storage_seconds),
         hands=hands,
         serve=workers.serve,
     )

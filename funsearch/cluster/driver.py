@@ -28,7 +28,7 @@ from funsearch.search.progress import Progress
 from funsearch.search.search import Budget, Search
 from funsearch.settings.search import Settings
 from funsearch.storage import open_storage
-from funsearch.storage.retrying import Patience, patient
+from funsearch.storage.retrying import Retrying, retrying
 from funsearch.training.self_training import ClosedLoop
 
 logger = logging.getLogger(__name__)
@@ -63,7 +63,7 @@ class SearchActor:
     def __init__(self, launch: Launch) -> None:
         logging.basicConfig(stream=sys.stderr, level=logging.WARNING)
         self._launch = launch
-        self._patience = Patience(launch.settings.storage_seconds)
+        self._retrying = Retrying(launch.settings.storage_seconds)
         self._metrics = Metrics(launch.run.name)
         self._workers: RayWorkers | None = None
         self._search: Search | None = None
@@ -74,9 +74,9 @@ class SearchActor:
         """Searches until the budget is used up or `stop` is called."""
         launch = self._launch
         problem = load(launch.source)
-        with closing(self._patience.insist(lambda: open_storage(launch.database))) as storage:
+        with closing(self._retrying.retry(lambda: open_storage(launch.database))) as storage:
             self._workers = self._hire(problem)
-            with self._take_up(problem, patient(storage, self._patience), self._workers) as self._search:
+            with self._take_up(problem, retrying(storage, self._retrying), self._workers) as self._search:
                 if self._stopped:
                     self._search.stop()
                 with self._training(self._search, self._workers):
@@ -97,7 +97,7 @@ class SearchActor:
 
     def stop(self) -> None:
         self._stopped = True
-        self._patience.give_up()
+        self._retrying.give_up()
         if self._search:
             self._search.stop()
 
@@ -105,7 +105,7 @@ class SearchActor:
         """Returns the search's progress with what this actor knows besides."""
         loop = self._loop
         doing, outcome = (loop.doing, loop.outcome) if loop else (None, None)
-        return replace(progress, trouble=self._patience.trouble, training=doing, trained=outcome)
+        return replace(progress, trouble=self._retrying.trouble, training=doing, trained=outcome)
 
     def _take_up(self, problem: Problem, storage: Storage, workers: RayWorkers) -> Search:
         """Returns the search, once nobody holds the run whom this actor stands in for."""
@@ -114,7 +114,7 @@ class SearchActor:
         end = time.monotonic() + (LEASE_SECONDS if again else 0.0)
         while True:
             try:
-                return self._patience.insist(
+                return self._retrying.retry(
                     lambda: Search(problem, storage=storage, settings=launch.settings, workers=workers, run=launch.run)
                 )
             except RunBusyError:

@@ -20,7 +20,7 @@ from funsearch.cluster.replicas import Crew
 from funsearch.core.evaluator import Verdict
 from funsearch.core.records import Status
 from funsearch.errors import ProblemError, SandboxError, first_line
-from funsearch.search.workers import Judged, Task
+from funsearch.search.workers import Job, Scored
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ class _Slot:
     """What is awaited of it: its start, or an exchange. None while it has nothing to do."""
     node: str = ""
     """Empty until it is ready."""
-    tasks: dict[int, Task] = field(default_factory=dict)
+    jobs: dict[int, Job] = field(default_factory=dict)
     since: float = 0.0
     """When it was last heard of, by the clock that never goes back."""
     behind: bool = False
@@ -56,7 +56,7 @@ class _Slot:
 
 
 class EvaluatorPool:
-    """Evaluates tasks on as many evaluators as the crew wants."""
+    """Evaluates jobs on as many evaluators as the crew wants."""
 
     def __init__(self, crew: Crew, patience: float, problem: str) -> None:
         """Hires the first evaluators.
@@ -72,10 +72,10 @@ class EvaluatorPool:
         self._slots: dict[Any, _Slot] = {}
         """Those of whom something is awaited, by what is awaited."""
         self._free: list[_Slot] = []
-        self._fresh: deque[Task] = deque()
-        self._suspects: deque[Task] = deque()
+        self._fresh: deque[Job] = deque()
+        self._suspects: deque[Job] = deque()
         self._set_aside: set[str] = set()
-        self._aside: list[Task] = []
+        self._aside: list[Job] = []
         self._best: float | None = None
         self._number = 0
         self._seconds = GROUP_SECONDS
@@ -85,9 +85,9 @@ class EvaluatorPool:
 
     @property
     def evaluating(self) -> int:
-        """Returns how many tasks have no verdict yet."""
+        """Returns how many jobs have no verdict yet."""
         waiting = len(self._fresh) + len(self._suspects) + len(self._aside)
-        return waiting + sum(len(slot.tasks) for slot in self._everybody())
+        return waiting + sum(len(slot.jobs) for slot in self._everybody())
 
     @property
     def ready(self) -> int:
@@ -96,7 +96,7 @@ class EvaluatorPool:
 
     @property
     def appetite(self) -> int:
-        """Returns how many tasks keep all evaluators busy until they are called again."""
+        """Returns how many jobs keep all evaluators busy until they are called again."""
         return self.ready * self._most(self._group_seconds())
 
     @property
@@ -109,14 +109,14 @@ class EvaluatorPool:
         """Returns what to wait for."""
         return list(self._slots)
 
-    def put(self, tasks: Sequence[Task], best: float | None) -> None:
-        """Takes in tasks, with the best score so far."""
-        for task in tasks:
-            (self._aside if task.key in self._set_aside else self._fresh).append(task)
+    def put(self, jobs: Sequence[Job], best: float | None) -> None:
+        """Takes in jobs, with the best score so far."""
+        for job in jobs:
+            (self._aside if job.key in self._set_aside else self._fresh).append(job)
         self._best = best
         self.deal()
 
-    def take(self, ref: Any) -> list[Judged]:
+    def take(self, ref: Any) -> list[Scored]:
         """Returns the verdicts in what has come.
 
         Raises:
@@ -137,10 +137,10 @@ class EvaluatorPool:
         slot.node = value
         return []
 
-    def take_aside(self) -> list[Judged]:
+    def take_aside(self) -> list[Scored]:
         """Returns the verdicts on programs that were set aside before."""
-        tasks, self._aside = self._aside, []
-        return [Judged(task, _set_aside("as it was before")) for task in tasks]
+        jobs, self._aside = self._aside, []
+        return [Scored(job, _set_aside("as it was before")) for job in jobs]
 
     def tend(self) -> None:
         """Hires and dismisses, deals out what waits, and notices who hangs.
@@ -160,18 +160,18 @@ class EvaluatorPool:
         seconds = self._group_seconds()
         most = self._most(seconds)
         free, self._free = self._free, []
-        for place, slot in enumerate(sorted(free, key=lambda slot: len(slot.tasks))):
-            if slot.leaving and not slot.tasks:
+        for place, slot in enumerate(sorted(free, key=lambda slot: len(slot.jobs))):
+            if slot.leaving and not slot.jobs:
                 self._crew.dismiss(slot.worker)
                 continue
-            if self._suspects and not slot.tasks and not slot.checked and not slot.leaving:
+            if self._suspects and not slot.jobs and not slot.checked and not slot.leaving:
                 slot.checked = True
                 slot.call = slot.worker.start.remote()
                 self._slots[slot.call] = slot
                 continue
             share = -(-len(self._fresh) // (len(free) - place))
-            work = self._work_for(slot, min(share, most - len(slot.tasks)))
-            if not slot.tasks:
+            work = self._work_for(slot, min(share, most - len(slot.jobs)))
+            if not slot.jobs:
                 self._free.append(slot)
                 continue
             # Who is alone with its evaluator is waited for; so is the program that holds up all others.
@@ -190,7 +190,7 @@ class EvaluatorPool:
         return max(GROUP_SECONDS, len(self._slots) / CALLS_PER_SECOND)
 
     def _most(self, seconds: float) -> int:
-        """Returns how many tasks an evaluator has at most: thrice what it does between two calls, so it never idles."""
+        """Returns how many jobs an evaluator has at most: thrice what it does between two calls, so it never idles."""
         return max(2, int(3 * seconds / max(self._seconds, 1e-4)))
 
     def _work_for(self, slot: _Slot, most: int) -> list[tuple[int, Any]]:
@@ -198,37 +198,37 @@ class EvaluatorPool:
             return []
         if self._suspects and slot.checked:
             slot.alone = True
-            tasks = [self._suspects.popleft()]
+            jobs = [self._suspects.popleft()]
         else:
-            tasks = [self._fresh.popleft() for _ in range(min(most, len(self._fresh)))]
+            jobs = [self._fresh.popleft() for _ in range(min(most, len(self._fresh)))]
         slot.checked = False
-        if tasks and not slot.tasks:
+        if jobs and not slot.jobs:
             slot.since = time.monotonic()
         work = []
-        for task in tasks:
+        for job in jobs:
             self._number += 1
-            slot.tasks[self._number] = task
-            work.append((self._number, task.function))
+            slot.jobs[self._number] = job
+            work.append((self._number, job.function))
         return work
 
-    def _received(self, slot: _Slot, delivery: Delivery) -> list[Judged]:
-        self._fresh.extendleft(slot.tasks.pop(number) for number in reversed(delivery.back))
-        slot.behind = not delivery.verdicts and bool(slot.tasks)
+    def _received(self, slot: _Slot, delivery: Delivery) -> list[Scored]:
+        self._fresh.extendleft(slot.jobs.pop(number) for number in reversed(delivery.back))
+        slot.behind = not delivery.verdicts and bool(slot.jobs)
         judged = []
         for number, verdict in delivery.verdicts:
             self._seconds += 0.05 * (verdict.seconds - self._seconds)
-            judged.append(Judged(slot.tasks.pop(number), verdict))
-        slot.alone = slot.alone and bool(slot.tasks)
+            judged.append(Scored(slot.jobs.pop(number), verdict))
+        slot.alone = slot.alone and bool(slot.jobs)
         return judged
 
-    def _lost(self, slot: _Slot, error: RayError) -> list[Judged]:
+    def _lost(self, slot: _Slot, error: RayError) -> list[Scored]:
         """Takes back what an evaluator had that is no more."""
         self._crew.dismiss(slot.worker)
         self._tended = -TEND_SECONDS  # replaced at once
-        tasks = list(slot.tasks.values())
+        jobs = list(slot.jobs.values())
         if lost_with_node(error, slot.node):
-            logger.warning("lost the node of an evaluator; its %d programs are evaluated elsewhere", len(tasks))
-            (self._suspects if slot.alone else self._fresh).extendleft(reversed(tasks))
+            logger.warning("lost the node of an evaluator; its %d programs are evaluated elsewhere", len(jobs))
+            (self._suspects if slot.alone else self._fresh).extendleft(reversed(jobs))
         elif not slot.node:
             self._stillborn += 1
             if self._stillborn >= STILLBORN:
@@ -238,14 +238,14 @@ class EvaluatorPool:
                 )
             logger.warning("an evaluator died while it started (%s)", first_line(error))
         elif slot.alone:
-            (task,) = tasks
-            self._set_aside.add(task.key)
-            name = f"sample {task.sample.index} of prompt {task.sample.prompt.index}"
+            (job,) = jobs
+            self._set_aside.add(job.key)
+            name = f"sample {job.sample.index} of prompt {job.sample.prompt.index}"
             logger.warning("%s is set aside: it killed its evaluator twice (%s)", name, first_line(error))
-            return [Judged(task, _set_aside(f"{name} killed its evaluator twice: {first_line(error)}"))]
+            return [Scored(job, _set_aside(f"{name} killed its evaluator twice: {first_line(error)}"))]
         else:
-            logger.warning("an evaluator died (%s); its %d programs are tried again", first_line(error), len(tasks))
-            self._suspects.extend(tasks)
+            logger.warning("an evaluator died (%s); its %d programs are tried again", first_line(error), len(jobs))
+            self._suspects.extend(jobs)
         return []
 
     def _adjust(self, wanted: int) -> None:
@@ -260,7 +260,7 @@ class EvaluatorPool:
             slot = _Slot(worker, worker.start.remote())
             self._slots[slot.call] = slot
         # Those who are not there yet go first, then those with the least to do.
-        for slot in sorted(staying, key=lambda slot: (bool(slot.node), len(slot.tasks)))[: len(staying) - wanted]:
+        for slot in sorted(staying, key=lambda slot: (bool(slot.node), len(slot.jobs)))[: len(staying) - wanted]:
             slot.leaving = True
             if not slot.node:
                 del self._slots[slot.call]
@@ -270,7 +270,7 @@ class EvaluatorPool:
         """Raises when a problem's evaluator has long been back from its candidates, and does not come back itself."""
         for slot in self._slots.values():
             taken = now - slot.since
-            if slot.tasks and taken > self._patience + self._group_seconds():
+            if slot.jobs and taken > self._patience + self._group_seconds():
                 raise ProblemError(
                     f"The evaluator of {self._problem} has not come back for {taken:.0f} s: its own code hangs, as "
                     "candidates are ended by their limits. If it needs so long, set evaluator_seconds higher."

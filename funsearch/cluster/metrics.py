@@ -22,7 +22,7 @@ STATES = {
 
 
 class Metrics:
-    """Hands on the figures of one run; the totals from before a restart are not counted again."""
+    """Reports the figures of one run; the totals from before a restart are not counted again."""
 
     def __init__(self, run: str) -> None:
         tags = {"run": run}
@@ -35,7 +35,7 @@ class Metrics:
         self._last: Progress | None = None
 
     def update(self, progress: Progress) -> None:
-        """Hands on how the run stands."""
+        """Reports how the run stands."""
         last, self._last = self._last or progress, progress
         for name, counter in self._counts.items():
             if (more := getattr(progress, name) - getattr(last, name)) > 0:

@@ -17,7 +17,7 @@ from funsearch.cluster.replicas import Crew
 from funsearch.core.records import Prompt
 from funsearch.errors import SamplerError, SamplerExhausted, first_line
 from funsearch.rest_em.records import Policy
-from funsearch.search.workers import Answered, Exhausted
+from funsearch.search.workers import Exhausted, Sampled
 
 logger = logging.getLogger(__name__)
 
@@ -102,7 +102,7 @@ class SamplerPool:
         self._queue.append(_Asked(prompt, at_most))
         self._deal()
 
-    def take(self, ref: Any) -> list[Answered | Exhausted]:
+    def take(self, ref: Any) -> list[Sampled | Exhausted]:
         """Returns the answer in what has come.
 
         Raises:
@@ -121,7 +121,7 @@ class SamplerPool:
             return []
         self._stillborn = 0
         if asked:
-            return [Answered(asked.prompt, value)]
+            return [Sampled(asked.prompt, value)]
         slot.node = value
         self._deal()
         return []

@@ -14,7 +14,7 @@ from funsearch.cluster.sampler_pool import SamplerPool
 from funsearch.core.records import Limits, Prompt
 from funsearch.loading import ProblemSource
 from funsearch.rest_em.records import Policy
-from funsearch.search.workers import Result, Task
+from funsearch.search.workers import Job, WorkResult
 from funsearch.settings.search import Settings
 
 CONFIRMED = 2
@@ -92,11 +92,11 @@ class RayWorkers:
     def ask(self, prompt: Prompt, at_most: int | None = None) -> None:
         self._samplers.put(prompt, at_most)
 
-    def evaluate(self, tasks: Sequence[Task], best: float | None) -> None:
-        self._evaluators.put(tasks, best)
+    def evaluate(self, jobs: Sequence[Job], best: float | None) -> None:
+        self._evaluators.put(jobs, best)
 
-    def wait(self, seconds: float) -> list[Result]:
-        results: list[Result] = [*self._evaluators.take_aside()]
+    def wait(self, seconds: float) -> list[WorkResult]:
+        results: list[WorkResult] = [*self._evaluators.take_aside()]
         answers = set(self._samplers.awaited)
         awaited = [*answers, *self._evaluators.awaited]
         if awaited:

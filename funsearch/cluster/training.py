@@ -5,7 +5,7 @@ from contextlib import closing
 
 from funsearch.cluster.policy_samplers import OwnSampler
 from funsearch.cluster.session import start_ray
-from funsearch.cluster.training_workers import RayHands
+from funsearch.cluster.training_workers import RayTrainingWorkers
 from funsearch.rest_em.records import RoundRecord
 from funsearch.sandbox import open_sandbox
 from funsearch.storage import SqlTrainingStorage
@@ -30,7 +30,7 @@ def run_training(
     start_ray(address)
     verifier = training.task_set.verifier(settings.tasks)
     samplers = OwnSampler(settings, record.model)
-    graders = RayHands(
+    graders = RayTrainingWorkers(
         samplers,
         verifier,
         level,

@@ -70,7 +70,7 @@ class TrainerActor:
         self._progress = progress
 
 
-class RayHands:
+class RayTrainingWorkers:
     """Drives the actors of one training."""
 
     def __init__(

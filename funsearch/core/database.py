@@ -139,7 +139,7 @@ class ProgramsDatabase:
         notes = [program.notes for program in programs] if self._show_notes else []
         text = self._build_prompt([program.function for program in programs], notes)
         parents = tuple(program.id for program in programs)
-        return Prompt(index, number, island.generation, text, len(programs), parents, self.registered)
+        return Prompt(index, number, island.resets, text, len(programs), parents, self.registered)
 
     def register(self, evaluation: Evaluation) -> Registration:
         """Counts an evaluation and inserts its program where it belongs; the n-th call is program id n, from 0."""
@@ -175,7 +175,7 @@ class ProgramsDatabase:
         founders = []
         for number in emptied:
             founder = survivors[self._selection.island(rng, len(survivors))]
-            self.islands[number] = Island(self._selection.index(), self.islands[number].generation + 1)
+            self.islands[number] = Island(self._selection.index(), self.islands[number].resets + 1)
             self.islands[number].register(founder)
             founders.append(founder.id)
         reset = Reset(self.resets, self.registered, tuple(emptied), tuple(founders))
@@ -207,7 +207,7 @@ class ProgramsDatabase:
         islands = tuple(
             number
             for number in numbers
-            if (everywhere or self.islands[number].generation == prompt.generation)
+            if (everywhere or self.islands[number].resets == prompt.resets)
             and not (program.key and self.islands[number].holds(program.key))
         )
         for number in islands:

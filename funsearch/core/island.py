@@ -46,8 +46,8 @@ class ClusterIndex(Protocol):
 class Island:
     """The programs of one island since it was last emptied."""
 
-    def __init__(self, index: ClusterIndex, generation: int) -> None:
-        self.generation = generation
+    def __init__(self, index: ClusterIndex, resets: int) -> None:
+        self.resets = resets
         self.programs = 0
         self.best: Program | None = None
         self._clusters: dict[tuple[float | None, ...], Cluster] = {}

@@ -41,7 +41,7 @@ class Prompt:
     index: int
     """The how-manieth prompt of the run; its draws come from a generator keyed by (run seed, index)."""
     island: int
-    generation: int
+    resets: int
     """How many times the island had been reset when the prompt was drawn."""
     text: str
     version: int
@@ -176,7 +176,7 @@ class IslandView:
 
     programs: int
     clusters: int
-    generation: int
+    resets: int
     best_score: float | None
 
 

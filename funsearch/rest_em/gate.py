@@ -29,7 +29,7 @@ class _Compare(Protocol):
 class GateConfig:
     """What the gate asks for."""
 
-    pass_one: Literal["greedy", "sampled"] = "greedy"
+    pass_at_1: Literal["greedy", "sampled"] = "greedy"
     """Which pass@1 decides: of the likeliest answer (as Singh et al. report), or the mean over drawn answers."""
     confidence: float = 0.95
     draws: int = 10_000
@@ -59,21 +59,21 @@ class Judgement:
 
 def judge(new: Measurement, best: Measurement, config: GateConfig, *, seed: int, round: int) -> Judgement:
     """Returns whether `new` is better than the best policy so far beyond doubt, and whether to go on from it."""
-    how = Phase(config.pass_one)
+    how = Phase(config.pass_at_1)
 
     def compare(split: Split, number: int, k: int | None = None) -> Difference:
         one, other = new[split], best[split]
-        values = (one.pass_one(how), other.pass_one(how)) if k is None else (one.pass_k(k), other.pass_k(k))
+        values = (one.pass_at_1(how), other.pass_at_1(how)) if k is None else (one.pass_at_k(k), other.pass_at_k(k))
         rng = np.random.default_rng((seed, round, GATE_DRAWS, number))
         return paired_bootstrap(*values, rng, confidence=config.confidence, draws=config.draws)
 
-    gain = compare(Split.HELD, 0)
+    gain = compare(Split.HELDOUT, 0)
     said = f"held-out pass@1 {gain.mean:+.4f} [{gain.lower:+.4f}, {gain.upper:+.4f}]"
     if config.always:
         return Judgement(True, "", f"{said}: published whatever it is worth, as gate.always says", gain)
     if gain.lower <= 0:
         return Judgement(False, "no gain", f"{said}: not above zero beyond doubt", gain)
-    differing = int(np.count_nonzero(new[Split.HELD].pass_one(how) != best[Split.HELD].pass_one(how)))
+    differing = int(np.count_nonzero(new[Split.HELDOUT].pass_at_1(how) != best[Split.HELDOUT].pass_at_1(how)))
     if differing < config.least_differing:
         return Judgement(False, "no gain", f"{said}: only {differing} held-out tasks differ, too few to tell", gain)
     if Split.TRANSFER in new and Split.TRANSFER in best:
@@ -88,8 +88,8 @@ def judge(new: Measurement, best: Measurement, config: GateConfig, *, seed: int,
 def _why_stop(
     new: Measurement, best: Measurement, compare: _Compare, how: Phase, config: GateConfig
 ) -> tuple[str, str]:
-    k = min(new[Split.HELD].k, best[Split.HELD].k)
-    passed = compare(Split.HELD, 2, k)
+    k = min(new[Split.HELDOUT].k, best[Split.HELDOUT].k)
+    passed = compare(Split.HELDOUT, 2, k)
     if passed.upper < 0:
         return "falling pass@k", f", but pass@{k} falls by {-passed.mean:.4f}"
     if Split.TRAIN in new and Split.TRAIN in best:
@@ -100,4 +100,4 @@ def _why_stop(
 
 
 def _gap(measured: Measurement, how: Phase) -> float:
-    return float(measured[Split.TRAIN].pass_one(how).mean() - measured[Split.HELD].pass_one(how).mean())
+    return float(measured[Split.TRAIN].pass_at_1(how).mean() - measured[Split.HELDOUT].pass_at_1(how).mean())

@@ -29,11 +29,11 @@ class SplitMeasurement:
         """Returns how many drawn answers every task has at least."""
         return min(map(len, self.sampled))
 
-    def pass_one(self, how: Phase) -> Floats:
+    def pass_at_1(self, how: Phase) -> Floats:
         """Returns pass@1 of each task, by its likeliest answer or over those drawn."""
         return self.greedy if how is Phase.GREEDY else np.array([np.mean(rewards) for rewards in self.sampled])
 
-    def pass_k(self, k: int) -> Floats:
+    def pass_at_k(self, k: int) -> Floats:
         """Returns pass@k of each task."""
         return np.array([pass_at_k(rewards, k) for rewards in self.sampled])
 
@@ -45,8 +45,8 @@ class SplitMeasurement:
         ]
         return Figures(
             estimate(self.greedy),
-            estimate(self.pass_one(Phase.SAMPLED)),
-            estimate(self.pass_k(k)),
+            estimate(self.pass_at_1(Phase.SAMPLED)),
+            estimate(self.pass_at_k(k)),
             estimate(majority),
             k,
         )

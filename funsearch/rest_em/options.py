@@ -13,7 +13,7 @@ class TaskOptions:
 
     count: int = 1000
     """Tasks to train on, at most."""
-    held: int = 200
+    heldout: int = 200
     """Held-out tasks, at most."""
     transfer: int = 200
     """Tasks of the transfer families, at most."""
@@ -31,7 +31,7 @@ class TaskOptions:
     """`code`: wall clock for each test."""
 
     def __post_init__(self) -> None:
-        check_ranges(self, counts=("count", "held"), from_zero=("transfer", "shots"), positive=("seconds",))
+        check_ranges(self, counts=("count", "heldout"), from_zero=("transfer", "shots"), positive=("seconds",))
 
     def shots_for(self, chat: bool) -> int:
         """Returns how many worked examples to show."""

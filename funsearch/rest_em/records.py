@@ -16,7 +16,7 @@ class Split(StrEnum):
     """What a task is for."""
 
     TRAIN = "train"
-    HELD = "held"
+    HELDOUT = "heldout"
     """Of the families that are trained on, and never trained on itself."""
     TRANSFER = "transfer"
     """Of families that are not trained on."""
@@ -137,8 +137,8 @@ class Figures:
     """pass@1 with the likeliest answer."""
     sampled: Estimate
     """pass@1 over drawn answers."""
-    pass_k: Estimate
-    majority_k: Estimate
+    pass_at_k: Estimate
+    majority_at_k: Estimate
     k: int
 
 

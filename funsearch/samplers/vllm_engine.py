@@ -64,7 +64,7 @@ class ManyProcesses(_DiesWithParent, MultiprocExecutor):  # type: ignore[misc]  
 
 
 class _Recorder(StatLoggerBase):  # type: ignore[misc]  # vLLM is not typed
-    """Hands the engine's figures on."""
+    """Passes the engine's figures on."""
 
     def __init__(self, record: Record) -> None:
         self._record = record

@@ -16,7 +16,7 @@ from funsearch.core.ports import Event, Storage
 from funsearch.core.records import ALL_ISLANDS, Evaluation, Feedback, Prompt, Reset, Sample, Snapshot, Status
 from funsearch.core.specification import Specification
 from funsearch.search.progress import Counts
-from funsearch.search.workers import Task
+from funsearch.search.workers import Job
 
 FIRST_PROMPT = Prompt(ALL_ISLANDS, ALL_ISLANDS, 0, "", 0, (), 0)
 """Stands for the prompt that nobody asked: the specification's own first program answers it."""
@@ -37,18 +37,18 @@ class Ledger:
         self._storage = storage
         self._sandbox = sandbox
         self._events: list[Event] = []
-        self._waiting: dict[str, list[Task]] = {}
+        self._waiting: dict[str, list[Job]] = {}
         self._noted = 0
 
-    def first_task(self) -> Task:
-        """Returns the first program as a task."""
+    def first_job(self) -> Job:
+        """Returns the first program as a job."""
         first = self._specification.first
-        return Task(Sample(FIRST_PROMPT, 0, first.body, "specification", "stop"), first, key(first))
+        return Job(Sample(FIRST_PROMPT, 0, first.body, "specification", "stop"), first, key(first))
 
-    def register_first(self, task: Task, verdict: Verdict) -> None:
+    def register_first(self, job: Job, verdict: Verdict) -> None:
         """Registers the first program on every island."""
-        self._events += [FIRST_PROMPT, task.sample]
-        self._register(verdict.of(task.sample, task.function, task.key, self._sandbox))
+        self._events += [FIRST_PROMPT, job.sample]
+        self._register(verdict.of(job.sample, job.function, job.key, self._sandbox))
 
     def draw(self) -> Prompt:
         """Returns the next prompt of the run."""
@@ -56,7 +56,7 @@ class Ledger:
         self._events.append(prompt)
         return prompt
 
-    def take(self, samples: Sequence[Sample]) -> list[Task]:
+    def take(self, samples: Sequence[Sample]) -> list[Job]:
         """Takes in finished samples and returns what has to be evaluated of them.
 
         Unreadable ones and known programs get their verdict at once; a program that is being evaluated already waits
@@ -67,32 +67,32 @@ class Ledger:
             self.counts.take(sample)
         return self.sift(samples)
 
-    def sift(self, samples: Sequence[Sample]) -> list[Task]:
+    def sift(self, samples: Sequence[Sample]) -> list[Job]:
         """Returns what has to be evaluated of samples that are written down already."""
-        tasks = []
+        jobs = []
         for sample in samples:
             try:
                 function = read_completion(self._specification, sample.text, sample.prompt.version)
             except UnreadableCompletion as unreadable:
                 self._register(Evaluation(sample, Status.COMPILE_ERROR, None, error=str(unreadable)))
                 continue
-            task = Task(sample, function, key(function))
-            if task.key in self._waiting:
-                self._waiting[task.key].append(task)
-            elif not self._repeat(task):
-                self._waiting[task.key] = []
-                tasks.append(task)
-        return tasks
+            job = Job(sample, function, key(function))
+            if job.key in self._waiting:
+                self._waiting[job.key].append(job)
+            elif not self._repeat(job):
+                self._waiting[job.key] = []
+                jobs.append(job)
+        return jobs
 
-    def conclude(self, task: Task, verdict: Verdict) -> list[Task]:
+    def conclude(self, job: Job, verdict: Verdict) -> list[Job]:
         """Registers a verdict, and it again for every sample that waited for it.
 
         Returns what has to be evaluated after all: a verdict that is our own fault is nobody else's verdict.
         """
-        self._register(verdict.of(task.sample, task.function, task.key, self._sandbox))
-        waiting = self._waiting.pop(task.key, [])
+        self._register(verdict.of(job.sample, job.function, job.key, self._sandbox))
+        waiting = self._waiting.pop(job.key, [])
         if verdict.status is Status.INFRA and waiting:
-            self._waiting[task.key] = waiting[1:]
+            self._waiting[job.key] = waiting[1:]
             return waiting[:1]
         for twin in waiting:
             self._repeat(twin)
@@ -149,9 +149,9 @@ class Ledger:
                 yield done
         yield done
 
-    def _repeat(self, task: Task) -> bool:
+    def _repeat(self, job: Job) -> bool:
         """Registers a program that was evaluated before with the verdict it got then; False if it never was."""
-        known = self.database.key_id(task.key)
+        known = self.database.key_id(job.key)
         if known is None:
             return False
         self.commit()
@@ -160,10 +160,10 @@ class Ledger:
             return False
         self._register(
             Evaluation(
-                task.sample,
+                job.sample,
                 first.status,
-                task.function,
-                task.key,
+                job.function,
+                job.key,
                 first.scores,
                 first.error,
                 sandbox=first.sandbox,

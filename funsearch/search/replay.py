@@ -99,7 +99,7 @@ def _read(sample: Sample, evaluator: Evaluator) -> Function:
 
 
 def _prompt_difference(recorded: Prompt, again: Prompt) -> str:
-    for field in ("after", "island", "generation", "parents", "version", "text"):
+    for field in ("after", "island", "resets", "parents", "version", "text"):
         was, now = getattr(recorded, field), getattr(again, field)
         if was != now:
             return f"prompt {recorded.index}: {field} was {was!r:.200}, is {now!r:.200}"

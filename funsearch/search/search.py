@@ -21,7 +21,7 @@ from funsearch.loading import Problem, ProblemSource, load
 from funsearch.sandbox import open_sandbox
 from funsearch.search.ledger import Ledger
 from funsearch.search.progress import Progress
-from funsearch.search.workers import Answered, Exhausted, LocalWorkers, Result, Task, Workers
+from funsearch.search.workers import Exhausted, Job, LocalWorkers, Sampled, Workers, WorkResult
 from funsearch.settings.search import Settings
 from funsearch.storage import open_storage
 
@@ -329,14 +329,14 @@ class Search:
         return max(limit - 1, least) if waiting > 2 * target else limit
 
     def _ask(self) -> None:
-        """Hands the drawn prompts to the model; only now, when they are written down."""
+        """Passes the drawn prompts to the model; only now, when they are written down."""
         for prompt in self._to_ask:
             self._workers.ask(prompt, self._promised[prompt.index])
         self._to_ask.clear()
 
-    def _handle(self, result: Result) -> None:
+    def _handle(self, result: WorkResult) -> None:
         before = self.database.best
-        if isinstance(result, Answered):
+        if isinstance(result, Sampled):
             self._promised.pop(result.prompt.index, None)
             self._session_samples += len(result.samples)
             self._session_tokens += sum(sample.tokens for sample in result.samples)
@@ -345,14 +345,14 @@ class Search:
             self._promised.pop(result.prompt.index, None)
             self._exhausted = True
         else:
-            self._evaluate(self._ledger.conclude(result.task, result.verdict))
+            self._evaluate(self._ledger.conclude(result.job, result.verdict))
         best = self.database.best
         if best is not None and best is not before:
             logger.info("new best: %s (program %d)", best.score, best.id)
 
-    def _evaluate(self, tasks: Sequence[Task]) -> None:
+    def _evaluate(self, jobs: Sequence[Job]) -> None:
         best = self.database.best
-        self._workers.evaluate(tasks, None if best is None else best.score)
+        self._workers.evaluate(jobs, None if best is None else best.score)
 
     def _reset_by_clock(self) -> None:
         minutes = self.settings.reset_minutes
@@ -375,20 +375,20 @@ class Search:
         self._left.extend(self._storage.unanswered(self.name))
 
     def _evaluate_first(self, budget: Budget) -> None:
-        task = self._ledger.first_task()
-        self._evaluate([task])
-        results: list[Result] = []
+        job = self._ledger.first_job()
+        self._evaluate([job])
+        results: list[WorkResult] = []
         while not results and self._why_stop(budget) not in ("interrupted", "minutes"):
             results = self._workers.wait(WAIT_SECONDS)
         for result in results:
-            assert not isinstance(result, Answered | Exhausted)
+            assert not isinstance(result, Sampled | Exhausted)
             if result.verdict.status is not Status.OK:
                 raise ProblemError(
                     f"The first program of {self.problem.name} gets no score: {result.verdict.status}: "
                     f"{result.verdict.error.strip()}. See `funsearch check`."
                 )
             self._first_score = result.verdict.score
-            self._ledger.register_first(task, result.verdict)
+            self._ledger.register_first(job, result.verdict)
 
     def _snapshot(self) -> Progress:
         counts, best = self._ledger.counts, self.database.best
@@ -440,6 +440,6 @@ class Search:
 
     def _islands(self) -> tuple[IslandView, ...]:
         return tuple(
-            IslandView(i.programs, i.clusters, i.generation, i.best.score if i.best else None)
+            IslandView(i.programs, i.clusters, i.resets, i.best.score if i.best else None)
             for i in self.database.islands
         )

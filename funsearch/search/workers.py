@@ -16,7 +16,7 @@ from funsearch.errors import SamplerExhausted
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
+class Job:
     """A function to be evaluated, with the sample it was read from."""
 
     sample: Sample
@@ -25,7 +25,7 @@ class Task:
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
+class Sampled:
     """The model's samples for a prompt."""
 
     prompt: Prompt
@@ -40,20 +40,20 @@ class Exhausted:
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
-    """The verdict on a task."""
+class Scored:
+    """The verdict on a job."""
 
-    task: Task
+    job: Job
     verdict: Verdict
 
 
-Result = Answered | Exhausted | Judged
+WorkResult = Sampled | Exhausted | Scored
 
 
 class Workers(Protocol):
     """Does what it is asked to, in any order. Used by one thread. A worker that dies is replaced and its work redone.
 
-    Every `ask` brings one `Answered` or `Exhausted`, every task one `Judged`, unless it is abandoned.
+    Every `ask` brings one `Sampled` or `Exhausted`, every job one `Scored`, unless it is abandoned.
     """
 
     @property
@@ -62,7 +62,7 @@ class Workers(Protocol):
 
     @property
     def evaluating(self) -> int:
-        """Returns how many tasks are with the evaluators."""
+        """Returns how many jobs are with the evaluators."""
 
     @property
     def samplers(self) -> int:
@@ -74,18 +74,18 @@ class Workers(Protocol):
 
     @property
     def appetite(self) -> int:
-        """Returns how many tasks keep all evaluators busy; fewer at hand, and some may idle."""
+        """Returns how many jobs keep all evaluators busy; fewer at hand, and some may idle."""
 
     def waiting(self) -> int | None:
         """Returns how many samples wait in the models' queues by the latest look; None if it was told before."""
 
     def ask(self, prompt: Prompt, at_most: int | None = None) -> None:
-        """Hands a prompt to the model; no more than `at_most` samples shall come back."""
+        """Passes a prompt to the model; no more than `at_most` samples shall come back."""
 
-    def evaluate(self, tasks: Sequence[Task], best: float | None) -> None:
-        """Hands tasks to the evaluators, with the best score so far: what beats it is scored again to confirm it."""
+    def evaluate(self, jobs: Sequence[Job], best: float | None) -> None:
+        """Passes jobs to the evaluators, with the best score so far: what beats it is scored again to confirm it."""
 
-    def wait(self, seconds: float) -> list[Result]:
+    def wait(self, seconds: float) -> list[WorkResult]:
         """Returns what is done, as soon as something is or after `seconds`.
 
         Raises:
@@ -108,7 +108,7 @@ class LocalWorkers:
         self._sampler = sampler
         self._evaluator = evaluator
         self._prompts: deque[tuple[Prompt, int | None]] = deque()
-        self._tasks: deque[Task] = deque()
+        self._tasks: deque[Job] = deque()
         self._best: float | None = None
 
     @property
@@ -137,18 +137,18 @@ class LocalWorkers:
     def ask(self, prompt: Prompt, at_most: int | None = None) -> None:
         self._prompts.append((prompt, at_most))
 
-    def evaluate(self, tasks: Sequence[Task], best: float | None) -> None:
-        self._tasks.extend(tasks)
+    def evaluate(self, jobs: Sequence[Job], best: float | None) -> None:
+        self._tasks.extend(jobs)
         self._best = best
 
-    def wait(self, seconds: float) -> list[Result]:
+    def wait(self, seconds: float) -> list[WorkResult]:
         if self._tasks:
-            task = self._tasks.popleft()
-            return [Judged(task, self._evaluator.judge(task.function, self._best))]
+            job = self._tasks.popleft()
+            return [Scored(job, self._evaluator.judge(job.function, self._best))]
         if self._prompts:
             prompt, at_most = self._prompts.popleft()
             try:
-                return [Answered(prompt, self._sampler.sample(prompt, at_most))]
+                return [Sampled(prompt, self._sampler.sample(prompt, at_most))]
             except SamplerExhausted:
                 return [Exhausted(prompt)]
         return []

@@ -33,8 +33,8 @@ PromptFormat = Literal["auto", "completion", "chat"]
 
 STEP_DEFAULTS: Mapping[str, Mapping[str, Any]] = {
     "measure": {"samples": 4, "train": 0},
-    "tasks": {"held": 100},
-    "gate": {"pass_one": "sampled"},
+    "tasks": {"heldout": 100},
+    "gate": {"pass_at_1": "sampled"},
 }
 """Of the steps in a search: they measure less, since each answer costs as much as a sample of the search."""
 STEP_BATCH = 64

@@ -1,6 +1,6 @@
-"""A storage that waits while its database is away.
+"""A storage that retries each call while its database is away.
 
-Knows nothing about searches; what it cannot wait for it lets pass.
+Knows nothing about searches; other errors pass through.
 """
 
 import itertools
@@ -19,7 +19,7 @@ Value = TypeVar("Value")
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.1, 5.0
 
 
-class Patience:
+class Retrying:
     """Tries again until the database is there, up to a time, or until told to give up."""
 
     def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
@@ -30,10 +30,10 @@ class Patience:
         self._over = threading.Event()
 
     def give_up(self) -> None:
-        """Makes whoever waits try a last time; may be called from any thread."""
+        """Makes every waiting call try once more and then fail; may be called from any thread."""
         self._over.set()
 
-    def insist(self, what: Callable[[], Value]) -> Value:
+    def retry(self, what: Callable[[], Value]) -> Value:
         """Returns what `what` returns, once the database is there.
 
         Raises:
@@ -56,33 +56,33 @@ class Patience:
                 pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
             else:
                 if self.trouble is not None:
-                    logger.warning("The database is back; the search goes on.")
+                    logger.warning("The database is back; the search continues.")
                 self.trouble = None
                 return value
 
 
-def patient(storage: Storage, patience: Patience) -> Storage:
-    """Returns the storage with every call insisted on; a stream that breaks goes on where it was."""
-    return cast(Storage, _Patient(storage, patience))
+def retrying(storage: Storage, policy: Retrying) -> Storage:
+    """Returns the storage with every call retried; a stream that breaks resumes where it was."""
+    return cast(Storage, _RetryingStorage(storage, policy))
 
 
-class _Patient:
+class _RetryingStorage:
     """Stands before a storage, whatever methods that has."""
 
-    def __init__(self, storage: Storage, patience: Patience) -> None:
+    def __init__(self, storage: Storage, policy: Retrying) -> None:
         self._storage = storage
-        self._patience = patience
+        self._policy = policy
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(self._storage, name)
         if not callable(method) or name in ("lease", "close"):
             return method
 
-        def insisting(*args: Any, **kwargs: Any) -> Any:
-            value = self._patience.insist(lambda: method(*args, **kwargs))
+        def retried(*args: Any, **kwargs: Any) -> Any:
+            value = self._policy.retry(lambda: method(*args, **kwargs))
             return self._stream(value, lambda: method(*args, **kwargs)) if isinstance(value, Iterator) else value
 
-        return insisting
+        return retried
 
     def _stream(self, stream: Iterator[Any], again: Callable[[], Iterator[Any]]) -> Iterator[Any]:
         done = 0
@@ -95,7 +95,7 @@ class _Patient:
                 stream = itertools.islice(again(), done, None)
                 raise
 
-        while (value := self._patience.insist(following)) is not _END:
+        while (value := self._policy.retry(following)) is not _END:
             done += 1
             yield value
 

@@ -46,7 +46,7 @@ Values = dict[str, Any]
 _PROMPT = (
     prompts.c.prompt,
     prompts.c.island,
-    prompts.c.generation,
+    prompts.c.resets,
     prompts.c.text,
     prompts.c.version,
     prompts.c.parents,
@@ -196,7 +196,7 @@ def read_registered(connection: Connection, run: int, *where: Condition) -> list
     """
     query = select(*(type_coerce(column, Text()) if column in _ENCODED else column for column in _REGISTERED))
     rows = connection.execute(query.where(evaluations.c.run == run, *where).order_by(evaluations.c.program)).all()
-    short = select(prompts.c.prompt, prompts.c.island, prompts.c.generation, prompts.c.version, prompts.c.parents)
+    short = select(prompts.c.prompt, prompts.c.island, prompts.c.resets, prompts.c.version, prompts.c.parents)
     wanted = prompts.c.prompt.in_({row[1] for row in rows})
     found = connection.execute(short.where(prompts.c.run == run, wanted))
     prompt_of = {
@@ -336,7 +336,7 @@ def _prompt_values(prompt: Prompt) -> Values:
     return {
         "prompt": prompt.index,
         "island": prompt.island,
-        "generation": prompt.generation,
+        "resets": prompt.resets,
         "text": prompt.text,
         "version": prompt.version,
         "parents": prompt.parents,

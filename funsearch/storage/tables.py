@@ -57,7 +57,7 @@ prompts = Table(
     Column("run", ForeignKey(runs.c.id), primary_key=True),
     Column("prompt", Integer, primary_key=True, autoincrement=False),
     Column("island", Integer, nullable=False),
-    Column("generation", Integer, nullable=False),
+    Column("generation", Integer, key="resets", nullable=False),
     Column("version", Integer, nullable=False),
     Column("after_evaluations", Integer, nullable=False),
     Column("parents", Json, nullable=False),

@@ -63,7 +63,7 @@ class Line:
     duplicate_of: int | None
     seconds: float
     island: int
-    generation: int
+    resets: int
     parents: tuple[int, ...]
     model: str
 
@@ -164,7 +164,7 @@ class Views:
             evaluations.c.scores,
             func.length(evaluations.c.body),
             prompts.c.island,
-            prompts.c.generation,
+            prompts.c.resets,
         ).join_from(evaluations, prompts, _of_prompt)
         best = _best(run, MAPPED).subquery()
         query = query.where(evaluations.c.run == run, evaluations.c.program.in_(select(best.c.program)))
@@ -225,7 +225,7 @@ def _lines(connection: Connection, run: int, programs: Sequence[int]) -> dict[in
             evaluations.c.duplicate_of,
             evaluations.c.seconds,
             prompts.c.island,
-            prompts.c.generation,
+            prompts.c.resets,
             prompts.c.parents,
             models.c.name,
         )

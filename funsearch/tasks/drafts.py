@@ -17,9 +17,10 @@ from funsearch.rest_em.records import Split, Task
 
 SPLITS = {
     "train": Split.TRAIN,
-    "held": Split.HELD,
-    "validation": Split.HELD,
-    "test": Split.HELD,
+    "held": Split.HELDOUT,
+    "heldout": Split.HELDOUT,
+    "validation": Split.HELDOUT,
+    "test": Split.HELDOUT,
     "transfer": Split.TRANSFER,
 }
 """By what authors call them."""
@@ -138,9 +139,9 @@ def make_tasks(
         )
     shown = {draft.key for draft in able}
     splits[Split.TRAIN] = [draft for draft in splits[Split.TRAIN] if draft.key not in shown]
-    limits = {Split.TRAIN: options.count, Split.HELD: options.held, Split.TRANSFER: options.transfer}
+    limits = {Split.TRAIN: options.count, Split.HELDOUT: options.heldout, Split.TRANSFER: options.transfer}
     chosen = [(split, draft) for split in Split for draft in splits[split][: limits[split]]]
-    for split, what in ((Split.TRAIN, "tasks to train on"), (Split.HELD, "held-out tasks")):
+    for split, what in ((Split.TRAIN, "tasks to train on"), (Split.HELDOUT, "held-out tasks")):
         if not any(split is one for one, _ in chosen):
             raise TrainingError(
                 f"The task set {name} has no {what} ({len(drafts)} tasks in all): give it more, with `split` for both "
@@ -165,7 +166,7 @@ def _split(name: str, drafts: Sequence[Draft], options: TaskOptions, seed: int) 
     """Returns the drafts of each split, in an order that the seed draws.
 
     What is not said in the task itself follows the family; of a family that is trained on, as many tasks are held
-    out as `options.held` has for it.
+    out as `options.heldout` has for it.
     """
     known = {draft.family for draft in drafts}
     for family in (*options.families, *options.transfer_families):
@@ -182,12 +183,12 @@ def _split(name: str, drafts: Sequence[Draft], options: TaskOptions, seed: int) 
             splits[draft.split].append(draft)
         else:
             free.setdefault(draft.family, []).append(draft)
-    if not splits[Split.HELD]:
+    if not splits[Split.HELDOUT]:
         total = sum(map(len, free.values()))
         for family, several in free.items():
             # In equal shares, and never more than half of a family.
-            held = min(-(-options.held * len(several) // max(total, 1)), len(several) // 2)
-            splits[Split.HELD] += several[:held]
+            held = min(-(-options.heldout * len(several) // max(total, 1)), len(several) // 2)
+            splits[Split.HELDOUT] += several[:held]
             free[family] = several[held:]
     splits[Split.TRAIN] += [draft for several in free.values() for draft in several]
     return {split: sorted(several, key=lambda draft: _luck(draft.key, seed)) for split, several in splits.items()}

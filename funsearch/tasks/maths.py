@@ -139,7 +139,7 @@ def _dataset(name: str) -> Iterator[Line]:
         raise TrainingError(
             f"{name} is no file here, and the dataset of that name cannot be loaded: {first_line(error)}"
         ) from None
-    has_both = {Split.TRAIN, Split.HELD} <= {SPLITS.get(split) for split in splits}
+    has_both = {Split.TRAIN, Split.HELDOUT} <= {SPLITS.get(split) for split in splits}
     for split, rows in splits.items():
         if has_both and split not in SPLITS:
             continue

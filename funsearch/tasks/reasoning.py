@@ -46,7 +46,7 @@ class ReasoningTasks:
         both = set(trained) & set(transfer)
         if both:
             raise TrainingError(f"tasks.families and tasks.transfer_families both have {min(both)}: take one out.")
-        each = -(-(options.count + options.held) // len(trained)) + SPARE
+        each = -(-(options.count + options.heldout) // len(trained)) + SPARE
         drafts = [
             draft
             for number, family in enumerate(trained)
@@ -57,7 +57,7 @@ class ReasoningTasks:
             for number, family in enumerate(transfer):
                 some = _generate(family, _config(family, options), each, 1000 * seed + 500 + number)
                 drafts += [Draft(*draft, split=Split.TRANSFER) for draft in some]
-        counted = TaskOptions(options.count, options.held, options.transfer)
+        counted = TaskOptions(options.count, options.heldout, options.transfer)
         shots = options.shots_for(chat)
         return make_tasks("reasoning", drafts, counted, seed, shots=shots, wording=_request if chat else _text)
 
@@ -122,9 +122,9 @@ def _drafts(
 ) -> Iterator[Draft]:
     """Yields the tasks of a family to train on and to hold out; a question stands in one split only."""
     generated = _generate(family, config, count, seed)
-    held = min(-(-options.held // families), len(generated) // 2)
+    held = min(-(-options.heldout // families), len(generated) // 2)
     for number, draft in enumerate(generated):
-        yield Draft(*draft, split=Split.HELD if number < held else Split.TRAIN)
+        yield Draft(*draft, split=Split.HELDOUT if number < held else Split.TRAIN)
 
 
 def _generate(

@@ -67,9 +67,9 @@ class SearchTasks:
         held = self._held(order, seed)
         splits = {
             Split.TRAIN: [i for i in order if i not in held][: options.count],
-            Split.HELD: [i for i in order if i in held][: options.held],
+            Split.HELDOUT: [i for i in order if i in held][: options.heldout],
         }
-        for split, what in ((Split.TRAIN, "to train on"), (Split.HELD, "to hold out")):
+        for split, what in ((Split.TRAIN, "to train on"), (Split.HELDOUT, "to hold out")):
             if not splits[split]:
                 raise TrainingError(
                     f"The run {self.run} has no prompt {what} ({len(self.prompts)} that show a program): let it run on "

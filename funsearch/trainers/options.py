@@ -7,7 +7,7 @@ from funsearch.core.ranges import check_ranges
 
 LEAST_RANK = 8
 """The least rank that vLLM makes room for."""
-MAY_CHANGE = ("batch_size", "accumulate", "max_length", "save_steps", "processes", "threads")
+MAY_CHANGE = ("batch_size", "gradient_accumulation_steps", "max_length", "save_steps", "processes", "threads")
 """What may be another when a training goes on: what fits into memory, and how it is worked off."""
 
 
@@ -28,7 +28,7 @@ class TrainerOptions:
     epochs: float = 3.0
     batch_size: int = 16
     """Answers for each process and step."""
-    accumulate: int = 1
+    gradient_accumulation_steps: int = 1
     """Batches whose gradients are added before a step."""
     warmup_steps: int = 5
     max_length: int = 1024
@@ -45,7 +45,15 @@ class TrainerOptions:
     def __post_init__(self) -> None:
         check_ranges(
             self,
-            counts=("alpha", "batch_size", "accumulate", "max_length", "save_steps", "processes", "threads"),
+            counts=(
+                "alpha",
+                "batch_size",
+                "gradient_accumulation_steps",
+                "max_length",
+                "save_steps",
+                "processes",
+                "threads",
+            ),
             positive=("learning_rate", "epochs", "beta"),
             from_zero=("dropout", "warmup_steps"),
         )

@@ -187,7 +187,7 @@ def arguments(place: Workplace, job: dict[str, Any], options: TrainerOptions) ->
     return {
         "output_dir": str(place.checkpoints),
         "per_device_train_batch_size": options.batch_size,
-        "gradient_accumulation_steps": options.accumulate,
+        "gradient_accumulation_steps": options.gradient_accumulation_steps,
         "num_train_epochs": options.epochs,
         "learning_rate": options.learning_rate,
         "lr_scheduler_type": "cosine",

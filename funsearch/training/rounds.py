@@ -38,7 +38,7 @@ from funsearch.rest_em.records import (
 )
 from funsearch.rest_em.selection import pair, select
 from funsearch.settings.training import TrainingSettings
-from funsearch.training.workers import Asked, Hands, ToGrade
+from funsearch.training.workers import Asked, ToGrade, TrainingWorkers
 
 logger = logging.getLogger(__name__)
 
@@ -71,7 +71,7 @@ class Rounds:
         settings: TrainingSettings,
         task_set: TaskSet,
         storage: TrainingStorage,
-        hands: Hands,
+        hands: TrainingWorkers,
         *,
         chat: bool,
         folder: Path,

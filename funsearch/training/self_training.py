@@ -19,10 +19,10 @@ from funsearch.samplers.policies import check_policy
 from funsearch.search.search import Search
 from funsearch.settings.training import SelfTraining, TrainingSettings
 from funsearch.storage import SqlTrainingStorage
-from funsearch.storage.retrying import Patience, patient
+from funsearch.storage.retrying import Retrying, retrying
 from funsearch.training.opening import Training, open_training
 from funsearch.training.rounds import RoundProgress, Rounds
-from funsearch.training.workers import Hands
+from funsearch.training.workers import TrainingWorkers
 
 logger = logging.getLogger(__name__)
 
@@ -43,8 +43,8 @@ class ClosedLoop:
         start: Policy | None,
         *,
         storage: Callable[[], SqlTrainingStorage],
-        patience: Patience,
-        hands: Callable[[Training, Callable[[], bool]], Hands],
+        retrying_policy: Retrying,
+        hands: Callable[[Training, Callable[[], bool]], TrainingWorkers],
         serve: Callable[[Policy], None],
     ) -> None:
         """Remembers what to do.
@@ -56,7 +56,7 @@ class ClosedLoop:
             model: the base model of its sampler.
             start: the policy that its sampler began with; None: the model itself.
             storage: opens the database.
-            patience: with which it waits for the database.
+            retrying_policy: with which it waits for the database.
             hands: makes who does the work of a step; its second argument tells them to stop.
             serve: has a policy write for the search.
         """
@@ -69,7 +69,7 @@ class ClosedLoop:
         self._model = expanded(model)
         self._policy = start
         self._storage = storage
-        self._patience = patience
+        self._retrying = retrying_policy
         self._hands = hands
         self._serve = serve
         self._prefix = re.sub(r"[^\w.-]+", "-", search.name) + "-step"
@@ -98,13 +98,13 @@ class ClosedLoop:
     def stop(self) -> None:
         """Ends the step that goes on, which the next session takes up; returns when it has ended, or soon."""
         self._stopped.set()
-        self._patience.give_up()
+        self._retrying.give_up()
         if self._thread.is_alive():
             self._thread.join(STOP_SECONDS)
 
     def _opened(self) -> SqlTrainingStorage:
-        storage = self._patience.insist(self._storage)
-        return cast(SqlTrainingStorage, patient(storage, self._patience))
+        storage = self._retrying.retry(self._storage)
+        return cast(SqlTrainingStorage, retrying(storage, self._retrying))
 
     def _take_up(self, storage: SqlTrainingStorage) -> None:
         for summary in storage.trainings():

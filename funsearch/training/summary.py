@@ -25,15 +25,15 @@ def summary(name: str, rounds: Sequence[RoundRecord], how: str) -> dict[str, Any
 def round_summary(record: RoundRecord, how: str) -> dict[str, Any]:
     """Returns a round in figures; `how` says which pass@1 is meant, `greedy` or `sampled`."""
     one = {split: getattr(figures, how) for split, figures in record.figures.items()}
-    held = record.figures[Split.HELD]
+    held = record.figures[Split.HELDOUT]
     gain = record.gain
     return {
         "round": record.round,
         "samples": record.samples,
         "correct": record.correct,
         "selected": record.selected,
-        "heldout_pass1": one[Split.HELD].value,
-        "heldout_pass1_se": one[Split.HELD].error,
+        "heldout_pass1": one[Split.HELDOUT].value,
+        "heldout_pass1_se": one[Split.HELDOUT].error,
         "train_pass1": one[Split.TRAIN].value if Split.TRAIN in one else None,
         "transfer_pass1": one[Split.TRANSFER].value if Split.TRANSFER in one else None,
         "published": record.published,
@@ -42,8 +42,8 @@ def round_summary(record: RoundRecord, how: str) -> dict[str, Any]:
         "heldout_greedy": held.greedy.value,
         "heldout_sampled": held.sampled.value,
         "heldout_sampled_se": held.sampled.error,
-        "heldout_passk": held.pass_k.value,
-        "heldout_majorityk": held.majority_k.value,
+        "heldout_passk": held.pass_at_k.value,
+        "heldout_majorityk": held.majority_at_k.value,
         "k": held.k,
         "gain": None if gain is None else [gain.mean, gain.lower, gain.upper],
         "policy": record.policy,

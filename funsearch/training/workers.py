@@ -1,7 +1,7 @@
-"""The hands of a training: who has policies answer, who grades, who trains, behind one port.
+"""The workers of a training behind one port: they generate answers, grade them, and train policies.
 
-`LocalHands` does the work in this process, one piece after the other: for notebooks and tests. The Ray actors are in
-`funsearch.cluster.training_workers`. Neither knows what a round does with what they bring.
+`LocalTrainingWorkers` does one piece of work after the other in this process, for notebooks and tests; the Ray actors
+are in `funsearch.cluster.training_workers`. Neither knows what a round does with the results.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -41,7 +41,7 @@ class ToGrade:
     answer: Answer
 
 
-class Hands(Protocol):
+class TrainingWorkers(Protocol):
     """Does what it is asked to, batch by batch; batches come back in any order. Used by one thread."""
 
     def generate(self, batches: Iterable[Sequence[Asked]], policy: Policy) -> Iterator[list[Answer]]:
@@ -68,7 +68,7 @@ class Hands(Protocol):
         """Ends whoever works."""
 
 
-class LocalHands:
+class LocalTrainingWorkers:
     """Works in this process."""
 
     def __init__(

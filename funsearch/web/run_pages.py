@@ -75,7 +75,7 @@ def add_run_pages(app: FastAPI, storage: SqlTrainingStorage, pages: Pages) -> No
     def islands(run: Id) -> HTMLResponse:
         snapshots = storage.snapshots(views.run(run).name)
         stand = snapshots[-1].islands if snapshots else ()
-        clusters = views.clusters(run, [island.generation for island in stand])
+        clusters = views.clusters(run, [island.resets for island in stand])
         return page("islands.html", run, islands=stand, rows=circles(clusters, len(stand)), clusters=clusters)
 
     @app.get("/runs/{run}/programs", response_class=HTMLResponse)

@@ -88,7 +88,7 @@ def test_training_on_ray_from_start_to_a_policy_with_a_name(sums: Path, tmp_path
         (("sums.jsonl", "--model", "./nowhere"), "no model folder ./nowhere"),
         (("sums.jsonl", "--name", "a@b"), "has no @ and no /"),
         (("sums.jsonl", "--model", TINY, "--set", "prompt_format=chat"), "has no chat template"),
-        (("sums.jsonl", "--model", TINY, "--set", "tasks.held=0"), "tasks.held = 0: must be at least 1"),
+        (("sums.jsonl", "--model", TINY, "--set", "tasks.heldout=0"), "tasks.heldout = 0: must be at least 1"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line(args: tuple[object, ...], says: str, sums: Path, tmp_path: Path) -> None:

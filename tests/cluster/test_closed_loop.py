@@ -23,11 +23,11 @@ from funsearch.settings.samplers import check_policies, check_samplers
 from funsearch.settings.search import ServedPolicy, Settings
 from funsearch.settings.training import SelfTraining
 from funsearch.storage import open_storage, open_training_storage
-from funsearch.storage.retrying import Patience
+from funsearch.storage.retrying import Retrying
 from funsearch.testing import InProcessSandbox, RecordingTrainer, ScriptedGenerator
 from funsearch.training.opening import Training
 from funsearch.training.self_training import ClosedLoop
-from funsearch.training.workers import Hands, LocalHands
+from funsearch.training.workers import LocalTrainingWorkers, TrainingWorkers
 
 TINY = tiny_model.FOLDER
 STEP = 160
@@ -121,7 +121,9 @@ class Bench:
             self.asked.append(training.record.name)
             verifier = training.task_set.verifier(training.settings.tasks)
             return Stopping(
-                stop_at, stopped, LocalHands(lambda: generator, verifier, InProcessSandbox, RecordingTrainer())
+                stop_at,
+                stopped,
+                LocalTrainingWorkers(lambda: generator, verifier, InProcessSandbox, RecordingTrainer()),
             )
 
         self.loop = ClosedLoop(
@@ -131,7 +133,7 @@ class Bench:
             str(TINY),
             None,
             storage=lambda: open_training_storage(self.url),
-            patience=Patience(0),
+            retrying_policy=Retrying(0),
             hands=hands,
             serve=lambda policy: self.served.append(policy.name),
         )
@@ -148,7 +150,7 @@ class Bench:
 class Stopping:
     """Does what other hands do, until it comes to what it shall stop at: there it waits until the search ends."""
 
-    def __init__(self, at: str, stopped: Callable[[], bool], hands: Hands) -> None:
+    def __init__(self, at: str, stopped: Callable[[], bool], hands: TrainingWorkers) -> None:
         self._at = at
         self._stopped = stopped
         self._hands = hands
@@ -293,7 +295,7 @@ def test_searches_that_cannot_train_their_model_say_so(assignments: list[str], s
 def test_steps_have_defaults_of_their_own_beside_what_is_set() -> None:
     train = Settings.load(None, ["train.every=5", "train.measure.top_p=0.5", "train.tasks.tau=1"]).train
     assert (train.measure.samples, train.measure.top_p) == (4, 0.5)
-    assert (train.tasks.tau, train.tasks.held, train.gate.pass_one) == (1, 100, "sampled")
+    assert (train.tasks.tau, train.tasks.heldout, train.gate.pass_at_1) == (1, 100, "sampled")
 
 
 def _no_memory(*_: object) -> None:

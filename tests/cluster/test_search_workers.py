@@ -13,15 +13,15 @@ from funsearch.core.records import Function, Limits, Status
 from funsearch.errors import ProblemError
 from funsearch.loading import Problem
 from funsearch.search.ledger import Ledger
-from funsearch.search.workers import Answered, Judged, Result, Task
+from funsearch.search.workers import Job, Sampled, Scored, WorkResult
 from funsearch.settings.search import Settings
 from funsearch.testing import MemoryStorage
 
 pytestmark = pytest.mark.ray
 
 
-def collect(workers: RayWorkers, count: int) -> list[Result]:
-    results: list[Result] = []
+def collect(workers: RayWorkers, count: int) -> list[WorkResult]:
+    results: list[WorkResult] = []
     for _ in range(600):
         results += workers.wait(0.1)
         if len(results) >= count:
@@ -45,14 +45,14 @@ def test_work_of_actors_that_die_is_done_again(ray_here: None, problem: Problem,
     workers = hire(problem.source, scripted, Limits(), "none")
     database = problem.database()
     ledger = Ledger("run", problem.specification, database, MemoryStorage(), "none")
-    first = ledger.first_task()
+    first = ledger.first_job()
     workers.evaluate([first], None)
     (judged,) = collect(workers, 1)
-    assert isinstance(judged, Judged)
+    assert isinstance(judged, Scored)
     assert judged.verdict.status is Status.OK
 
     slow = Function("    import time\n    time.sleep(1.0)\n    return x\n")
-    workers.evaluate([Task(first.sample, slow, "slow")], None)
+    workers.evaluate([Job(first.sample, slow, "slow")], None)
     os.kill(pid_of(workers.sampler_actors[0]), signal.SIGKILL)
     for actor in workers.evaluator_actors:
         os.kill(pid_of(actor), signal.SIGKILL)
@@ -60,8 +60,8 @@ def test_work_of_actors_that_die_is_done_again(ray_here: None, problem: Problem,
     prompt = ledger.draw()
     workers.ask(prompt, 4)
     results = collect(workers, 2)
-    assert {type(result) for result in results} == {Answered, Judged}
-    assert all(r.verdict.status is Status.OK for r in results if isinstance(r, Judged))
+    assert {type(result) for result in results} == {Sampled, Scored}
+    assert all(r.verdict.status is Status.OK for r in results if isinstance(r, Scored))
     workers.close()
 
 
@@ -72,9 +72,9 @@ def test_program_that_kills_its_evaluator_every_time_is_named(
     source = replace(problem.source, evaluator=deadly)
     workers = hire(source, scripted, Limits(seconds=5.0), "none")
     database = problem.database()
-    workers.evaluate([Ledger("run", problem.specification, database, MemoryStorage(), "none").first_task()], None)
+    workers.evaluate([Ledger("run", problem.specification, database, MemoryStorage(), "none").first_job()], None)
     (judged,) = collect(workers, 1)
-    assert isinstance(judged, Judged)
+    assert isinstance(judged, Scored)
     assert judged.verdict.status is Status.INFRA
     assert "killed its evaluator twice" in judged.verdict.error
     workers.close()
@@ -87,7 +87,7 @@ def test_evaluator_that_hangs_is_the_problems_fault_by_name(
     settings = scripted.model_copy(update={"evaluator_seconds": 1.0})
     workers = hire(replace(problem.source, evaluator=hanging), settings, Limits(seconds=0.5), "none", inputs=2)
     database = problem.database()
-    workers.evaluate([Ledger("run", problem.specification, database, MemoryStorage(), "none").first_task()], None)
+    workers.evaluate([Ledger("run", problem.specification, database, MemoryStorage(), "none").first_job()], None)
     with pytest.raises(ProblemError, match=r"evaluator of closeness has not come back for \d+ s: its own code hangs"):
         collect(workers, 1)
     workers.close()

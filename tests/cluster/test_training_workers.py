@@ -6,7 +6,7 @@ from typing import cast
 import pytest
 
 from funsearch.cluster.policy_samplers import PolicySamplers
-from funsearch.cluster.training_workers import RayHands
+from funsearch.cluster.training_workers import RayTrainingWorkers
 from funsearch.errors import TrainingError
 from funsearch.rest_em.ports import OpenVerifier, Verifier
 from funsearch.rest_em.records import Answer, Grade, Graded, Phase, Split, Task
@@ -47,7 +47,7 @@ def graded(hangs_on: str, texts: list[str], seconds: float = 0.5) -> list[Graded
     task = Task(0, "sums/7", "sums", Split.TRAIN, "1+1=", None)
     answers = [Answer(1, Phase.GENERATE, 0, i, "base", text, "stop") for i, text in enumerate(texts)]
     batches = [[ToGrade(task, one) for one in answers[i : i + 2]] for i in range(0, len(answers), 2)]
-    hands = RayHands(
+    hands = RayTrainingWorkers(
         cast(PolicySamplers, NoSamplers()),
         verifier(hangs_on),
         "none",

@@ -30,7 +30,7 @@ def test_adapter_is_served_by_name_beside_its_base(tmp_path: Path, caplog: pytes
     )
     base, adapted = Policy("sums@0", 0, str(TINY)), Policy("sums@1", 1, str(TINY), str(folder), "lora")
     held = pairs[TAUGHT : TAUGHT + ASKED]
-    tasks = [Task(i, str(i), "sums", Split.HELD, tiny_model.question(pair), None) for i, pair in enumerate(held)]
+    tasks = [Task(i, str(i), "sums", Split.HELDOUT, tiny_model.question(pair), None) for i, pair in enumerate(held)]
     likeliest = Sampling(0.0, max_tokens=5, stop=("\n",))
     requests = [Request(task, 1, Phase.GREEDY, 1, likeliest, 0) for task in tasks]
     sampler = VllmSampler(

@@ -19,7 +19,7 @@ def database(seed: int = 3, **config: object) -> ProgramsDatabase:
 
 
 def view(made: ProgramsDatabase) -> list[object]:
-    return [(island.programs, island.clusters, island.generation, island.best) for island in made.islands]
+    return [(island.programs, island.clusters, island.resets, island.best) for island in made.islands]
 
 
 # Drawing
@@ -176,8 +176,8 @@ def test_known_program_may_come_back_to_an_island_that_was_reset() -> None:
     made.register(evaluation(on(0), "good", 5.0, 5.0))
     made.register(evaluation(on(1), "fair", 1.0, 1.0))
     assert made.reset_islands().islands == (1,)
-    assert made.register(evaluation(on(1, generation=1), "fair", 1.0, 1.0)).islands == (1,)
-    assert made.register(evaluation(on(1, generation=1), "good", 5.0, 5.0)).islands == ()
+    assert made.register(evaluation(on(1, resets=1), "fair", 1.0, 1.0)).islands == (1,)
+    assert made.register(evaluation(on(1, resets=1), "good", 5.0, 5.0)).islands == ()
 
 
 def test_key_leads_to_its_first_evaluation_whatever_the_verdict() -> None:
@@ -209,10 +209,10 @@ def test_stale_prompt_is_counted_but_not_inserted() -> None:
     made = database(islands=2, reset_period=None)
     made.register(evaluation(on(0), "good", 5.0, 5.0))
     assert made.reset_islands().islands == (1,)
-    late = made.register(evaluation(on(1, generation=0), "late", 9.0, 9.0))
+    late = made.register(evaluation(on(1, resets=0), "late", 9.0, 9.0))
     assert (late.id, late.program, late.improved) == (2, None, False)
-    assert made.register(evaluation(on(1, generation=1), "timely", 9.0, 9.0)).program is not None
-    assert made.get_prompt().generation == made.islands[made.get_prompt(0).island].generation
+    assert made.register(evaluation(on(1, resets=1), "timely", 9.0, 9.0)).program is not None
+    assert made.get_prompt().resets == made.islands[made.get_prompt(0).island].resets
 
 
 def test_reset_founds_the_weaker_half_from_survivors() -> None:
@@ -222,7 +222,7 @@ def test_reset_founds_the_weaker_half_from_survivors() -> None:
     reset = made.reset_islands()
     assert (reset.index, reset.after, set(reset.islands)) == (0, 6, {0, 2})
     assert set(reset.founders) <= {2, 4, 5}
-    assert [island.generation for island in made.islands] == [1, 0, 1, 0, 0]
+    assert [island.resets for island in made.islands] == [1, 0, 1, 0, 0]
     for number, founder in zip(reset.islands, reset.founders, strict=True):
         island = made.islands[number]
         assert (island.programs, island.best) == (1, made.program(founder))

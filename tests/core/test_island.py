@@ -25,7 +25,7 @@ class Newest:
 
 
 def island(*programs: Program, index: Newest | None = None) -> Island:
-    made = Island(index or Newest(), generation=0)
+    made = Island(index or Newest(), resets=0)
     for one in programs:
         made.register(one)
     return made
@@ -68,7 +68,7 @@ def test_drawn_programs_ascend_and_ties_stay_as_drawn() -> None:
 
 def test_temperature_falls_with_the_programs_here_and_starts_again() -> None:
     index = Newest()
-    made = Island(index, generation=0)
+    made = Island(index, resets=0)
     for id in range(5):
         made.register(program(id, float(id)))
         made.draw(None, 1, 0.8, 4, 2.0)

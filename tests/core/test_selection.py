@@ -251,7 +251,7 @@ def test_reference_reset_keeps_and_founds_as_published() -> None:
     for step in range(100):
         island = int(world.randint(5))
         score = float(world.randn()) + step / 20
-        made.register(evaluation(on(island, made.islands[island].generation), f"p{step}", score, score))
+        made.register(evaluation(on(island, made.islands[island].resets), f"p{step}", score, score))
         if step % 10 == 9:
             best = [island.best for island in made.islands]
             rng = ReferenceSelection().generator(4, 1, step // 10)

@@ -18,7 +18,7 @@ def measured(
     held: float, train: float = 0.0, transfer: float | None = None, spread: Callable[[float], float] = lambda p: p
 ) -> Measurement:
     """Returns a measurement with these pass@1; the tasks differ in difficulty as `spread` says."""
-    rates = {Split.HELD: held, Split.TRAIN: train} | ({} if transfer is None else {Split.TRANSFER: transfer})
+    rates = {Split.HELDOUT: held, Split.TRAIN: train} | ({} if transfer is None else {Split.TRANSFER: transfer})
     tasks, answers = [], []
     rng = np.random.default_rng(1)
     for split, rate in rates.items():
@@ -33,20 +33,20 @@ def measured(
 
 
 def test_figures_are_those_of_the_answers() -> None:
-    tasks = [task(0, split=Split.HELD), task(1, split=Split.HELD)]
+    tasks = [task(0, split=Split.HELDOUT), task(1, split=Split.HELDOUT)]
     answers = [graded(t, 0, float(t), phase=Phase.GREEDY) for t in (0, 1)]
     answers += [graded(0, i, float(i == 0), value="ab"[i > 0], phase=Phase.SAMPLED) for i in range(4)]
     answers += [graded(1, i, float(i < 3), value="ab"[i >= 3], phase=Phase.SAMPLED) for i in range(4)]
     found = measure(tasks, answers)
-    assert list(found) == [Split.HELD]
-    figures = found[Split.HELD].figures()
-    assert (figures.greedy.value, figures.sampled.value, figures.pass_k.value) == (0.5, 0.5, 1.0)
-    assert (figures.majority_k.value, figures.k, figures.sampled.error) == (0.5, 4, 0.25)
+    assert list(found) == [Split.HELDOUT]
+    figures = found[Split.HELDOUT].figures()
+    assert (figures.greedy.value, figures.sampled.value, figures.pass_at_k.value) == (0.5, 0.5, 1.0)
+    assert (figures.majority_at_k.value, figures.k, figures.sampled.error) == (0.5, 4, 0.25)
 
 
 def test_task_measured_in_part_is_refused() -> None:
     with pytest.raises(ValueError, match="held is measured only in part"):
-        measure([task(0, split=Split.HELD)], [graded(0, phase=Phase.GREEDY)])
+        measure([task(0, split=Split.HELDOUT)], [graded(0, phase=Phase.GREEDY)])
 
 
 def test_clear_gain_is_published_and_rounds_go_on() -> None:
@@ -63,11 +63,11 @@ def test_gain_that_may_be_luck_is_not_published(held: float) -> None:
 
 @pytest.mark.parametrize(("tasks", "published"), [(5, False), (6, True)])
 def test_few_tasks_that_differ_are_too_few_to_tell(tasks: int, published: bool) -> None:
-    several = [task(i, split=Split.HELD) for i in range(COUNT)]
+    several = [task(i, split=Split.HELDOUT) for i in range(COUNT)]
     greedy = [graded(i, 0, 0.0, phase=Phase.GREEDY) for i in range(COUNT)]
     old = [graded(i, 0, 0.0, phase=Phase.SAMPLED) for i in range(COUNT)]
     new = [graded(i, 0, float(i < tasks), phase=Phase.SAMPLED) for i in range(COUNT)]
-    config = GateConfig(pass_one="sampled")
+    config = GateConfig(pass_at_1="sampled")
     found = judge(measure(several, greedy + new), measure(several, greedy + old), config, seed=0, round=1)
     assert found.gain.lower > 0
     assert found.published is published
@@ -94,4 +94,4 @@ def test_falling_pass_at_k_ends_the_rounds() -> None:
 def test_pass_at_one_that_decides_can_be_chosen() -> None:
     new, old = measured(0.2, spread=lambda _: 0.5), measured(0.2)
     assert not judge(new, old, GateConfig(), seed=0, round=1).published
-    assert judge(new, old, GateConfig(pass_one="sampled"), seed=0, round=1).published
+    assert judge(new, old, GateConfig(pass_at_1="sampled"), seed=0, round=1).published

@@ -10,7 +10,7 @@ MakePrompt = Callable[..., Prompt]
 @pytest.fixture
 def prompt() -> MakePrompt:
     def make(index: int = 0, text: str = "def f_v1():\n") -> Prompt:
-        return Prompt(index, island=0, generation=0, text=text, version=1, parents=(), after=0)
+        return Prompt(index, island=0, resets=0, text=text, version=1, parents=(), after=0)
 
     return make
 

@@ -34,7 +34,7 @@ def sampler() -> Iterator[Sampler]:
 @pytest.mark.model
 def test_many_prompts_at_once_give_whole_and_useful_samples(sampler: Sampler, problem: Problem) -> None:
     text = best_shot_prompt(problem.specification, [problem.specification.first])
-    prompts = [Prompt(k, island=0, generation=0, text=text, version=1, parents=(0,), after=0) for k in range(PROMPTS)]
+    prompts = [Prompt(k, island=0, resets=0, text=text, version=1, parents=(0,), after=0) for k in range(PROMPTS)]
     with ThreadPoolExecutor(PROMPTS) as pool:
         answers = list(pool.map(sampler.sample, prompts))
     samples = [sample for answer in answers for sample in answer]

@@ -31,7 +31,7 @@ def test_what_is_trained_may_not(change: str) -> None:
         ("selection.cutoff=0", r"selection.cutoff = 0: must be at least 1\."),
         ("trainer.batch_size=0", r"trainer.batch_size = 0: must be at least 1\."),
         ("trainer.epochs=0", r"trainer.epochs = 0\.0: must be a positive number\."),
-        ("tasks.held=0", r"tasks.held = 0: must be at least 1\."),
+        ("tasks.heldout=0", r"tasks.heldout = 0: must be at least 1\."),
         ("vllm.temperature=-1", r"vllm.temperature = -1\.0: must be 0 or more\."),
     ],
 )

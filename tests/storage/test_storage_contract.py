@@ -93,7 +93,7 @@ def test_evaluations_keep_the_order_of_their_arrival(storage: Storage, make) -> 
 
 
 def test_prompts_and_samples_come_in_the_order_of_their_index(storage: Storage, make) -> None:
-    first = replace(make.prompt(0), index=-1, island=ALL_ISLANDS, generation=0)
+    first = replace(make.prompt(0), index=-1, island=ALL_ISLANDS, resets=0)
     for prompt in (make.prompt(10), make.prompt(2), first):
         storage.append("demo", [prompt, make.sample(prompt, 1), make.sample(prompt, 0)])
     assert [p.index for p in storage.prompts("demo")] == [-1, 2, 10]

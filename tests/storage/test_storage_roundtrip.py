@@ -25,8 +25,8 @@ RUN_NUMBERS = itertools.count()
 @st.composite
 def prompts(draw: st.DrawFn) -> Prompt:
     parents = tuple(draw(st.lists(COUNTS, max_size=3)))
-    island, generation, version, after = (draw(COUNTS) for _ in range(4))
-    return Prompt(draw(st.integers(-1, 2**31 - 1)), island, generation, draw(TEXTS), version, parents, after)
+    island, resets, version, after = (draw(COUNTS) for _ in range(4))
+    return Prompt(draw(st.integers(-1, 2**31 - 1)), island, resets, draw(TEXTS), version, parents, after)
 
 
 @st.composite

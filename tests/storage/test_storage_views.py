@@ -63,8 +63,8 @@ def test_lines_are_read_backwards_and_by_verdict(storage: SqlStorage, make) -> N
 def test_clusters_are_those_of_programs_still_on_their_island(storage: SqlStorage, make) -> None:
     events = []
     places = [(-1, ALL_ISLANDS, 0), (0, 0, 1), (1, 0, 1), (2, 1, 0), (3, 1, 1)]
-    for index, island, generation in places:
-        prompt = replace(make.prompt(index), island=island, generation=generation)
+    for index, island, resets in places:
+        prompt = replace(make.prompt(index), island=island, resets=resets)
         sample = make.sample(prompt)
         events += [prompt, sample, make.evaluation(sample, 1.0 if index < 1 else 2.0)]
     storage.append("demo", events)

@@ -28,7 +28,7 @@ from funsearch.storage import open_storage, open_training_storage
 Reopen = Callable[[], TrainingStorage]
 TASKS = [
     Task(0, "a/1", "sums", Split.TRAIN, "1+1=", {"answer": "2", "more": [1.5, None]}),
-    Task(1, "a/2", "sums", Split.HELD, "1+2=\x00\ud800", {"answer": "3"}),
+    Task(1, "a/2", "sums", Split.HELDOUT, "1+2=\x00\ud800", {"answer": "3"}),
     Task(2, "b/1", "products", Split.TRANSFER, "1*2=", ["x"]),
 ]
 DEMO = TrainingRecord("demo", "exact:sums.jsonl", "models/tiny", {"seed": 3, "sft": {"rank": 8}}, 1.5)
@@ -100,9 +100,18 @@ def test_streams_are_complete_beyond_a_page(storage: TrainingStorage) -> None:
 
 
 def test_rounds_policies_and_selections_come_back_equal(storage: TrainingStorage, reopen_trainings: Reopen) -> None:
-    zero = RoundRecord(0, "demo@0", 0, 0, 0, {"held": FIGURES}, True, "", "the base model")
+    zero = RoundRecord(0, "demo@0", 0, 0, 0, {"heldout": FIGURES}, True, "", "the base model")
     one = RoundRecord(
-        1, "demo@1", 9, 5, 2, {"held": FIGURES, "train": FIGURES}, False, "no gain", "why", Difference(0.1, -0.2, 0.3)
+        1,
+        "demo@1",
+        9,
+        5,
+        2,
+        {"heldout": FIGURES, "train": FIGURES},
+        False,
+        "no gain",
+        "why",
+        Difference(0.1, -0.2, 0.3),
     )
     chosen = [Selected(1, 0, 4), Selected(1, 2, 0, 3)]
     storage.append_round("demo", [zero])

@@ -19,8 +19,8 @@ def evaluation(prompt: Prompt, body: str, *scores: float, status: Status = Statu
     return Evaluation(Sample(prompt, 0, body, "m", "stop"), status, Function(body), body, named)
 
 
-def on(number: int, generation: int = 0) -> Prompt:
-    return Prompt(0, number, generation, "", 1, (), 0)
+def on(number: int, resets: int = 0) -> Prompt:
+    return Prompt(0, number, resets, "", 1, (), 0)
 
 
 def program(id: int, score: float, length: int = 10, key: str = "") -> Program:

@@ -33,7 +33,7 @@ def write_tasks(path: Path, asked: int = ASKED, held: int = HELD) -> Path:
     here = pairs()[SEEN : SEEN + asked], pairs()[SEEN + ASKED : SEEN + ASKED + held]
     lines = [
         {"prompt": question(pair), "answer": f"{sum(pair):03d}", "family": "sums", "split": split}
-        for split, several in zip(("train", "held"), here, strict=True)
+        for split, several in zip(("train", "heldout"), here, strict=True)
         for pair in several
     ]
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))

@@ -17,11 +17,11 @@ from funsearch.tasks.exact import ExactVerifier
 from funsearch.tasks.opening import open_task_set
 from funsearch.testing import InProcessSandbox, RecordingTrainer, ScriptedGenerator
 from funsearch.training.rounds import Rounds
-from funsearch.training.workers import LocalHands
+from funsearch.training.workers import LocalTrainingWorkers
 
 PAUSE_SECONDS = 0.002
 CHANCES = (0.2, 0.45, 0.8)
-OPTIONS = ("samples_per_task=8", "batch_samples=16", "rounds=2", "measure.samples=4", "gate.pass_one=sampled")
+OPTIONS = ("samples_per_task=8", "batch_samples=16", "rounds=2", "measure.samples=4", "gate.pass_at_1=sampled")
 
 
 def main(tasks: str, folder: str, log: str) -> None:
@@ -56,7 +56,7 @@ def main(tasks: str, folder: str, log: str) -> None:
     record = TrainingRecord("demo", tasks, "base", {}, 0.0)
     if not storage.trainings():
         storage.create_training(record, task_set.tasks(settings.tasks, chat=False, seed=0))
-    hands = LocalHands(
+    hands = LocalTrainingWorkers(
         lambda: LoggingGenerator(lambda task: task.reference["answer"], CHANCES),
         lambda _sandbox: SlowVerifier(),
         InProcessSandbox,

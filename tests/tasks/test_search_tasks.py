@@ -24,7 +24,7 @@ from funsearch.testing import (
     ScriptedGenerator,
 )
 from funsearch.training.rounds import Rounds
-from funsearch.training.workers import LocalHands
+from funsearch.training.workers import LocalTrainingWorkers
 
 PROBLEM = '''"""Finds a number close to seven."""
 import funsearch
@@ -70,9 +70,9 @@ def open_run(storage: MemoryStorage) -> SearchTasks:
 def test_whole_islands_are_held_out(storage: MemoryStorage) -> None:
     tasks = open_run(storage).tasks(TaskOptions(), chat=False, seed=0)
     families = {split: {task.family for task in tasks if task.split is split} for split in Split}
-    assert len(families[Split.HELD]) == 1
+    assert len(families[Split.HELDOUT]) == 1
     assert len(families[Split.TRAIN]) == 3
-    assert not families[Split.TRAIN] & families[Split.HELD]
+    assert not families[Split.TRAIN] & families[Split.HELDOUT]
     assert len({task.prompt for task in tasks}) == len(tasks)
     chat = open_run(storage).tasks(TaskOptions(), chat=True, seed=0)
     assert [task.prompt for task in chat] == [request(task.prompt) for task in tasks]
@@ -150,14 +150,16 @@ def test_first_round_trains_on_what_the_search_got_and_the_second_asks_the_polic
     storage: MemoryStorage, tmp_path: Path
 ) -> None:
     task_set = open_run(storage)
-    assignments = ["samples_per_task=4", "measure.samples=4", "gate.pass_one=sampled", "gate.least_differing=1"]
+    assignments = ["samples_per_task=4", "measure.samples=4", "gate.pass_at_1=sampled", "gate.least_differing=1"]
     settings = TrainingSettings.load(None, assignments)
     trainings = MemoryTrainingStorage()
     record = TrainingRecord("demo", "run:seven", "base", {}, 0.0)
     trainings.create_training(record, task_set.tasks(settings.tasks, chat=False, seed=0))
     # What is wrong has digits at its end, and is then far from seven.
     generator = ScriptedGenerator(lambda task: "    return -7.0 * -1", (0.05, 0.5, 0.95))
-    hands = LocalHands(lambda: generator, task_set.verifier(settings.tasks), InProcessSandbox, RecordingTrainer())
+    hands = LocalTrainingWorkers(
+        lambda: generator, task_set.verifier(settings.tasks), InProcessSandbox, RecordingTrainer()
+    )
     rounds = Rounds(record, settings, task_set, trainings, hands, chat=False, folder=tmp_path / "policies").run()
     assert [one.published for one in rounds] == [True, True, True]
     first, second = (list(trainings.graded("demo", round, Phase.GENERATE)) for round in (1, 2))

@@ -18,7 +18,7 @@ from funsearch.tasks.opening import list_task_sets, open_task_set
 from funsearch.tasks.reasoning import final_answer
 from funsearch.testing import InProcessSandbox
 
-SMALL = TaskOptions(count=20, held=10, transfer=6, shots=0)
+SMALL = TaskOptions(count=20, heldout=10, transfer=6, shots=0)
 
 
 def write(path: Path, *objects: Any) -> str:
@@ -51,13 +51,13 @@ def test_shipped_task_sets_are_listed() -> None:
 
 def test_splits_are_disjoint_seeded_and_follow_the_families(tmp_path: Path) -> None:
     tasks = open_set(sums(tmp_path / "sums.jsonl"))
-    options = TaskOptions(count=20, held=10, transfer=6, transfer_families=("f1",))
+    options = TaskOptions(count=20, heldout=10, transfer=6, transfer_families=("f1",))
     made = tasks.tasks(options, chat=False, seed=0)
     assert [task.index for task in made] == list(range(36))
     of = {split: [task for task in made if task.split is split] for split in Split}
-    assert [len(of[split]) for split in (Split.TRAIN, Split.HELD, Split.TRANSFER)] == [20, 10, 6]
+    assert [len(of[split]) for split in (Split.TRAIN, Split.HELDOUT, Split.TRANSFER)] == [20, 10, 6]
     assert {task.family for task in of[Split.TRANSFER]} == {"f1"}
-    assert {task.family for task in of[Split.HELD]} == {task.family for task in of[Split.TRAIN]} == {"f0", "f2"}
+    assert {task.family for task in of[Split.HELDOUT]} == {task.family for task in of[Split.TRAIN]} == {"f0", "f2"}
     assert len({task.key for task in made}) == 36
     assert made == tasks.tasks(options, chat=False, seed=0)
     assert made != tasks.tasks(options, chat=False, seed=1)
@@ -66,7 +66,7 @@ def test_splits_are_disjoint_seeded_and_follow_the_families(tmp_path: Path) -> N
 def test_splits_that_the_file_gives_are_kept(tmp_path: Path) -> None:
     lines = [{"prompt": str(i), "answer": "1", "split": "test" if i < 5 else "train"} for i in range(10)]
     made = open_set(write(tmp_path / "x.jsonl", *lines)).tasks(SMALL, chat=False, seed=0)
-    assert {task.prompt for task in made if task.split is Split.HELD} == set("01234")
+    assert {task.prompt for task in made if task.split is Split.HELDOUT} == set("01234")
 
 
 def test_families_that_are_chosen_hold_for_lines_with_a_split(tmp_path: Path) -> None:
@@ -79,13 +79,13 @@ def test_families_that_are_chosen_hold_for_lines_with_a_split(tmp_path: Path) ->
     options = TaskOptions(families=("x",), transfer_families=("y",))
     tasks = open_set(path, options).tasks(options, chat=False, seed=0)
     found = {(task.family, str(task.split)) for task in tasks}
-    assert found == {("x", "train"), ("x", "held"), ("y", "transfer")}
+    assert found == {("x", "train"), ("x", "heldout"), ("y", "transfer")}
 
 
 def test_question_that_is_there_twice_is_in_one_split(tmp_path: Path) -> None:
     lines = [{"prompt": f"{i % 30}", "answer": "2", "key": str(i)} for i in range(60)]
     lines += [{"prompt": "7", "answer": "2", "key": "seven", "split": "transfer"}]
-    tasks = open_set(write(tmp_path / "twice.jsonl", *lines)).tasks(TaskOptions(held=10), chat=False, seed=0)
+    tasks = open_set(write(tmp_path / "twice.jsonl", *lines)).tasks(TaskOptions(heldout=10), chat=False, seed=0)
     assert sorted(int(task.prompt) for task in tasks) == list(range(30))
     assert [task.key for task in tasks if task.split is Split.TRANSFER] == ["seven"]
 
@@ -107,7 +107,7 @@ def test_verifiers_travel_to_other_processes(tmp_path: Path) -> None:
 def test_reasoning_has_several_families_and_exact_verifiers() -> None:
     pytest.importorskip("reasoning_gym")
     tasks = open_set("reasoning")
-    options = TaskOptions(count=40, held=16, transfer=8)
+    options = TaskOptions(count=40, heldout=16, transfer=8)
     made = tasks.tasks(options, chat=False, seed=0)
     trained = {task.family for task in made if task.split is Split.TRAIN}
     assert len(trained) >= 3
@@ -183,7 +183,7 @@ def test_datasets_splits_are_kept_if_they_serve(
     }
     monkeypatch.setattr(datasets, "load_dataset", lambda name: rows)
     tasks = open_set("math:somebody/sums").tasks(TaskOptions(shots=0), chat=False, seed=0)
-    assert {task.key.partition("/")[0] for task in tasks if task.split is Split.HELD} == held
+    assert {task.key.partition("/")[0] for task in tasks if task.split is Split.HELDOUT} == held
     assert "extra" not in {task.key.partition("/")[0] for task in tasks}
 
 

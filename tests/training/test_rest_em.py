@@ -28,7 +28,7 @@ from funsearch.trainers.job import Workplace
 from funsearch.trainers.options import TrainerOptions
 from funsearch.trainers.trl import TrlTrainer
 from funsearch.training.rounds import Rounds
-from funsearch.training.workers import LocalHands
+from funsearch.training.workers import LocalTrainingWorkers
 
 for package in ("torch", "trl", "peft"):
     pytest.importorskip(package, reason="the trainer is not installed: make setup")
@@ -40,7 +40,7 @@ SETTINGS = (
     "samples_per_task=8",
     "batch_samples=4096",
     f"tasks.count={ASKED}",
-    f"tasks.held={HELD}",
+    f"tasks.heldout={HELD}",
     "generate.max_tokens=5",
     "measure.samples=2",
     "measure.train=0",
@@ -60,7 +60,7 @@ def train(folder: Path, *assignments: str) -> tuple[SqlTrainingStorage, list[Rou
     record = TrainingRecord("sums", tasks, str(TINY), settings.model_dump(mode="json"), 0.0)
     storage.create_training(record, task_set.tasks(settings.tasks, chat=False, seed=0))
     options = TransformersOptions(str(TINY), batch_size=4096, threads=1)
-    hands = LocalHands(
+    hands = LocalTrainingWorkers(
         lambda: TransformersSampler(options), task_set.verifier(settings.tasks), InProcessSandbox, TrlTrainer()
     )
     rounds = Rounds(record, settings, task_set, storage, hands, chat=False, folder=folder / "policies").run()
@@ -75,7 +75,7 @@ def gain_in_errors(storage: SqlTrainingStorage) -> float:
         measure(tasks, [*storage.graded("sums", round, Phase.GREEDY), *storage.graded("sums", round, Phase.SAMPLED)])
         for round in (0, 1)
     )
-    difference = estimate(np.array(first[Split.HELD].greedy) - np.array(base[Split.HELD].greedy))
+    difference = estimate(np.array(first[Split.HELDOUT].greedy) - np.array(base[Split.HELDOUT].greedy))
     assert difference.tasks == HELD
     return difference.value / difference.error
 
@@ -152,7 +152,7 @@ def test_other_ways_to_improve_give_a_policy_that_answers(
     assert done.kind == kind
     sampler = TransformersSampler(TransformersOptions(str(TINY), threads=1))
     policy = Policy("sums@1", 1, str(TINY), str(tmp_path / "p"), kind)
-    task = Task(0, "k", "sums", Split.HELD, "12+34=", {"answer": "046"})
+    task = Task(0, "k", "sums", Split.HELDOUT, "12+34=", {"answer": "046"})
     request = Request(task, 1, Phase.SAMPLED, 3, Sampling(1.0, max_tokens=5, stop=("\n",)), 0)
     answers = sampler.generate([request, request], policy)
     assert [one.index for one in answers] == [0, 1, 2, 0, 1, 2]

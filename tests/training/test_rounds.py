@@ -14,9 +14,9 @@ from funsearch.tasks.exact import ExactVerifier
 from funsearch.tasks.opening import open_task_set
 from funsearch.testing import InProcessSandbox, MemoryTrainingStorage, RecordingTrainer, ScriptedGenerator
 from funsearch.training.rounds import RoundProgress, Rounds
-from funsearch.training.workers import LocalHands
+from funsearch.training.workers import LocalTrainingWorkers
 
-SETTINGS = ("samples_per_task=6", "measure.samples=4", "gate.pass_one=sampled", "selection.cutoff=2")
+SETTINGS = ("samples_per_task=6", "measure.samples=4", "gate.pass_at_1=sampled", "selection.cutoff=2")
 
 
 class Bench:
@@ -41,7 +41,7 @@ class Bench:
 
     def run(self, *assignments: str) -> list[RoundRecord]:
         generator = ScriptedGenerator(lambda task: task.reference["answer"], self.chances)
-        hands = LocalHands(lambda: generator, lambda _: self.verifier(), InProcessSandbox, RecordingTrainer())
+        hands = LocalTrainingWorkers(lambda: generator, lambda _: self.verifier(), InProcessSandbox, RecordingTrainer())
         settings = self.settings(*assignments)
         return Rounds(
             self.record,
@@ -63,7 +63,7 @@ def test_rounds_go_on_while_the_policy_gets_better(tmp_path: Path) -> None:
     bench = Bench(tmp_path, (0.2, 0.5, 0.8))
     rounds = bench.run("rounds=2")
     assert [(record.published, record.stop) for record in rounds] == [(True, "")] * 3
-    held = [record.figures[Split.HELD].sampled.value for record in rounds]
+    held = [record.figures[Split.HELDOUT].sampled.value for record in rounds]
     assert held == sorted(held)
     assert [policy.name for policy in bench.storage.policies("demo")] == ["demo@0", "demo@1", "demo@2"]
     assert bench.storage.trainings()[0].state == "rounds"
