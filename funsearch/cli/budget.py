@@ -8,7 +8,7 @@ import click
 from funsearch.errors import ConfigError
 
 if TYPE_CHECKING:
-    from funsearch.search.search import Budget
+    from funsearch.search.loop import Budget
     from funsearch.settings.search import Settings
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -42,7 +42,7 @@ def made_budget(
     Raises:
         ConfigError: there is a limit to the cost, and nothing has a price, or not what will be trained.
     """
-    from funsearch.search.search import Budget
+    from funsearch.search.loop import Budget
 
     if max_cost is not None and not settings.prices:
         raise ConfigError(

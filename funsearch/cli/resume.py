@@ -33,7 +33,7 @@ def command(
     funsearch resume bin_packing-1 --samples 5000
     """
     from funsearch.cli.searching import go
-    from funsearch.search.search import restored
+    from funsearch.search.runs import restored
     from funsearch.search.trackers import open_tracker
     from funsearch.storage import open_storage
 

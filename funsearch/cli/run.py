@@ -90,7 +90,7 @@ def command(
     from funsearch.cli.searching import go
     from funsearch.loading import load_problem
     from funsearch.sandbox import open_sandbox
-    from funsearch.search.search import new_run
+    from funsearch.search.runs import new_run
     from funsearch.search.trackers import open_tracker
     from funsearch.settings.samplers import check_policies, check_samplers
     from funsearch.settings.search import Settings

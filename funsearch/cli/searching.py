@@ -14,8 +14,8 @@ from funsearch.cluster.session import start_ray
 from funsearch.core.records import RunRecord
 from funsearch.errors import FunsearchError
 from funsearch.loading import Problem
+from funsearch.search.loop import Budget
 from funsearch.search.progress import Progress
-from funsearch.search.search import Budget
 from funsearch.search.trackers import Tracker
 from funsearch.settings.samplers import split_spec
 from funsearch.settings.search import Settings

@@ -9,8 +9,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from funsearch.search.loop import Budget
 from funsearch.search.progress import Progress
-from funsearch.search.search import Budget
 
 LINE_SECONDS = 15.0
 """How often a plain line is printed."""

@@ -2,18 +2,15 @@
 
 import threading
 from collections.abc import Sequence
-from typing import Any, cast
 
 import ray
 
 from funsearch.cluster.evaluation_queue import Bench, Delivery
+from funsearch.core.completions import Completion, Request, SamplerStats
 from funsearch.core.evaluator import Evaluator
 from funsearch.core.ports import Sampler
-from funsearch.core.records import Function, Limits, Prompt, Sample
-from funsearch.errors import SamplerError
+from funsearch.core.records import Function, Limits
 from funsearch.loading import ProblemSource, load
-from funsearch.rest_em.ports import PolicySampler, Request
-from funsearch.rest_em.records import Answer, Policy
 from funsearch.sandbox import open_sandbox
 from funsearch.settings.samplers import make_sampler
 from funsearch.settings.search import Settings
@@ -32,38 +29,18 @@ class SamplerActor:
         self._get()
         return here()
 
-    def sample(self, prompt: Prompt, at_most: int | None, policy: Policy | None = None) -> Sequence[Sample]:
-        """Returns the samples of a prompt, by a policy if one is named."""
-        if policy is None:
-            return self._get().sample(prompt, at_most)
-        return self._serving().sample(prompt, at_most, policy)
-
-    def generate(self, requests: Sequence[Request], policy: Policy) -> list[Answer]:
-        """Returns the answers of a policy, for a training."""
-        return self._serving().generate(requests, policy)
+    def complete(self, requests: Sequence[Request]) -> list[list[Completion]]:
+        """Returns the completions of each request. See `Sampler.complete`."""
+        return self._get().complete(requests)
 
     def close(self) -> None:
         """Ends the sampler's own processes."""
         if self._sampler is not None:
             self._sampler.close()
 
-    def stats(self) -> Any:
-        """Returns what the sampler says of its queue, None if it keeps none or is not loaded yet."""
-        stats = getattr(self._sampler, "stats", None)
-        return stats() if stats else None
-
-    def _serving(self) -> PolicySampler:
-        """Returns the sampler, which shall serve policies.
-
-        Raises:
-            SamplerError: it cannot.
-        """
-        sampler = self._get()
-        if not hasattr(sampler, "generate"):
-            raise SamplerError(
-                f"The sampler {self._settings.samplers[0]} serves no policies: use vllm or transformers."
-            )
-        return cast(PolicySampler, sampler)
+    def stats(self) -> SamplerStats | None:
+        """Returns what the sampler reports of its queue; None if it keeps none or is not loaded yet."""
+        return self._sampler.stats() if self._sampler is not None else None
 
     def _get(self) -> Sampler:
         with self._lock:

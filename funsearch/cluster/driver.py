@@ -8,28 +8,27 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import ray
 from ray.exceptions import RayActorError, RayTaskError
 
-from funsearch.cluster.closed_loop import open_loop
 from funsearch.cluster.metrics import Metrics
 from funsearch.cluster.placement import warn_if_nowhere
 from funsearch.cluster.search_workers import RayWorkers, hire
+from funsearch.cluster.self_training import make_self_trainer
 from funsearch.cluster.session import start_ray
 from funsearch.core.ports import Storage
 from funsearch.core.records import RunRecord
 from funsearch.errors import FunsearchError, RunBusyError, first_line
 from funsearch.loading import Problem, ProblemSource, load
+from funsearch.search.loop import Budget, SearchLoop
 from funsearch.search.progress import Progress
-from funsearch.search.search import Budget, Search
 from funsearch.settings.search import Settings
 from funsearch.storage import open_storage
 from funsearch.storage.retrying import Retrying, retrying
-from funsearch.training.self_training import ClosedLoop
 
 logger = logging.getLogger(__name__)
 
@@ -66,27 +65,26 @@ class SearchActor:
         self._retrying = Retrying(launch.settings.storage_seconds)
         self._metrics = Metrics(launch.run.name)
         self._workers: RayWorkers | None = None
-        self._search: Search | None = None
-        self._loop: ClosedLoop | None = None
+        self._search: SearchLoop | None = None
         self._stopped = False
 
     def run(self, budget: Budget) -> Progress:
         """Searches until the budget is used up or `stop` is called."""
         launch = self._launch
         problem = load(launch.source)
-        with closing(self._retrying.retry(lambda: open_storage(launch.database))) as storage:
-            self._workers = self._hire(problem)
-            with self._take_up(problem, retrying(storage, self._retrying), self._workers) as self._search:
+        with closing(self._retrying.retry(lambda: open_storage(launch.database))) as opened:
+            storage = retrying(opened, self._retrying)
+            with closing(self._hire(problem)) as self._workers, self._lease(storage):
+                search = self._search = SearchLoop(launch.run, problem, launch.settings, storage)
                 if self._stopped:
-                    self._search.stop()
-                with self._training(self._search, self._workers):
-                    ended = self._search.run(budget.samples, budget.minutes, budget.target, budget.cost)
-                return self._told(ended)
+                    search.stop()
+                with self._self_training(search, self._workers):
+                    return self._with_trouble(search.run(budget, self._workers))
 
     def progress(self) -> Progress | None:
         if self._search is None:
             return None
-        progress = self._told(self._search.progress())
+        progress = self._with_trouble(self._search.progress())
         self._metrics.update(progress)
         return progress
 
@@ -101,40 +99,41 @@ class SearchActor:
         if self._search:
             self._search.stop()
 
-    def _told(self, progress: Progress) -> Progress:
-        """Returns the search's progress with what this actor knows besides."""
-        loop = self._loop
-        doing, outcome = (loop.doing, loop.outcome) if loop else (None, None)
-        return replace(progress, trouble=self._retrying.trouble, training=doing, trained=outcome)
-
-    def _take_up(self, problem: Problem, storage: Storage, workers: RayWorkers) -> Search:
-        """Returns the search, once nobody holds the run whom this actor stands in for."""
-        launch = self._launch
-        again = ray.get_runtime_context().was_current_actor_reconstructed
-        end = time.monotonic() + (LEASE_SECONDS if again else 0.0)
-        while True:
-            try:
-                return self._retrying.retry(
-                    lambda: Search(problem, storage=storage, settings=launch.settings, workers=workers, run=launch.run)
-                )
-            except RunBusyError:
-                if time.monotonic() >= end or self._stopped:
-                    raise
-            time.sleep(1.0)
+    def _with_trouble(self, progress: Progress) -> Progress:
+        """Returns the search's progress with what the search is waiting for, if anything."""
+        return replace(progress, trouble=self._retrying.trouble)
 
     @contextmanager
-    def _training(self, search: Search, workers: RayWorkers) -> Iterator[None]:
-        """Returns a context in which the search trains its model, if it shall."""
+    def _lease(self, storage: Storage) -> Iterator[None]:
+        """Holds the run's lease, once the actor that this one replaces has lost it."""
+        name = self._launch.run.name
+        again = ray.get_runtime_context().was_current_actor_reconstructed
+        end = time.monotonic() + (LEASE_SECONDS if again else 0.0)
+        with ExitStack() as stack:
+            while True:
+                try:
+                    self._retrying.retry(lambda: stack.enter_context(storage.lease(name)))
+                    break
+                except RunBusyError:
+                    if time.monotonic() >= end or self._stopped:
+                        raise
+                time.sleep(1.0)
+            yield
+
+    @contextmanager
+    def _self_training(self, search: SearchLoop, workers: RayWorkers) -> Iterator[None]:
+        """Has the search train its model while the context is open, if it is to do so."""
         launch = self._launch
         if not launch.settings.train.every:
             yield
             return
-        loop = self._loop = open_loop(launch.settings, launch.database, launch.run.sandbox, search, workers)
-        loop.begin()
+        trainer = make_self_trainer(launch.run, launch.settings, launch.database, workers)
+        trainer.begin()
+        search.companion = trainer
         try:
             yield
         finally:
-            loop.stop()
+            trainer.stop()
 
     def _hire(self, problem: Problem) -> RayWorkers:
         launch = self._launch

@@ -95,7 +95,7 @@ class EvaluatorPool:
         return sum(1 for slot in self._everybody() if slot.node)
 
     @property
-    def appetite(self) -> int:
+    def capacity(self) -> int:
         """Returns how many jobs keep all evaluators busy until they are called again."""
         return self.ready * self._most(self._group_seconds())
 

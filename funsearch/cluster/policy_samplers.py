@@ -14,8 +14,8 @@ import ray
 
 from funsearch.cluster.actors import SamplerActor
 from funsearch.cluster.search_workers import RayWorkers, gpus_wanted, sampler_options
+from funsearch.core.completions import Policy
 from funsearch.errors import ConfigError, Interrupted, TrainingError
-from funsearch.rest_em.records import Policy
 from funsearch.settings.search import Settings
 from funsearch.settings.training import TrainingSettings
 from funsearch.trainers.options import TrainerOptions

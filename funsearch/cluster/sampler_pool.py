@@ -14,9 +14,10 @@ from ray.exceptions import RayActorError, RayError, RayTaskError
 
 from funsearch.cluster.placement import cause, lost_with_node
 from funsearch.cluster.replicas import Crew
+from funsearch.core.completions import Policy
 from funsearch.core.records import Prompt
 from funsearch.errors import SamplerError, SamplerExhausted, first_line
-from funsearch.rest_em.records import Policy
+from funsearch.search.sampling import as_samples, request_for
 from funsearch.search.workers import Exhausted, Sampled
 
 logger = logging.getLogger(__name__)
@@ -47,7 +48,7 @@ class _Slot:
 @dataclass(frozen=True, slots=True)
 class _Asked:
     prompt: Prompt
-    at_most: int | None
+    count: int
     tries: int = 1
 
 
@@ -69,7 +70,7 @@ class SamplerPool:
         self.tend()
 
     @property
-    def asking(self) -> int:
+    def sampling(self) -> int:
         """Returns how many prompts are not answered yet."""
         return len(self._queue) + sum(1 for _, asked in self._calls.values() if asked)
 
@@ -88,7 +89,7 @@ class SamplerPool:
         """Returns what to wait for."""
         return list(self._calls)
 
-    def waiting(self) -> int | None:
+    def queued(self) -> int | None:
         """Returns how many samples wait in all queues; None if no queue was looked at since it was last told."""
         seen = [slot.waiting for slot in self._slots if slot.waiting is not None]
         if not seen or len(seen) < self.ready:
@@ -97,9 +98,9 @@ class SamplerPool:
             slot.waiting = None
         return sum(seen)
 
-    def put(self, prompt: Prompt, at_most: int | None) -> None:
+    def put(self, prompt: Prompt, count: int) -> None:
         """Takes in a prompt."""
-        self._queue.append(_Asked(prompt, at_most))
+        self._queue.append(_Asked(prompt, count))
         self._deal()
 
     def take(self, ref: Any) -> list[Sampled | Exhausted]:
@@ -121,7 +122,7 @@ class SamplerPool:
             return []
         self._stillborn = 0
         if asked:
-            return [Sampled(asked.prompt, value)]
+            return [Sampled(asked.prompt, as_samples(asked.prompt, value[0]))]
         slot.node = value
         self._deal()
         return []
@@ -159,7 +160,8 @@ class SamplerPool:
             slot = min(ready, key=lambda slot: slot.prompts)
             asked = self._queue.popleft()
             slot.prompts += 1
-            self._calls[slot.worker.sample.remote(asked.prompt, asked.at_most, self.policy)] = slot, asked
+            request = request_for(asked.prompt, asked.count, self.policy)
+            self._calls[slot.worker.complete.remote([request])] = slot, asked
 
     def _lost(self, slot: _Slot, asked: _Asked | None, error: RayError) -> None:
         """Takes back a prompt of a sampler that is no more."""
@@ -174,7 +176,7 @@ class SamplerPool:
             return
         if not innocent and asked.tries >= MAX_TRIES:
             raise SamplerError(f"The sampler died {asked.tries} times on the same prompt: {first_line(error)}")
-        self._queue.append(_Asked(asked.prompt, asked.at_most, asked.tries + (not innocent)))
+        self._queue.append(_Asked(asked.prompt, asked.count, asked.tries + (not innocent)))
 
     def _gone(self, slot: _Slot, error: RayError) -> None:
         """Forgets a sampler; another is hired soon."""

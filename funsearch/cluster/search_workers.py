@@ -11,9 +11,9 @@ from funsearch.cluster.evaluator_pool import EvaluatorPool
 from funsearch.cluster.placement import warn_if_nowhere
 from funsearch.cluster.replicas import ActorCrew, Crew
 from funsearch.cluster.sampler_pool import SamplerPool
+from funsearch.core.completions import Policy
 from funsearch.core.records import Limits, Prompt
 from funsearch.loading import ProblemSource
-from funsearch.rest_em.records import Policy
 from funsearch.search.workers import Job, WorkResult
 from funsearch.settings.search import Settings
 
@@ -39,8 +39,8 @@ class RayWorkers:
         self._evaluators = EvaluatorPool(evaluators, patience, problem)
 
     @property
-    def asking(self) -> int:
-        return self._samplers.asking
+    def sampling(self) -> int:
+        return self._samplers.sampling
 
     @property
     def evaluating(self) -> int:
@@ -55,8 +55,8 @@ class RayWorkers:
         return self._evaluators.ready
 
     @property
-    def appetite(self) -> int:
-        return self._evaluators.appetite
+    def capacity(self) -> int:
+        return self._evaluators.capacity
 
     @property
     def sampler_actors(self) -> list[Any]:
@@ -86,11 +86,11 @@ class RayWorkers:
         """Has prompts answered by a policy of the samplers' model from now on; may be called from any thread."""
         self._samplers.policy = policy
 
-    def waiting(self) -> int | None:
-        return self._samplers.waiting()
+    def queued(self) -> int | None:
+        return self._samplers.queued()
 
-    def ask(self, prompt: Prompt, at_most: int | None = None) -> None:
-        self._samplers.put(prompt, at_most)
+    def sample(self, prompt: Prompt, count: int) -> None:
+        self._samplers.put(prompt, count)
 
     def evaluate(self, jobs: Sequence[Job], best: float | None) -> None:
         self._evaluators.put(jobs, best)

@@ -16,12 +16,13 @@ from ray.exceptions import RayError, RayTaskError
 from funsearch.cluster.batch_map import WorkingOff
 from funsearch.cluster.placement import cause
 from funsearch.cluster.policy_samplers import BATCHES_AHEAD, PolicySamplers
+from funsearch.core.completions import Policy
 from funsearch.errors import Interrupted, SamplerError, TrainingError, first_line
 from funsearch.rest_em.ports import Example, Improved, ImproveJob, ImproveProgress, OpenVerifier, Verifier
-from funsearch.rest_em.records import Answer, Grade, Graded, Policy, Task
+from funsearch.rest_em.records import Answer, Grade, Graded, Task
 from funsearch.sandbox import open_sandbox
 from funsearch.trainers.trl import TrlTrainer
-from funsearch.training.workers import Asked, ToGrade, grade, placed
+from funsearch.training.workers import AnswerRequest, ToGrade, answers_to, grade
 
 logger = logging.getLogger(__name__)
 
@@ -101,18 +102,18 @@ class RayTrainingWorkers:
         self._graders = [make.remote(verifier, level, verifier_seconds) for _ in range(graders)]
         self._verifier_seconds = verifier_seconds
 
-    def generate(self, batches: Iterable[Sequence[Asked]], policy: Policy) -> Iterator[list[Answer]]:
-        work: WorkingOff[Asked] = WorkingOff(
+    def generate(self, batches: Iterable[Sequence[AnswerRequest]], policy: Policy) -> Iterator[list[Answer]]:
+        work: WorkingOff[AnswerRequest] = WorkingOff(
             lambda: self._samplers.serving(policy),
-            lambda sampler, batch: sampler.generate.remote([asked.request for asked in batch], policy),
+            lambda sampler, batch: sampler.complete.remote([request.to(policy) for request in batch]),
             self._wait,
             _give_up_sampling,
             _give_up_sampling,
             ahead=BATCHES_AHEAD * self._samplers.count,
             hopeless=1,  # each try loads the model again
         )
-        for batch, answers in work.results(batches):
-            yield placed(batch, answers)
+        for batch, completions in work.results(batches):
+            yield answers_to(batch, completions)
 
     def grade(self, batches: Iterable[Sequence[ToGrade]]) -> Iterator[list[Graded]]:
         work: WorkingOff[ToGrade] = WorkingOff(
@@ -197,5 +198,5 @@ class RayTrainingWorkers:
         return list(done)
 
 
-def _give_up_sampling(asked: Asked, error: RayError) -> NoReturn:
-    raise SamplerError(f"The sampler dies each time of the task {asked.request.task.key}: {first_line(error)}.")
+def _give_up_sampling(request: AnswerRequest, error: RayError) -> NoReturn:
+    raise SamplerError(f"The sampler dies each time of the task {request.task.key}: {first_line(error)}.")

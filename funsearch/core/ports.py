@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol, Self
 
+from funsearch.core.completions import Completion, Request, SamplerStats
 from funsearch.core.records import (
     Evaluation,
     HeldOut,
@@ -26,23 +27,28 @@ from funsearch.core.records import (
 
 
 class Sampler(Protocol):
-    """Completes prompts with a language model.
+    """Completes prompts with a language model, an endpoint or recorded answers.
 
-    `sample` may be called from many threads at once, and blocks until all samples of the prompt are there. How many
-    samples a prompt gets is the sampler's own setting; fewer may come back only when a recorded source runs dry.
-    Failures that pass (a lost connection, a busy server) are retried inside.
+    All methods may be called from many threads at once. `complete` blocks until every completion is there. Failures
+    that pass (a lost connection, a busy server) are retried inside.
     """
 
-    def sample(self, prompt: Prompt, at_most: int | None = None) -> Sequence[Sample]:
-        """Returns the samples of one prompt, with index 0, 1, 2, ...; no more than `at_most` of them.
+    def complete(self, requests: Sequence[Request]) -> list[list[Completion]]:
+        """Returns the completions of each request, in the order of the requests.
+
+        Each list has `Request.count` completions, or fewer where a recorded source has no more for that prompt.
 
         Raises:
-            SamplerError: no answer can be had and asking again will not help.
-            SamplerExhausted: a recorded source has no answer left for this prompt.
+            SamplerError: no completion can be had and asking again will not help; also for a policy that it does not
+                serve, or a form of prompt that it does not know.
+            SamplerExhausted: a recorded source has no answer left for a prompt.
         """
 
+    def stats(self) -> SamplerStats | None:
+        """Returns what has been done and what is queued; None if the sampler keeps no queue."""
+
     def close(self) -> None:
-        """Frees what the sampler holds. No call may follow."""
+        """Releases what the sampler holds. No call may follow."""
 
 
 class CandidateFailure(Exception):

@@ -8,15 +8,14 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
-from funsearch.core.ports import Sampler, Sandbox
-from funsearch.core.records import Prompt, Sample
+from funsearch.core.completions import Policy
+from funsearch.core.ports import Sandbox
 from funsearch.rest_em.options import TaskOptions
 from funsearch.rest_em.records import (
     Answer,
     Grade,
     Graded,
     Phase,
-    Policy,
     RoundRecord,
     Selected,
     Task,
@@ -83,54 +82,6 @@ class TaskSet(Protocol):
 
     def recorded(self, tasks: Sequence[Task]) -> Iterator[Graded]:
         """Yields answers that are there already, for the first round to train on; none means that it generates."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sampling:
-    """How answers are drawn."""
-
-    temperature: float
-    """0: the likeliest token each time."""
-    top_k: int = 0
-    """0: all tokens."""
-    top_p: float = 1.0
-    max_tokens: int = 128
-    stop: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """Some answers wanted to one task."""
-
-    task: Task
-    round: int
-    phase: Phase
-    count: int
-    sampling: Sampling
-    seed: int
-    """For samplers that can be seeded for one request; the same request then gets the same answers."""
-    chat: bool = False
-
-
-class Generator(Protocol):
-    """Has policies answer. May be called from several threads at once."""
-
-    def generate(self, requests: Sequence[Request], policy: Policy) -> list[Answer]:
-        """Returns the answers to all requests, in their order, `count` to each with index 0, 1, 2, ...
-
-        Raises:
-            SamplerError: the policy cannot be loaded or does not answer.
-        """
-
-    def close(self) -> None:
-        """Frees what it holds. No call may follow."""
-
-
-class PolicySampler(Sampler, Generator, Protocol):
-    """A sampler of searches that serves policies of its model, beside the model itself."""
-
-    def sample(self, prompt: Prompt, at_most: int | None = None, policy: Policy | None = None) -> Sequence[Sample]:
-        """Returns the samples of one prompt, by a policy if one is named. See `Sampler.sample`."""
 
 
 @dataclass(frozen=True, slots=True)

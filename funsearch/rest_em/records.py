@@ -4,7 +4,7 @@ Knows nothing about how answers are made, graded or stored.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
@@ -100,23 +100,6 @@ class Selected:
     answer: int
     """Index of the answer among those of its task in phase `generate`."""
     rejected: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """A model that answers: the base model, or what a round trained."""
-
-    name: str
-    """`TRAINING@ROUND`."""
-    round: int
-    base: str
-    """The base model: a folder, or a name on a hub."""
-    folder: str = ""
-    """Where its weights are; empty for the base model itself."""
-    kind: str = "base"
-    """`base`, `lora` (the folder holds an adapter of the base) or `full` (the folder holds a whole model)."""
-    figures: Mapping[str, float] = field(default_factory=dict)
-    """What the trainer says of its making."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,13 @@
-"""Several samplers as one: each prompt goes to one of them, drawn by weight."""
+"""A mixture of samplers: each prompt goes to one of them, drawn by weight."""
 
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import fields
 
 import numpy as np
 
+from funsearch.core.completions import Completion, Request, SamplerStats
 from funsearch.core.ports import Sampler
-from funsearch.core.records import Prompt, Sample
 from funsearch.errors import ConfigError
 
 MIXTURE_DRAWS = 2
@@ -14,23 +15,33 @@ MIXTURE_DRAWS = 2
 
 
 class MixtureSampler:
-    """Draws for each prompt, by its number, which sampler answers it; the same seed gives the same choices."""
+    """Draws a sampler for each prompt by its index; the same seed gives the same choices."""
 
     def __init__(self, samplers: Sequence[tuple[Sampler, float]], seed: int = 0) -> None:
         if not samplers or any(not weight > 0 for _, weight in samplers):
             weights = [weight for _, weight in samplers]
-            raise ConfigError(f"weights = {weights}: give one or more, all positive.")
+            raise ConfigError(f"weights = {weights}: give one or more positive numbers.")
         self._samplers = [sampler for sampler, _ in samplers]
         self._shares = np.cumsum([weight for _, weight in samplers])
         self._seed = seed
 
-    def sample(self, prompt: Prompt, at_most: int | None = None) -> Sequence[Sample]:
-        """Returns the samples of the sampler whose turn it is."""
-        point = np.random.default_rng((self._seed, MIXTURE_DRAWS, prompt.index)).random() * self._shares[-1]
-        return self._samplers[int(np.searchsorted(self._shares, point, side="right"))].sample(prompt, at_most)
+    def complete(self, requests: Sequence[Request]) -> list[list[Completion]]:
+        """Returns the completions of each request, by the sampler that was drawn for its index."""
+        return [self._drawn(request).complete([request])[0] for request in requests]
+
+    def stats(self) -> SamplerStats | None:
+        """Returns the sum over the samplers that keep a queue; None if no sampler does."""
+        known = [stats for sampler in self._samplers if (stats := sampler.stats()) is not None]
+        if not known:
+            return None
+        return SamplerStats(*(sum(getattr(stats, field.name) for stats in known) for field in fields(SamplerStats)))
 
     def close(self) -> None:
-        """Closes all of them, also when one cannot be."""
+        """Closes all samplers, even if closing one fails."""
         with ExitStack() as stack:
             for sampler in self._samplers:
                 stack.callback(sampler.close)
+
+    def _drawn(self, request: Request) -> Sampler:
+        point = np.random.default_rng((self._seed, MIXTURE_DRAWS, request.index)).random() * self._shares[-1]
+        return self._samplers[int(np.searchsorted(self._shares, point, side="right"))]

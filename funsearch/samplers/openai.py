@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 import openai
 
-from funsearch.core.records import Prompt, Sample
+from funsearch.core.completions import Completion, Request, Sampling
 from funsearch.errors import SamplerError
 from funsearch.samplers.options import OpenAIOptions
 from funsearch.samplers.text import COMPLETION_STOPS, chat_request
@@ -47,17 +47,6 @@ class Manner:
     """Whether to ask for several choices at once."""
     without: frozenset[str] = frozenset()
     """Parameters it does not take."""
-
-
-@dataclass(frozen=True)
-class Choice:
-    """One answer of a server."""
-
-    text: str
-    finish_reason: str
-    model: str
-    prompt_tokens: int
-    tokens: int
 
 
 class OpenAISampler:
@@ -91,37 +80,42 @@ class OpenAISampler:
             # A proxy has nothing to do with an endpoint on this machine.
             http_client=openai.DefaultHttpxClient(trust_env=not _is_local(url)),
         )
-        self._stops = list(COMPLETION_STOPS if url else COMPLETION_STOPS[:MAX_STOPS])
+        self._most_stops = None if url else MAX_STOPS
         self._url = str(self._client.base_url).rstrip("/")
 
-    def sample(self, prompt: Prompt, at_most: int | None = None) -> Sequence[Sample]:
-        """Returns the samples of one prompt; may be called from many threads at once.
+    def complete(self, requests: Sequence[Request]) -> list[list[Completion]]:
+        """Returns the completions of each request. See `Sampler.complete`.
 
         Raises:
-            SamplerError: the endpoint cannot be reached, refuses, or answers what cannot be used.
+            SamplerError: the endpoint cannot be reached, refuses the request, or sends an unusable answer.
         """
-        count = self._options.samples_per_prompt
-        wanted = count if at_most is None else min(count, at_most)
-        choices: list[Choice] = []
-        while len(choices) < wanted:
-            choices += self._patiently(prompt.text, wanted - len(choices))
-        return [
-            Sample(prompt, number, one.text, one.model, one.finish_reason, one.prompt_tokens, one.tokens)
-            for number, one in enumerate(choices[:wanted])
-        ]
+        return [self._completions(request) for request in requests]
+
+    def stats(self) -> None:
+        """Returns None: endpoints do not report their queue."""
 
     def close(self) -> None:
         """Closes the connections."""
         self._client.close()
 
-    def _patiently(self, prompt: str, wanted: int) -> list[Choice]:
-        """Asks until there is an answer, with growing pauses, up to the number of retries."""
+    def _completions(self, request: Request) -> list[Completion]:
+        if request.policy is not None:
+            raise SamplerError(
+                f"The sampler openai:{self._options.model} does not serve policies: use vllm or transformers."
+            )
+        completions: list[Completion] = []
+        while len(completions) < request.count:
+            completions += self._retried(request, request.count - len(completions))
+        return completions[: request.count]
+
+    def _retried(self, request: Request, wanted: int) -> list[Completion]:
+        """Returns one or more completions, after as many retries with growing pauses as needed and allowed."""
         pause = FIRST_PAUSE_SECONDS
         tries = 0
         while True:
             tries += 1
             try:
-                return self._choices(prompt, wanted)
+                return self._choices(request, wanted)
             except PASSING as error:
                 problem = self._explained(error)
                 asked = _retry_after(error)
@@ -135,13 +129,13 @@ class OpenAISampler:
             self._sleep(wait)
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 
-    def _choices(self, prompt: str, wanted: int) -> list[Choice]:
+    def _choices(self, request: Request, wanted: int) -> list[Completion]:
         """Returns one or more choices, in the first manner of asking that the server takes."""
         manner = self._manner
         refusal: openai.APIStatusError | None = None
         while True:
             try:
-                choices = self._ask(prompt, wanted if manner.several else 1, manner)
+                choices = self._ask(request, wanted if manner.several else 1, manner)
             except PASSING:
                 raise
             except openai.APIStatusError as error:
@@ -160,36 +154,41 @@ class OpenAISampler:
                 self._settled = True
                 return choices
 
-    def _ask(self, prompt: str, count: int, manner: Manner) -> list[Choice]:
+    def _ask(self, request: Request, count: int, manner: Manner) -> list[Completion]:
         """Sends one request.
 
         Raises:
             NotAnAnswer: what came back is none.
             openai.APIError: the request failed or was refused.
         """
-        options = self._options
+        model, sampling = self._options.model, request.sampling or self._own_sampling(manner)
         parameters: dict[str, Any] = {
-            "temperature": options.temperature,
-            "top_p": options.top_p,
-            "max_tokens": options.max_tokens,
+            "temperature": sampling.temperature,
+            "top_p": sampling.top_p,
+            "max_tokens": sampling.max_tokens,
         }
-        if manner.api == "completions":
-            parameters["stop"] = self._stops
+        if sampling.stop:
+            parameters["stop"] = list(sampling.stop)[: self._most_stops]
         for name in manner.without:
             parameters.pop(name, None)
         if manner.api == "chat" and "max_tokens" in manner.without:
-            parameters["max_completion_tokens"] = options.max_tokens
+            parameters["max_completion_tokens"] = sampling.max_tokens
         if count > 1:
             parameters["n"] = count
         try:
             if manner.api == "chat":
-                messages: Any = [{"role": "user", "content": chat_request(prompt)}]
-                answer: Any = self._client.chat.completions.create(model=options.model, messages=messages, **parameters)
+                text = chat_request(request.prompt) if request.form == "best-shot" else request.prompt
+                messages: Any = [{"role": "user", "content": text}]
+                answer: Any = self._client.chat.completions.create(model=model, messages=messages, **parameters)
             else:
-                answer = self._client.completions.create(model=options.model, prompt=prompt, **parameters)
+                answer = self._client.completions.create(model=model, prompt=request.prompt, **parameters)
         except (ValueError, openai.APIResponseValidationError) as error:
             raise NotAnAnswer(_line(error)) from error
-        return _read(answer, options.model)
+        return _read(answer, model)
+
+    def _own_sampling(self, manner: Manner) -> Sampling:
+        options, stop = self._options, COMPLETION_STOPS if manner.api == "completions" else ()
+        return Sampling(options.temperature, 0, options.top_p, options.max_tokens, stop)
 
     def _other_manner(self, manner: Manner, error: openai.APIStatusError) -> Manner | None:
         """Returns what to try after a refusal, or None when there is nothing left."""
@@ -234,7 +233,7 @@ class OpenAISampler:
         return f" It has {', '.join(names[:10])}." if names else ""
 
 
-def _read(answer: Any, model: str) -> list[Choice]:
+def _read(answer: Any, model: str) -> list[Completion]:
     """Returns the choices of an answer. Tokens are told of all together, so each gets its share; the first has the
     prompt's, which is paid for once.
 
@@ -255,7 +254,8 @@ def _read(answer: Any, model: str) -> list[Choice]:
             raise NotAnAnswer(f"no text in {choice!r:.200}")
         reason = getattr(choice, "finish_reason", None) or "stop"
         share = tokens // len(choices) + (number < tokens % len(choices))
-        read.append(Choice(text or "", reason, getattr(answer, "model", None) or model, 0 if number else asked, share))
+        name = getattr(answer, "model", None) or model
+        read.append(Completion(text or "", name, reason, 0 if number else asked, share))
     return read
 
 

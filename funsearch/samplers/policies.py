@@ -3,8 +3,8 @@
 import json
 from pathlib import Path
 
+from funsearch.core.completions import Policy
 from funsearch.errors import SamplerError
-from funsearch.rest_em.records import Policy
 from funsearch.samplers.model_folder import check_model, expanded
 
 

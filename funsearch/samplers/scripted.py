@@ -1,7 +1,7 @@
-"""A sampler of answers that are known beforehand: from a list or a file. Used by tests, scripts and demonstrations.
+"""A sampler of recorded answers, from a list or a file, for tests, scripts and demonstrations.
 
-Prompt number k gets answers k*n to k*n + n - 1, so what comes back depends on nothing but the prompt's number, and a
-resumed run goes on where it stopped.
+Prompt number k gets answers k*n to k*n + n - 1, so that the answers depend on nothing but the prompt's number, and a
+resumed run continues where it stopped.
 """
 
 import json
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
-from funsearch.core.records import Prompt, Sample
+from funsearch.core.completions import Completion, Request
 from funsearch.errors import SamplerError, SamplerExhausted
 
 
@@ -23,10 +23,10 @@ class ScriptedSampler:
 
     @classmethod
     def from_file(cls, path: Path, samples_per_prompt: int = 4) -> Self:
-        """Returns a sampler of the answers in a JSON Lines file, one {"text": "..."} a line.
+        """Returns a sampler of the answers in a JSON Lines file, one {"text": "..."} per line.
 
         Raises:
-            SamplerError: the file cannot be read, or a line is no such object; the message names file and line.
+            SamplerError: the file cannot be read, or a line is not such an object; the message names file and line.
         """
         try:
             # Not splitlines: it also cuts at separators that may stand inside a JSON string.
@@ -35,21 +35,26 @@ class ScriptedSampler:
             raise SamplerError(f"Cannot read the answers in {path}: {error}.") from None
         return cls([_text(line, path, n) for n, line in enumerate(lines, 1) if line.strip()], samples_per_prompt)
 
-    def sample(self, prompt: Prompt, at_most: int | None = None) -> Sequence[Sample]:
-        """Returns the prompt's answers.
+    def complete(self, requests: Sequence[Request]) -> list[list[Completion]]:
+        """Returns the answers recorded for each prompt, at most `samples_per_prompt`.
 
         Raises:
-            SamplerExhausted: there is none for it.
+            SamplerExhausted: no answer is recorded for a prompt.
         """
-        start = prompt.index * self._per_prompt
-        count = self._per_prompt if at_most is None else min(at_most, self._per_prompt)
-        texts = self._texts[start : start + count]
-        if not texts:
-            raise SamplerExhausted(f"The {len(self._texts)} recorded answers are used up.")
-        return [Sample(prompt, n, text, self._model, "stop") for n, text in enumerate(texts)]
+        return [self._recorded(request) for request in requests]
+
+    def stats(self) -> None:
+        """Returns None: there is no queue."""
 
     def close(self) -> None:
         """Does nothing."""
+
+    def _recorded(self, request: Request) -> list[Completion]:
+        start = request.index * self._per_prompt
+        texts = self._texts[start : start + min(request.count, self._per_prompt)]
+        if not texts:
+            raise SamplerExhausted(f"All {len(self._texts)} recorded answers have been used.")
+        return [Completion(text, self._model) for text in texts]
 
 
 def _text(line: str, path: Path, number: int) -> str:
@@ -58,5 +63,5 @@ def _text(line: str, path: Path, number: int) -> str:
     except (ValueError, KeyError, TypeError):
         text = None
     if not isinstance(text, str):
-        raise SamplerError(f'{path}:{number}: write one {{"text": "..."}} a line, not {line[:60]!r}.')
+        raise SamplerError(f'{path}:{number}: write one {{"text": "..."}} per line, not {line[:60]!r}.')
     return text

@@ -6,30 +6,16 @@ Requests are worked off in batches of equal sampling. One call at a time compute
 import os
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from funsearch.core.records import Prompt, Sample
+from funsearch.core.completions import Completion, Policy, Request, Sampling
 from funsearch.errors import SamplerError, first_line
-from funsearch.rest_em.ports import Request, Sampling
-from funsearch.rest_em.records import Answer, Policy
 from funsearch.rest_em.tokens import prompt_tokens
 from funsearch.samplers.model_folder import check_model, expanded, is_folder, model_name
 from funsearch.samplers.options import TransformersOptions
 from funsearch.samplers.policies import check_policy
 from funsearch.samplers.text import COMPLETION_STOPS
-
-
-@dataclass(frozen=True, slots=True)
-class Written:
-    """What the model wrote to one prompt."""
-
-    text: str
-    ending: str
-    finish_reason: str
-    prompt_tokens: int
-    tokens: int
 
 
 class TransformersSampler:
@@ -65,71 +51,58 @@ class TransformersSampler:
         self._plain = Policy("", 0, options.model)
         self._policy: str | None = self._plain.name
         self._model = self._base
+        self._stop_tokens: dict[tuple[str, ...], set[int]] = {}
 
-    def sample(self, prompt: Prompt, at_most: int | None = None, policy: Policy | None = None) -> Sequence[Sample]:
-        """Returns the samples of one prompt of a search, by a policy if one is named.
+    def complete(self, requests: Sequence[Request]) -> list[list[Completion]]:
+        """Returns the completions of each request, computed in batches. See `Sampler.complete`.
 
         Raises:
-            SamplerError: the model failed.
+            SamplerError: a policy cannot be loaded.
         """
-        options = self._options
-        count = options.samples_per_prompt if at_most is None else min(at_most, options.samples_per_prompt)
-        sampling = Sampling(options.temperature, 0, options.top_p, options.max_tokens, COMPLETION_STOPS)
-        model = policy.name if policy else self._name
         with self._lock:
-            self._use(policy or self._plain)
-            seed = int.from_bytes(os.urandom(4))
-            written = self._write([prompt_tokens(self._tokenizer, prompt.text, chat=False)], count, sampling, seed)
-        return [
-            Sample(prompt, index, one.text, model, one.finish_reason, one.prompt_tokens, one.tokens)
-            for index, one in enumerate(written)
-        ]
+            return [completions for batch in self._batches(requests) for completions in self._complete_batch(batch)]
 
-    def generate(self, requests: Sequence[Request], policy: Policy) -> list[Answer]:
-        """Returns the answers of a policy. See `funsearch.rest_em.ports.Generator`."""
-        with self._lock:
-            self._use(policy)
-            return [answer for batch in self._batches(requests) for answer in self._answers(batch, policy)]
+    def stats(self) -> None:
+        """Returns None: callers wait for their turn, there is no queue."""
 
     def close(self) -> None:
         """Forgets the model."""
         del self._model, self._base
 
     def _batches(self, requests: Sequence[Request]) -> Iterator[list[Request]]:
-        """Yields the requests in their order, as many at once as are wanted of one kind."""
+        """Yields the requests in their order, in batches of one policy, sampling and count."""
         batch: list[Request] = []
         for request in requests:
-            of_a_kind = batch and (batch[0].sampling, batch[0].count) == (request.sampling, request.count)
-            if batch and not (of_a_kind and (len(batch) + 1) * request.count <= self._options.batch_size):
+            fits = (len(batch) + 1) * request.count <= self._options.batch_size
+            if batch and not (fits and _kind(batch[0]) == _kind(request)):
                 yield batch
                 batch = []
             batch.append(request)
         if batch:
             yield batch
 
-    def _answers(self, batch: list[Request], policy: Policy) -> Iterator[Answer]:
+    def _complete_batch(self, batch: list[Request]) -> list[list[Completion]]:
         first = batch[0]
-        prompts = [prompt_tokens(self._tokenizer, one.task.prompt, chat=one.chat) for one in batch]
-        written = self._write(prompts, first.count, first.sampling, first.seed)
-        for number, one in enumerate(written):
-            request, index = batch[number // first.count], number % first.count
-            yield Answer(
-                request.round,
-                request.phase,
-                request.task.index,
-                index,
-                policy.name,
-                one.text,
-                one.finish_reason,
-                one.ending,
-                one.prompt_tokens,
-                one.tokens,
-            )
+        self._use(first.policy or self._plain)
+        model = first.policy.name if first.policy else self._name
+        sampling = first.sampling or self._own_sampling()
+        seed = int.from_bytes(os.urandom(4)) if first.seed is None else first.seed
+        prompts = [prompt_tokens(self._tokenizer, one.prompt, chat=one.form == "chat") for one in batch]
+        tokens = self._generate(prompts, first.count, sampling, seed)
+        completions = [
+            self._read(completion, sampling.stop, len(prompts[number // first.count]), model)
+            for number, completion in enumerate(tokens)
+        ]
+        return [completions[start : start + first.count] for start in range(0, len(completions), first.count)]
 
-    def _write(self, prompts: list[list[int]], count: int, sampling: Sampling, seed: int) -> list[Written]:
+    def _own_sampling(self) -> Sampling:
+        options = self._options
+        return Sampling(options.temperature, 0, options.top_p, options.max_tokens, COMPLETION_STOPS)
+
+    def _generate(self, prompts: list[list[int]], count: int, sampling: Sampling, seed: int) -> list[list[int]]:
+        """Returns the tokens of `count` completions of each prompt, one prompt after the other."""
         torch = self._torch
         padded = self._tokenizer.pad({"input_ids": prompts}, return_tensors="pt").to(self._device)
-        ends = sorted(self._ends | self._ending_with(sampling.stop))
         drawn: dict[str, Any] = {"do_sample": False}
         if sampling.temperature > 0:
             drawn = {
@@ -137,32 +110,32 @@ class TransformersSampler:
                 "temperature": sampling.temperature,
                 "top_k": sampling.top_k,
                 "top_p": sampling.top_p,
+                "min_p": sampling.min_p or None,
                 "num_return_sequences": count,
             }
         torch.manual_seed(seed)
         config = self._transformers.GenerationConfig(
-            max_new_tokens=sampling.max_tokens, eos_token_id=ends, pad_token_id=self._tokenizer.pad_token_id, **drawn
+            max_new_tokens=sampling.max_tokens,
+            eos_token_id=sorted(self._ends | self._ending_with(sampling.stop)),
+            pad_token_id=self._tokenizer.pad_token_id,
+            **drawn,
         )
         width = padded["input_ids"].shape[1]
         with torch.inference_mode():
-            tokens = self._model.generate(**padded, generation_config=config)[:, width:].tolist()
-        if sampling.temperature <= 0:
-            tokens = [one for one in tokens for _ in range(count)]
-        return [
-            self._read(one, set(ends), sampling.stop, len(prompts[number // count]))
-            for number, one in enumerate(tokens)
-        ]
+            tokens: list[list[int]] = self._model.generate(**padded, generation_config=config)[:, width:].tolist()
+        return tokens if sampling.temperature > 0 else [likeliest for likeliest in tokens for _ in range(count)]
 
-    def _read(self, tokens: list[int], ends: set[int], stop: tuple[str, ...], prompt: int) -> Written:
-        """Returns a sample up to where it ended."""
+    def _read(self, tokens: list[int], stop: tuple[str, ...], prompt_tokens: int, model: str) -> Completion:
+        """Returns a completion up to the first stop text, or to where the model ended it."""
+        ends = self._ends | self._ending_with(stop)
         length = next((place + 1 for place, token in enumerate(tokens) if token in ends), None)
-        written = tokens[: length or len(tokens)]
-        text = self._tokenizer.decode(written, skip_special_tokens=True)
-        places = [(text.index(one), one) for one in stop if one in text]
+        tokens = tokens[: length or len(tokens)]
+        text = self._tokenizer.decode(tokens, skip_special_tokens=True)
+        places = [(text.index(ending), ending) for ending in stop if ending in text]
         if places:
             place, ending = min(places)
-            return Written(text[:place], ending, "stop", prompt, len(written))
-        return Written(text, "", "length" if length is None else "stop", prompt, len(written))
+            return Completion(text[:place], model, "stop", prompt_tokens, len(tokens), ending)
+        return Completion(text, model, "length" if length is None else "stop", prompt_tokens, len(tokens))
 
     @cached_property
     def _ends(self) -> set[int]:
@@ -176,11 +149,14 @@ class TransformersSampler:
         return list(self._tokenizer.batch_decode([[token] for token in range(size)]))
 
     def _ending_with(self, stop: tuple[str, ...]) -> set[int]:
-        """Returns the tokens that hold a whole stop text, so that a sample need not go on after them.
+        """Returns the tokens that hold a whole stop text, so that generating ends there.
 
-        What is spread over several tokens is cut off afterwards.
+        A stop text that is spread over several tokens is cut off afterwards.
         """
-        return {token for token, text in enumerate(self._vocabulary) if any(one in text for one in stop)}
+        if stop not in self._stop_tokens:
+            vocabulary = enumerate(self._vocabulary)
+            self._stop_tokens[stop] = {token for token, text in vocabulary if any(ending in text for ending in stop)}
+        return self._stop_tokens[stop]
 
     def _use(self, policy: Policy) -> None:
         """Makes the model that of the policy.
@@ -216,3 +192,8 @@ class TransformersSampler:
             return load()
         except Exception as error:
             raise SamplerError(f"transformers cannot load {source}: {first_line(error)}") from error
+
+
+def _kind(request: Request) -> tuple[str | None, Sampling | None, int]:
+    """Returns what the requests of one batch have in common."""
+    return request.policy.name if request.policy else None, request.sampling, request.count

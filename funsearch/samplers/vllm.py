@@ -9,13 +9,11 @@ import logging
 import threading
 from collections.abc import Coroutine, Sequence
 from concurrent.futures import CancelledError, Future
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from funsearch.core.records import Prompt, Sample
+from funsearch.core.completions import Completion, Policy, Request, SamplerStats, Sampling
 from funsearch.errors import SamplerError
-from funsearch.rest_em.ports import Request
-from funsearch.rest_em.records import Answer, Policy
 from funsearch.rest_em.tokens import prompt_tokens
 from funsearch.samplers.model_folder import check_model, expanded, is_folder, model_name
 from funsearch.samplers.options import VllmOptions
@@ -31,29 +29,17 @@ from funsearch.samplers.vllm_environment import (
 )
 
 if TYPE_CHECKING:
-    from funsearch.samplers.vllm_engine import Completion, Engine
+    from funsearch.samplers.vllm_engine import Engine
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 COMPLETION_TOKENS = 128
 CHAT_TOKENS = 1024
+PAPER_TOP_P = 0.95
+"""FunSearch, Methods."""
 CLOSING_SECONDS = 2.0
 """What is left of the engine's tasks by then is abandoned."""
-
-
-@dataclass(frozen=True, slots=True)
-class VllmStats:
-    """What the engine has done and has before it."""
-
-    prompt_tokens: int = 0
-    """Tokens of prompts, counted for each sample."""
-    tokens: int = 0
-    """Tokens generated so far, those of unfinished samples included."""
-    running: int = 0
-    """Samples at work."""
-    waiting: int = 0
-    """Samples in the queue."""
 
 
 class VllmSampler:
@@ -71,7 +57,7 @@ class VllmSampler:
         if options.adapter:
             self._policy = Policy(options.policy, 0, self._options.model, options.adapter, "lora")
             check_policy(self._policy)
-        self._stats = VllmStats()
+        self._stats = SamplerStats()
         self._warned = False
         self._warned_of_task = False
         self._closed = False
@@ -86,6 +72,7 @@ class VllmSampler:
             self._engine = self._on_loop(self._start())
             self._tokenizer = self._engine.tokenizer
             self._chat = self._wants_chat()
+            self._sampling = self._own_sampling()
         except BaseException:
             self._end_work()
             self._end_loop()
@@ -95,71 +82,33 @@ class VllmSampler:
         if options.policy:
             self._model = options.policy
 
-    def sample(self, prompt: Prompt, at_most: int | None = None, policy: Policy | None = None) -> Sequence[Sample]:
-        """Returns the samples of one prompt, by a policy if one is named; may be called from many threads at once.
+    def complete(self, requests: Sequence[Request]) -> list[list[Completion]]:
+        """Returns the completions of each request, all generated at the same time. See `Sampler.complete`.
+
+        A best-shot prompt that is too long for the model's context loses its first lines; any other prompt that is too
+        long gets empty completions that ended for their length.
 
         Raises:
-            SamplerError: not even the prompt's last line fits into the model's context, or the engine has died.
+            SamplerError: a policy cannot be loaded, not even the last line of a best-shot prompt fits into the context,
+                or the engine failed.
         """
-        options = self._options
-        tokens = self._fitting_tokens(prompt)
-        count = options.samples_per_prompt
-        wanted = count if at_most is None else min(count, at_most)
-        room = min(self._max_tokens(), options.max_model_len - len(tokens))
-        stop = options.stop if options.stop is not None else () if self._chat else COMPLETION_STOPS
-        if policy is not None:
+        for policy in {request.policy for request in requests if request.policy is not None}:
             check_policy(policy)
-        work = self._engine.complete(tokens, wanted, room, stop, policy or self._policy)
+        prompts = [self._prompt_tokens(request) for request in requests]
+
+        async def complete_all() -> list[list[Completion]]:
+            return await asyncio.gather(*map(self._complete_one, requests, prompts))
+
         try:
-            completions = self._on_loop(work)
+            return self._on_loop(complete_all())
         except CancelledError:
             raise SamplerError("The vLLM engine was closed before it could answer.") from None
         # vLLM raises whatever its parts raise.
         except Exception as error:
-            raise SamplerError(f"vLLM failed on prompt {prompt.index}: {self._cause(error)}") from error
-        model = policy.name if policy else self._model
-        return [
-            Sample(prompt, number, one.text, model, one.finish_reason, len(tokens), one.tokens)
-            for number, one in enumerate(completions)
-        ]
+            raise SamplerError(f"vLLM failed on {requests[0].name}: {self._cause(error)}") from error
 
-    def generate(self, requests: Sequence[Request], policy: Policy) -> list[Answer]:
-        """Returns the answers of a policy, all requests at work at once. See `funsearch.rest_em.ports.Generator`."""
-        check_policy(policy)
-        prompts = [self._request_tokens(request) for request in requests]
-
-        async def all_of_them() -> list[list["Completion"]]:
-            work = zip(prompts, requests, strict=True)
-            return await asyncio.gather(
-                *(self._engine.answer(tokens, one.count, one.sampling, policy) for tokens, one in work)
-            )
-
-        try:
-            completions = self._on_loop(all_of_them())
-        except CancelledError:
-            raise SamplerError("The vLLM engine was closed before it could answer.") from None
-        # vLLM raises whatever its parts raise.
-        except Exception as error:
-            raise SamplerError(f"vLLM failed with the policy {policy.name}: {self._cause(error)}") from error
-        return [
-            Answer(
-                request.round,
-                request.phase,
-                request.task.index,
-                index,
-                policy.name,
-                one.text,
-                one.finish_reason,
-                one.ending,
-                len(tokens),
-                one.tokens,
-            )
-            for request, tokens, several in zip(requests, prompts, completions, strict=True)
-            for index, one in enumerate(several)
-        ]
-
-    def stats(self) -> VllmStats:
-        """Returns what the engine has done so far."""
+    def stats(self) -> SamplerStats:
+        """Returns what the engine has done and what is queued."""
         return self._stats
 
     def close(self) -> None:
@@ -202,66 +151,74 @@ class VllmSampler:
             )
         return wanted == "chat"
 
-    def _max_tokens(self) -> int:
-        return self._options.max_tokens or (CHAT_TOKENS if self._chat else COMPLETION_TOKENS)
+    def _own_sampling(self) -> Sampling:
+        """Returns how tokens are drawn where a request does not say."""
+        options = self._options
+        stop = options.stop if options.stop is not None else () if self._chat else COMPLETION_STOPS
+        max_tokens = options.max_tokens or (CHAT_TOKENS if self._chat else COMPLETION_TOKENS)
+        top_p = PAPER_TOP_P if options.top_p is None else options.top_p
+        return Sampling(options.temperature, 0, top_p, max_tokens, stop, options.min_p or 0.0)
 
-    def _tokens(self, text: str) -> list[int]:
-        # One thread at a time: vLLM gives others a copy of the tokenizer each, which takes seconds to make.
+    async def _complete_one(self, request: Request, tokens: list[int]) -> list[Completion]:
+        sampling = request.sampling or self._sampling
+        policy = request.policy or self._policy
+        model = request.policy.name if request.policy else self._model
+        return await self._engine.complete(tokens, request.count, sampling, model, policy)
+
+    def _prompt_tokens(self, request: Request) -> list[int]:
+        """Returns the tokens of a prompt; those of a best-shot prompt fit into the context.
+
+        Raises:
+            SamplerError: not even the last line of a best-shot prompt fits.
+        """
+        # One thread at a time: vLLM gives every other thread its own copy of the tokenizer, which takes seconds.
         with self._tokenizing:
-            return self._encoded(text)
-
-    def _encoded(self, text: str) -> list[int]:
-        if self._chat:
-            messages = [{"role": "user", "content": chat_request(text)}]
-            return list(self._tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=False))
-        tokens = list(self._tokenizer.encode(text))
-        start = self._tokenizer.bos_token_id
-        # Some converted tokenizers leave it out, and without it a model may print nothing but blanks.
-        return tokens if start is None or tokens[:1] == [start] else [start, *tokens]
-
-    def _request_tokens(self, request: Request) -> list[int]:
-        with self._tokenizing:
-            tokens = prompt_tokens(self._tokenizer, request.task.prompt, chat=request.chat)
+            if request.form == "best-shot":
+                return self._fitting_tokens(request)
+            tokens = prompt_tokens(self._tokenizer, request.prompt, chat=request.form == "chat")
         length = self._options.max_model_len
         if len(tokens) >= length and not self._warned_of_task:
             self._warned_of_task = True
             logger.warning(
-                "the task %s has %d tokens where %d fit, the answer's included: it and others like it count as not "
-                "solved. Set vllm.max_model_len higher to have them answered",
-                request.task.key,
+                "%s has %d tokens, but prompt and answer together may have %d: this prompt and others like it count as "
+                "not solved. Raise vllm.max_model_len to have them answered.",
+                request.name,
                 len(tokens),
                 length,
             )
         return tokens
 
-    def _fitting_tokens(self, prompt: Prompt) -> list[int]:
-        """Returns the prompt's tokens; of one too long for the context, those of as many last lines as fit."""
+    def _best_shot_tokens(self, text: str) -> list[int]:
+        prompt = chat_request(text) if self._chat else text
+        return prompt_tokens(self._tokenizer, prompt, chat=self._chat)
+
+    def _fitting_tokens(self, request: Request) -> list[int]:
+        """Returns the tokens of a best-shot prompt, or of as many of its last lines as fit into the context."""
         length = self._options.max_model_len
-        limit = length - min(self._max_tokens(), length // 2)
-        tokens = self._tokens(prompt.text)
+        limit = length - min((request.sampling or self._sampling).max_tokens, length // 2)
+        tokens = self._best_shot_tokens(request.prompt)
         if len(tokens) <= limit:
             return tokens
-        shortened = last_lines(prompt.text, lambda text: len(self._tokens(text)) <= limit)
+        shortened = last_lines(request.prompt, lambda text: len(self._best_shot_tokens(text)) <= limit)
         if not shortened:
             raise SamplerError(
-                f"Prompt {prompt.index} does not fit into {length} tokens with its last line alone: set "
-                "vllm.max_model_len higher."
+                f"Not even the last line of {request.name} fits into {length} tokens: raise vllm.max_model_len."
             )
         if not self._warned:
             self._warned = True
             logger.warning(
-                "prompt %d has %d tokens where %d fit: its first lines, and those of later ones, are left out. Set "
-                "vllm.max_model_len higher than %d to keep them",
-                prompt.index,
+                "%s has %d tokens, but %d fit: the first lines of this and of later prompts are left out. Raise "
+                "vllm.max_model_len above %d to keep them.",
+                request.name,
                 len(tokens),
                 limit,
                 length,
             )
-        return self._tokens(shortened)
+        return self._best_shot_tokens(shortened)
 
     def _record(self, queue: Any, done: Any) -> None:
         before = self._stats
-        self._stats = VllmStats(
+        self._stats = SamplerStats(
             before.prompt_tokens + (done.num_prompt_tokens if done else 0),
             before.tokens + (done.num_generation_tokens if done else 0),
             queue.num_running_reqs if queue else before.running,

@@ -9,12 +9,10 @@ import itertools
 import os
 import signal
 import warnings
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
-from funsearch.rest_em.ports import Sampling
-from funsearch.rest_em.records import Policy
+from funsearch.core.completions import Completion, Policy, Sampling
 from funsearch.samplers.options import VllmOptions
 
 # Its import warns of what it does itself.
@@ -32,8 +30,6 @@ with warnings.catch_warnings():
 
 CPU_BLOCK_TOKENS = 32
 """Small enough that the samples of one prompt share nearly all of it in the cache; vLLM's own 128 shares half."""
-PAPER_TOP_P = 0.95
-"""FunSearch, Methods."""
 PR_SET_PDEATHSIG = 1
 
 Record = Callable[[Any, Any], None]
@@ -76,17 +72,6 @@ class _Recorder(StatLoggerBase):  # type: ignore[misc]  # vLLM is not typed
         """Says nothing."""
 
 
-@dataclass(frozen=True, slots=True)
-class Completion:
-    """One sample as the engine gives it."""
-
-    text: str
-    finish_reason: str
-    tokens: int
-    ending: str = ""
-    """The stop text that ended it."""
-
-
 def on_cpu() -> bool:
     """Tells whether vLLM computes on the CPU."""
     return bool(current_platform.is_cpu())
@@ -121,17 +106,30 @@ class Engine:
         return {*(ends if isinstance(ends, list) else [ends]), self.tokenizer.eos_token_id} - {None}
 
     async def complete(
-        self, tokens: list[int], count: int, max_tokens: int, stop: Sequence[str], policy: Policy | None = None
+        self, tokens: list[int], count: int, sampling: Sampling, model: str, policy: Policy | None
     ) -> list[Completion]:
-        """Returns so many samples of a prompt, in the order of their index."""
-        options = self._options
+        """Returns `count` completions of a prompt in the order of their index; empty ones where no token fits.
+
+        Args:
+            tokens: of the prompt.
+            count: how many.
+            sampling: how tokens are drawn.
+            model: what the completions say wrote them.
+            policy: whose adapter to use, if any.
+        """
+        room = self._options.max_model_len - len(tokens)
+        if room < 1:
+            return [Completion("", model, "length", len(tokens))] * count
+        # The likeliest answer is the same each time, and the engine refuses to give it more than once.
+        distinct = count if sampling.temperature > 0 else 1
         parameters = SamplingParams(
-            n=count,
-            temperature=options.temperature,
-            top_p=PAPER_TOP_P if options.top_p is None else options.top_p,
-            min_p=options.min_p or 0.0,
-            max_tokens=max_tokens,
-            stop=list(stop),
+            n=distinct,
+            temperature=sampling.temperature,
+            top_k=sampling.top_k,
+            top_p=sampling.top_p,
+            min_p=sampling.min_p,
+            max_tokens=min(sampling.max_tokens, room),
+            stop=list(sampling.stop),
             output_kind=RequestOutputKind.FINAL_ONLY,
         )
         outputs: list[Any] = []
@@ -142,41 +140,17 @@ class Engine:
             lora_request=self._adapter(policy) if policy else None,
         ):
             outputs = sorted(answer.outputs, key=lambda output: int(output.index))
-        return [Completion(one.text, one.finish_reason or "stop", len(one.token_ids)) for one in outputs]
-
-    async def answer(self, tokens: list[int], count: int, sampling: Sampling, policy: Policy) -> list[Completion]:
-        """Returns so many answers of a policy, in the order of their index; empty ones where nothing more fits."""
-        room = self._options.max_model_len - len(tokens)
-        if room < 1:
-            return [Completion("", "length", 0)] * count
-        # The likeliest answer is the same each time, and the engine refuses to give it more than once.
-        different = count if sampling.temperature > 0 else 1
-        parameters = SamplingParams(
-            n=different,
-            temperature=sampling.temperature,
-            top_k=sampling.top_k,
-            top_p=sampling.top_p,
-            max_tokens=min(sampling.max_tokens, room),
-            stop=list(sampling.stop),
-            output_kind=RequestOutputKind.FINAL_ONLY,
-        )
-        outputs: list[Any] = []
-        async for answer in self._engine.generate(
-            TokensPrompt(prompt_token_ids=tokens),
-            parameters,
-            str(next(self._numbers)),
-            lora_request=self._adapter(policy),
-        ):
-            outputs = sorted(answer.outputs, key=lambda output: int(output.index))
         return [
             Completion(
-                one.text,
-                one.finish_reason or "stop",
-                len(one.token_ids),
-                one.stop_reason if isinstance(one.stop_reason, str) else "",
+                output.text,
+                model,
+                output.finish_reason or "stop",
+                len(tokens),
+                len(output.token_ids),
+                output.stop_reason if isinstance(output.stop_reason, str) else "",
             )
-            for one in outputs
-            for _ in range(count // different)
+            for output in outputs
+            for _ in range(count // distinct)
         ]
 
     def _adapter(self, policy: Policy) -> LoRARequest | None:

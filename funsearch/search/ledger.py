@@ -38,36 +38,36 @@ class Ledger:
         self._sandbox = sandbox
         self._events: list[Event] = []
         self._waiting: dict[str, list[Job]] = {}
-        self._noted = 0
+        self._snapshot_at = 0
 
     def first_job(self) -> Job:
         """Returns the first program as a job."""
         first = self._specification.first
         return Job(Sample(FIRST_PROMPT, 0, first.body, "specification", "stop"), first, key(first))
 
-    def register_first(self, job: Job, verdict: Verdict) -> None:
+    def record_first(self, job: Job, outcome: Verdict) -> None:
         """Registers the first program on every island."""
         self._events += [FIRST_PROMPT, job.sample]
-        self._register(verdict.of(job.sample, job.function, job.key, self._sandbox))
+        self._register(outcome.of(job.sample, job.function, job.key, self._sandbox))
 
-    def draw(self) -> Prompt:
+    def draw_prompt(self) -> Prompt:
         """Returns the next prompt of the run."""
         prompt = self.database.get_prompt()
         self._events.append(prompt)
         return prompt
 
-    def take(self, samples: Sequence[Sample]) -> list[Job]:
+    def record_samples(self, samples: Sequence[Sample]) -> list[Job]:
         """Takes in finished samples and returns what has to be evaluated of them.
 
         Unreadable ones and known programs get their verdict at once; a program that is being evaluated already waits
-        for that verdict.
+        for that outcome.
         """
         self._events += samples
         for sample in samples:
             self.counts.take(sample)
-        return self.sift(samples)
+        return self.pending_jobs(samples)
 
-    def sift(self, samples: Sequence[Sample]) -> list[Job]:
+    def pending_jobs(self, samples: Sequence[Sample]) -> list[Job]:
         """Returns what has to be evaluated of samples that are written down already."""
         jobs = []
         for sample in samples:
@@ -84,14 +84,14 @@ class Ledger:
                 jobs.append(job)
         return jobs
 
-    def conclude(self, job: Job, verdict: Verdict) -> list[Job]:
+    def record_outcome(self, job: Job, outcome: Verdict) -> list[Job]:
         """Registers a verdict, and it again for every sample that waited for it.
 
-        Returns what has to be evaluated after all: a verdict that is our own fault is nobody else's verdict.
+        Returns what has to be evaluated after all: a verdict that is our own fault is nobody else's outcome.
         """
-        self._register(verdict.of(job.sample, job.function, job.key, self._sandbox))
+        self._register(outcome.of(job.sample, job.function, job.key, self._sandbox))
         waiting = self._waiting.pop(job.key, [])
-        if verdict.status is Status.INFRA and waiting:
+        if outcome.status is Status.INFRA and waiting:
             self._waiting[job.key] = waiting[1:]
             return waiting[:1]
         for twin in waiting:
@@ -104,15 +104,15 @@ class Ledger:
         self._events.append(reset)
         return reset
 
-    def note(self, snapshot: Snapshot) -> None:
+    def record_snapshot(self, snapshot: Snapshot) -> None:
         """Writes down with the next commit how the run stands, if anything was registered since it last was."""
-        if snapshot.evaluations > self._noted:
-            self._noted = snapshot.evaluations
+        if snapshot.evaluations > self._snapshot_at:
+            self._snapshot_at = snapshot.evaluations
             self._events.append(snapshot)
 
-    def is_time_to_note(self) -> bool:
+    def snapshot_due(self) -> bool:
         """Returns whether enough happened since the last snapshot for the next one to tell something new."""
-        new = self.database.registered - self._noted
+        new = self.database.registered - self._snapshot_at
         return new >= max(SNAPSHOT_STEP, self.database.registered // SNAPSHOTS)
 
     def commit(self) -> None:
@@ -134,7 +134,7 @@ class Ledger:
         self.counts.usage = dict(self._storage.usage(self.run))
         counts = self._storage.counts(self.run)
         self.counts.samples = counts.samples
-        self._noted = self.database.registered
+        self._snapshot_at = self.database.registered
         self.database.next_prompt = counts.prompts
 
     def _register_again(self) -> Iterator[int]:

@@ -36,7 +36,6 @@ class Progress:
     islands: tuple[IslandView, ...]
     statuses: dict[str, int]
     sandbox: str
-    first_score: float | None = None
     trouble: str | None = None
     """What the search waits for; None when nothing holds it up."""
     training: str | None = None

@@ -12,7 +12,7 @@ from funsearch.core.code.reading import UnreadableCompletion, read_completion
 from funsearch.core.evaluator import Evaluator
 from funsearch.core.ports import Sandbox, Storage
 from funsearch.core.records import Evaluation, Function, Prompt, RunRecord, Sample, Status
-from funsearch.search.search import restored
+from funsearch.search.runs import restored
 
 
 @dataclass(frozen=True, slots=True)

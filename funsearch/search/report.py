@@ -11,7 +11,7 @@ from funsearch.core.ports import Sandbox, Storage
 from funsearch.core.records import Evaluation, Function, HeldOut, RunRecord
 from funsearch.errors import ProblemError
 from funsearch.sandbox import open_sandbox
-from funsearch.search.search import restored
+from funsearch.search.runs import restored
 from funsearch.text import quoted
 
 if TYPE_CHECKING:

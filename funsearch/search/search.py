@@ -1,49 +1,38 @@
-"""The search itself: keeps the model busy, hands what it writes to the evaluators, and knows when to stop.
+"""`funsearch.Search`: a search in this process, for notebooks and scripts; runs a sampler, or asks and is told.
 
-FunSearch (Methods, "Overview"): the loop around the programs database. Budgets, back-pressure and stopping live here
-and nowhere else; what happened is the ledger's business, and how the work gets done the workers'.
+The command line and clusters run the same loop on Ray (`funsearch.cluster.driver`).
 """
 
-import json
-import logging
-import math
-import threading
 import time
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Self
+from pathlib import Path
+from typing import Any, Self
 
-from funsearch.core.ports import Sampler, Sandbox, Storage
-from funsearch.core.records import IslandView, Prompt, RunRecord, Snapshot, Status
+from funsearch.core.completions import Completion
+from funsearch.core.database import ProgramsDatabase
+from funsearch.core.evaluator import Evaluator
+from funsearch.core.ports import Sandbox, Storage
+from funsearch.core.records import Evaluation, HeldOut, Prompt, RunRecord
 from funsearch.errors import ConfigError, ProblemError
-from funsearch.loading import Problem, ProblemSource, load
+from funsearch.loading import Problem, load_problem
 from funsearch.sandbox import open_sandbox
-from funsearch.search.ledger import Ledger
+from funsearch.search.bar import ProgressBar
+from funsearch.search.loop import Budget, SearchLoop
 from funsearch.search.progress import Progress
-from funsearch.search.workers import Exhausted, Job, LocalWorkers, Sampled, Workers, WorkResult
+from funsearch.search.runs import new_run, restored
+from funsearch.search.sampling import SamplerLike, as_samples, checked_texts, completion, specifications
+from funsearch.search.threads import ThreadWorkers
+from funsearch.search.workers import Job, LocalWorkers, Workers
+from funsearch.settings.parsing import gathered
+from funsearch.settings.samplers import check_samplers, is_python, make_sampler
 from funsearch.settings.search import Settings
 from funsearch.storage import open_storage
 
-logger = logging.getLogger(__name__)
-
-WAIT_SECONDS = 0.2
-EVALUATION_BACKLOG = 4
-"""Prompts' worth of unevaluated samples, for each prompt in flight, at which the model is no longer fed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Budget:
-    """When to stop. None means no limit of that kind."""
-
-    samples: int | None = None
-    """Over the run's whole life."""
-    minutes: float | None = None
-    """Of the present session."""
-    target: float | None = None
-    """Stops once a program scores at least this."""
-    cost: float | None = None
-    """Over the run's whole life, by `Settings.prices`; what is being answered when it is reached comes on top."""
+DEFAULT_STORAGE = "sqlite:///funsearch.db"
+TOLD = "python:tell"
+"""What samples say wrote them that were told without a model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,108 +41,136 @@ class Best:
 
     id: int
     score: float
-    scores: dict[str, float]
+    scores: Mapping[str, float]
+    """By input."""
     code: str
-
-
-def new_run(
-    problem: Problem, settings: Settings, storage: Storage, sandbox: str, name: str | None, now: float
-) -> RunRecord:
-    """Writes a new run; without a name it is called after its problem and the next free number.
-
-    Raises:
-        StorageError: the name is taken.
-    """
-    if name is None:
-        taken = {summary.run for summary in storage.runs()}
-        name = next(f"{problem.name}-{n}" for n in range(1, len(taken) + 2) if f"{problem.name}-{n}" not in taken)
-    source = problem.source
-    run = RunRecord(
-        name, problem.name, source.specification, source.evaluator, settings.stored(source.inputs), sandbox, now
-    )
-    storage.create_run(run)
-    return run
-
-
-def restored(run: RunRecord) -> tuple[Settings, Problem]:
-    """Returns what a recorded run was started with.
-
-    Raises:
-        ConfigError: its settings are of another version.
-        ProblemError: its problem does not load.
-    """
-    settings, inputs = Settings.restored(run.settings)
-    return settings, load(ProblemSource(run.problem, run.specification, run.evaluator, inputs))
+    heldout: Mapping[str, float] | None = None
+    """Scores by held-out input; None unless they were asked for."""
 
 
 class Search:
-    """One run of FunSearch over a problem.
+    """A run of FunSearch.
 
-    Without `workers` the sampling and evaluating is done here, one piece at a time. `funsearch run` gives Ray actors
-    instead (`funsearch.cluster.driver`).
+    Example:
+        search = funsearch.Search("cap_set", sampler="openai:qwen2.5-coder", base_url="http://localhost:8000/v1")
+        search.run(max_samples=1000)
+        print(search.best().code)
     """
 
     def __init__(
         self,
-        problem: Problem,
+        problem: str | Path | Problem,
         *,
-        sampler: Sampler | None = None,
-        sandbox: Sandbox | None = None,
-        storage: str | Storage = "sqlite:///funsearch.db",
-        seed: int | None = None,
+        sampler: SamplerLike | None = None,
+        base_url: str | None = None,
+        api_key_env: str | None = None,
+        storage: str | Storage = DEFAULT_STORAGE,
         name: str | None = None,
+        seed: int | None = None,
         settings: Settings | None = None,
-        workers: Workers | None = None,
-        run: RunRecord | None = None,
+        sandbox: Sandbox | None = None,
         clock: Callable[[], float] = time.monotonic,
+        **options: Any,
     ) -> None:
-        """Starts a new run, or takes up `run` where it stands.
+        """Starts a new run. Nothing is written unless every argument can be used.
+
+        Args:
+            problem: the name of a shipped or installed problem, the path of a problem file, or a problem.
+            sampler: a specification such as "openai:MODEL" or "vllm", several of them for a mixture, a sampler object,
+                or a callable (prompt, count) -> list of texts. None for a search that is only asked and told.
+            base_url: of the endpoint of an `openai:` sampler.
+            api_key_env: the environment variable that holds its key.
+            storage: the URL of a database, or an open storage, which stays the caller's.
+            name: of the run; by default, the problem's name and a number.
+            seed: of every draw.
+            settings: to start from; by default, the defaults.
+            sandbox: to run candidates in; by default, the best that the machine offers, or `settings.sandbox`.
+            clock: monotonic, in seconds.
+            options: further settings by name, such as `samples_per_prompt=8` or `database={"islands": 4}`; a double
+                underscore reaches into a section, as in `database__islands=4`.
 
         Raises:
-            StorageError: the run's name is taken, or the database cannot be used.
-            RunBusyError: another process is writing to the run.
+            ConfigError: an argument or a setting cannot be used; names it, its value and the remedy.
+            ProblemError: the problem does not load.
             SandboxError: candidates cannot be confined on this machine.
+            StorageError: the run's name is taken, or the database cannot be used.
         """
-        settings = settings or Settings()
-        self.settings = settings if seed is None else settings.with_seed(seed)
-        self.problem = problem
-        self._storage = open_storage(storage) if isinstance(storage, str) else storage
-        self._owns_storage = isinstance(storage, str)
-        if workers is None:
-            if sampler is None:
-                raise ProblemError("A search needs a sampler: pass sampler=..., or use `funsearch run`.")
-            box = self.settings.sandbox
-            sandbox = sandbox or open_sandbox(box.level, unsafe=box.unsafe)
-            limits = self.settings.limits.override(problem.evaluator.limits)
-            workers = LocalWorkers(
-                sampler,
-                problem.scorer(sandbox, limits=limits),
-            )
-        self._workers = workers
-        level = run.sandbox if run else (sandbox.level if sandbox else self.settings.sandbox.level)
-        run = run or new_run(problem, self.settings, self._storage, level, name, time.time())
-        self.name = run.name
-        self._lease = self._storage.lease(run.name)
-        self._lease.__enter__()
-        self.database = problem.database(self.settings.database, self.settings.seed)
-        self._sandbox_level = run.sandbox
-        self._ledger = Ledger(run.name, problem.specification, self.database, self._storage, run.sandbox)
-        self._clock = clock
-        self._stop_asked = threading.Event()
-        self._promised: dict[int, int] = {}
-        self._to_ask: list[Prompt] = []
-        self.hold_at: int | None = None
-        """Samples beyond which no prompt is drawn until this is raised; may be set from any thread."""
-        self._held = False
-        self._in_flight = self.settings.in_flight()
-        self._left: deque[Prompt] = deque()
-        self._exhausted = False
-        self._restored = False
-        self._first_score: float | None = None
-        self._state = "starting"
-        self._started = self._last_reset = clock()
-        self._session_samples = self._session_tokens = 0
-        self._progress = self._snapshot()
+        loaded = _loaded(problem)
+        options |= {"openai__base_url": base_url, "openai__api_key_env": api_key_env, "seed": seed}
+        checked = _checked(settings, sampler, options)
+        _check_name(name)
+        with ExitStack() as stack:
+            box = sandbox if sandbox is not None else _closed_later(_open_sandbox(checked), stack)
+            kept = _storage(storage, stack, create=True)
+            run = new_run(loaded, checked, kept, box.level, name, time.time())
+            self._open(run, loaded, checked, kept, box, sampler, clock, stack)
+            self._resources = stack.pop_all()
+
+    @classmethod
+    def resume(
+        cls,
+        name: str,
+        *,
+        storage: str | Storage = DEFAULT_STORAGE,
+        sampler: SamplerLike | None = None,
+        base_url: str | None = None,
+        api_key_env: str | None = None,
+        sandbox: Sandbox | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> Self:
+        """Returns a recorded run where it stands, with the problem and the settings that it was started with.
+
+        Args:
+            name: of the run.
+            storage: as for a new run.
+            sampler: replaces the recorded sampler; required where that was a Python object.
+            base_url: of the endpoint of an `openai:` sampler, if it has moved.
+            api_key_env: the environment variable that holds its key, if it is another.
+            sandbox: to run candidates in.
+            clock: monotonic, in seconds.
+
+        Raises:
+            ConfigError: an argument cannot be used, or the recorded sampler cannot be made from its record.
+            StorageError: there is no such run.
+            RunBusyError: another process is writing to the run.
+        """
+        if not isinstance(name, str):
+            raise ConfigError(f"name = {name!r:.80}: give the name of a recorded run, a string.")
+        if sampler is not None:
+            specifications(sampler)
+        with ExitStack() as stack:
+            kept = _storage(storage, stack, create=False)
+            run = kept.run(name)
+            settings, problem = restored(run)
+            endpoint = {"openai__base_url": base_url, "openai__api_key_env": api_key_env}
+            checked = _checked(settings, settings.samplers if sampler is None else sampler, endpoint)
+            box = sandbox if sandbox is not None else _closed_later(_open_sandbox(checked), stack)
+            search = cls.__new__(cls)
+            search._open(run, problem, checked, kept, box, sampler, clock, stack)
+            search._resources = stack.pop_all()
+        return search
+
+    def _open(
+        self,
+        run: RunRecord,
+        problem: Problem,
+        settings: Settings,
+        storage: Storage,
+        sandbox: Sandbox,
+        sampler: SamplerLike | None,
+        clock: Callable[[], float],
+        stack: ExitStack,
+    ) -> None:
+        """Takes the run's lease and prepares the loop."""
+        self.name, self.problem, self.settings = run.name, problem, settings
+        self._workers: Workers | None = None
+        self._asked: dict[int, Prompt] = {}
+        self._telling = self._closed = False
+        self._storage, self._sandbox, self._sampler = storage, sandbox, sampler
+        self._limits = settings.limits.override(problem.evaluator.limits)
+        self._evaluator = problem.scorer(sandbox, limits=self._limits)
+        stack.enter_context(storage.lease(run.name))
+        self._loop = SearchLoop(run, problem, settings, storage, clock=clock)
 
     def run(
         self,
@@ -161,75 +178,114 @@ class Search:
         minutes: float | None = None,
         target: float | None = None,
         max_cost: float | None = None,
+        *,
+        progress: bool | None = None,
     ) -> Progress:
-        """Searches until a budget is used up, the sampler runs dry or `stop` is called; returns how the run stands.
+        """Searches until a budget is used up, the sampler is exhausted or `stop` is called; returns the progress.
+
+        Args:
+            max_samples: over the run's whole life.
+            minutes: of this call.
+            target: stops once a program scores at least this.
+            max_cost: over the run's whole life, by the price list in the settings.
+            progress: whether to show a progress bar; by default, on a terminal and in a notebook.
 
         Raises:
+            ConfigError: a budget cannot be used, or there is no sampler.
             ProblemError: the first program gets no score.
-            SamplerError, SandboxError, StorageError: the search cannot go on; what was finished is saved.
-            ConfigError: there is a limit to the cost, and a model without a price.
+            SamplerError, SandboxError, StorageError: the search cannot continue; what was finished is saved.
         """
-        budget = Budget(max_samples, minutes, target, max_cost)
-        self._started = self._last_reset = self._clock()
-        self._stop_asked.clear()
-        self._exhausted = False
-        self._session_samples = self._session_tokens = 0
-        self._storage.set_state(self.name, "running")
-        ended = "failed"
-        try:
-            self._restore()
-            self._state = "running"
-            if not self.database.registered:
-                self._evaluate_first(budget)
-            ended = self._loop(budget)
-        finally:
-            try:
-                self._ledger.note(self._recorded())
-                self._ledger.commit()
-            finally:
-                self._state = ended
-                self._storage.set_state(self.name, ended)
-                self._progress = self._snapshot()
-        return self._progress
+        budget = _budget(max_samples, minutes, target, max_cost)
+        self._check_open()
+        if self._workers is None:
+            self._workers = self._make_workers()
+        with ProgressBar(budget, progress) as bar:
+            return self._loop.run(budget, self._workers, bar.show)
 
-    def stop(self) -> None:
-        """Makes `run` return soon; may be called from any thread or a signal handler."""
-        self._stop_asked.set()
+    def ask(self, count: int = 1) -> list[Prompt]:
+        """Returns prompts whose samples `tell` takes, without a sampler and without Ray.
+
+        Prompts that were asked for in an earlier session and never told come first.
+
+        Raises:
+            ConfigError: `count` is not a positive number.
+            ProblemError: the first program gets no score.
+        """
+        if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+            raise ConfigError(f"count = {count!r:.80}: ask for at least one prompt.")
+        self._begin()
+        prompts = [self._loop.next_prompt() for _ in range(count)]
+        self._loop.save()
+        self._asked |= {prompt.index: prompt for prompt in prompts}
+        return prompts
+
+    def tell(self, prompt: Prompt, texts: Sequence[str | Completion], model: str = TOLD) -> list[Evaluation]:
+        """Evaluates and registers the samples of a prompt that `ask` returned; returns their evaluations.
+
+        Args:
+            prompt: from `ask`; each is told once.
+            texts: what a model wrote, one text for each sample.
+            model: its name, for the record.
+
+        Raises:
+            ConfigError: the prompt was not asked for or was told before, or the texts are not a list of strings.
+        """
+        if not isinstance(prompt, Prompt) or self._asked.get(prompt.index) != prompt:
+            what = f"prompt {prompt.index}" if isinstance(prompt, Prompt) else f"{prompt!r:.80}"
+            raise ConfigError(f"tell: {what} was not asked for, or was told before: pass a prompt that `ask` returned.")
+        samples = as_samples(prompt, [completion(text, model) for text in checked_texts(texts, "tell")])
+        del self._asked[prompt.index]
+        before = self.database.registered
+        self._evaluate(self._loop.ledger.record_samples(samples))
+        self._loop.save()
+        evaluations = (self._storage.program(self.name, id) for id in range(before, self.database.registered))
+        return [evaluation for evaluation in evaluations if evaluation.sample.prompt == prompt]
+
+    def best(self, *, heldout: bool = False) -> Best:
+        """Returns the best program so far.
+
+        Args:
+            heldout: whether to score it on the problem's held-out inputs, too, which the search never sees.
+
+        Raises:
+            ProblemError: no program has been scored yet, or the problem has no held-out inputs.
+        """
+        self._check_open()
+        self._evaluate(self._loop.restore())
+        best = self.database.best
+        if best is None:
+            raise ProblemError(f"No program of the run {self.name} has been scored yet: call `run` or `tell` first.")
+        pairs = zip(self.problem.inputs, best.scores, strict=True)
+        scores = {name: score for name, score in pairs if score is not None}
+        code = self.problem.specification.function_source(best.function)
+        return Best(best.id, best.score, scores, code, self._heldout(best.id) if heldout else None)
 
     @property
     def samples(self) -> int:
-        """Returns how many samples there are; from any thread."""
-        return self._progress.samples
+        """Number of samples so far; from any thread."""
+        return self._loop.progress().samples
 
     @property
-    def held(self) -> bool:
-        """Returns whether it has come to `hold_at`, with all samples evaluated and saved; from any thread."""
-        return self._held
+    def database(self) -> ProgramsDatabase:
+        """The programs database of the run."""
+        return self._loop.database
 
     def progress(self) -> Progress:
-        """Returns how the run stands; may be called from any thread."""
-        return self._progress
+        """Returns the progress of the run; from any thread."""
+        return self._loop.progress()
 
-    def best(self) -> Best:
-        """Returns the best program so far.
-
-        Raises:
-            ProblemError: nothing has been registered yet.
-        """
-        best = self.database.best
-        if best is None:
-            raise ProblemError(f"The run {self.name} has no program with a score yet: let it run first.")
-        scores = {
-            name: score for name, score in zip(self.problem.inputs, best.scores, strict=True) if score is not None
-        }
-        return Best(best.id, best.score, scores, self.problem.specification.function_source(best.function))
+    def stop(self) -> None:
+        """Makes `run` return soon; from any thread or a signal handler."""
+        self._loop.stop()
 
     def close(self) -> None:
-        """Ends the workers and gives the run free; a storage that was handed in stays open."""
-        self._workers.close()
-        self._lease.__exit__(None, None, None)
-        if self._owns_storage:
-            self._storage.close()
+        """Saves what was asked and told, stops the workers and releases the run. Calling it again does nothing."""
+        if self._closed:
+            return
+        self._closed = True
+        with self._resources:
+            if self._telling:
+                self._storage.set_state(self.name, "interrupted")
 
     def __enter__(self) -> Self:
         return self
@@ -237,209 +293,126 @@ class Search:
     def __exit__(self, *exc: object) -> None:
         self.close()
 
-    def _loop(self, budget: Budget) -> str:
-        while True:
-            stop = self._why_stop(budget)
-            if stop == "interrupted" or (stop and not self.database.registered):
-                return stop
-            if stop in ("minutes", "target"):
-                self._workers.abandon_prompts()
-                self._promised.clear()
-                self._to_ask.clear()
-            if stop and self._idle():
-                return stop
-            if not stop:
-                self._draw(budget)
-            if self._ledger.is_time_to_note():
-                self._ledger.note(self._recorded())
-            self._ledger.commit()
-            self._held = self._spoken_for() >= (self.hold_at or math.inf) and self._idle()
-            self._ask()
-            for result in self._workers.wait(WAIT_SECONDS):
-                self._handle(result)
-            self._reset_by_clock()
-            self._progress = self._snapshot()
+    def _make_workers(self) -> Workers:
+        """Returns the workers for the sampler: one after the other for a Python object, threads for a specification.
 
-    def _why_stop(self, budget: Budget) -> str | None:
-        best = self.database.best
-        if self._stop_asked.is_set():
-            return "interrupted"
-        if budget.target is not None and best is not None and best.score >= budget.target:
-            return "target"
-        if budget.minutes is not None and self._clock() - self._started >= budget.minutes * 60:
-            return "minutes"
-        if self._exhausted:
-            return "exhausted"
-        if budget.samples is not None and self._spoken_for() >= budget.samples:
-            return "samples"
-        if budget.cost is not None and self._cost() >= budget.cost:
-            return "cost"
-        return None
-
-    def _cost(self) -> float:
-        usage = self._ledger.counts.usage
-        cost = self.settings.cost(usage)
-        if cost is None:
-            model = next(model for model in usage if self.settings.cost({model: usage[model]}) is None)
-            raise ConfigError(
-                f"There is no price for the model {model}, so --max-cost cannot be kept: give {json.dumps(model)} a "
-                "`prompt` and a `completion` price in the settings' section `prices`; 0 if it costs nothing."
-            )
-        return cost
-
-    def _spoken_for(self) -> int:
-        """Returns how many samples there are, those promised by prompts in flight included."""
-        return self._ledger.counts.samples + sum(self._promised.values())
-
-    def _draw(self, budget: Budget) -> None:
-        """Draws prompts until enough are in flight, the budget is spoken for, or the evaluators fall behind."""
-        per_prompt = self.settings.samples_per_prompt
-        limit = self._in_flight = self._adapted(self._in_flight)
-        while self._workers.asking + len(self._to_ask) < limit:
-            if self._workers.evaluating > max(EVALUATION_BACKLOG * limit * per_prompt, self._workers.appetite):
-                return
-            at_most = min(per_prompt, self._allowed(budget))
-            if at_most <= 0:
-                return
-            prompt = self._left.popleft() if self._left else self._ledger.draw()
-            self._promised[prompt.index] = at_most
-            self._to_ask.append(prompt)
-
-    def _allowed(self, budget: Budget) -> int:
-        """Returns how many more samples may be asked for now."""
-        limits = [limit for limit in (budget.samples, self.hold_at) if limit is not None]
-        return min(limits) - self._spoken_for() if limits else self.settings.samples_per_prompt
-
-    def _idle(self) -> bool:
-        return not self._workers.asking and not self._workers.evaluating and not self._to_ask
-
-    def _adapted(self, limit: int) -> int:
-        """Returns how many prompts to keep with the model, by how many samples wait in its queue.
-
-        Too few, and it idles; too many, and prompts are old when they are answered.
+        Raises:
+            ConfigError: there is no sampler.
+            SamplerError: the sampler cannot be made.
         """
-        models = max(1, self._workers.samplers)
-        least, most = models * self.settings.in_flight(), models * self.settings.most_in_flight()
-        limit = min(max(limit, least), most)
-        waiting, target = self._workers.waiting(), models * self.settings.queue_target()
-        if waiting is None:
-            return limit
-        if waiting < target:
-            return min(limit + -(-(target - waiting) // self.settings.samples_per_prompt), most)
-        return max(limit - 1, least) if waiting > 2 * target else limit
+        sampler, settings = self._sampler, self.settings
+        if sampler is None and is_python(settings.samplers):
+            raise ConfigError(
+                f"The run {self.name} has no sampler: pass sampler=... to Search (a specification such as "
+                "'openai:MODEL', a sampler object, or a callable), or use `ask` and `tell`."
+            )
+        if sampler is not None and not isinstance(sampler, str | Sequence):
+            return LocalWorkers(sampler, self._evaluator)
+        evaluators = settings.evaluators if isinstance(settings.evaluators, int) else 1
+        workers = ThreadWorkers(make_sampler(settings), self._fresh_evaluator, evaluators, settings.most_in_flight())
+        self._resources.callback(workers.close)
+        return workers
 
-    def _ask(self) -> None:
-        """Passes the drawn prompts to the model; only now, when they are written down."""
-        for prompt in self._to_ask:
-            self._workers.ask(prompt, self._promised[prompt.index])
-        self._to_ask.clear()
+    def _fresh_evaluator(self) -> Evaluator:
+        return self.problem.scorer(_open_sandbox(self.settings), limits=self._limits)
 
-    def _handle(self, result: WorkResult) -> None:
-        before = self.database.best
-        if isinstance(result, Sampled):
-            self._promised.pop(result.prompt.index, None)
-            self._session_samples += len(result.samples)
-            self._session_tokens += sum(sample.tokens for sample in result.samples)
-            self._evaluate(self._ledger.take(result.samples))
-        elif isinstance(result, Exhausted):
-            self._promised.pop(result.prompt.index, None)
-            self._exhausted = True
-        else:
-            self._evaluate(self._ledger.conclude(result.job, result.verdict))
-        best = self.database.best
-        if best is not None and best is not before:
-            logger.info("new best: %s (program %d)", best.score, best.id)
+    def _begin(self) -> None:
+        """Restores the run and evaluates its first program, once."""
+        self._check_open()
+        self._evaluate(self._loop.restore())
+        if not self._telling:
+            self._storage.set_state(self.name, "running")
+            self._telling = True
+        if not self.database.registered:
+            job = self._loop.ledger.first_job()
+            self._loop.record_first(job, self._evaluator.judge(job.function, None))
 
     def _evaluate(self, jobs: Sequence[Job]) -> None:
-        best = self.database.best
-        self._workers.evaluate(jobs, None if best is None else best.score)
+        """Evaluates jobs here and now, and those that their outcomes lead to."""
+        queue = list(jobs)
+        while queue:
+            job, best = queue.pop(0), self.database.best
+            outcome = self._evaluator.judge(job.function, None if best is None else best.score)
+            queue += self._loop.ledger.record_outcome(job, outcome)
 
-    def _reset_by_clock(self) -> None:
-        minutes = self.settings.reset_minutes
-        if minutes is not None and self._clock() - self._last_reset >= minutes * 60:
-            self._last_reset = self._clock()
-            self._ledger.reset()
+    def _heldout(self, id: int) -> Mapping[str, float]:
+        if not self.problem.heldout:
+            raise ProblemError(
+                f"The problem {self.problem.name} declares no held-out inputs: set `heldout` in its evaluator."
+            )
+        known = self._storage.heldout(self.name, [id])
+        if id not in known:
+            evaluator = self.problem.scorer(self._sandbox, inputs=self.problem.heldout, limits=self._limits)
+            outcome = evaluator.score(self.database.program(id).function)
+            known[id] = HeldOut(outcome.status, outcome.scores, outcome.error)
+            self._storage.add_heldout(self.name, known)
+        return known[id].scores
 
-    def _restore(self) -> None:
-        """Brings a run that stood in the database back to where it was, and takes up what was left lying."""
-        if self._restored:
-            return
-        for done in self._ledger.restore():
-            if done:
-                logger.info("restored %d evaluations", done)
-        self._restored = True
-        if not self.database.registered:
-            return
-        self._first_score = self.database.program(0).score
-        self._evaluate(self._ledger.sift(list(self._storage.unevaluated(self.name))))
-        self._left.extend(self._storage.unanswered(self.name))
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ConfigError(f"The search {self.name} is closed: open it again with Search.resume({self.name!r}).")
 
-    def _evaluate_first(self, budget: Budget) -> None:
-        job = self._ledger.first_job()
-        self._evaluate([job])
-        results: list[WorkResult] = []
-        while not results and self._why_stop(budget) not in ("interrupted", "minutes"):
-            results = self._workers.wait(WAIT_SECONDS)
-        for result in results:
-            assert not isinstance(result, Sampled | Exhausted)
-            if result.verdict.status is not Status.OK:
-                raise ProblemError(
-                    f"The first program of {self.problem.name} gets no score: {result.verdict.status}: "
-                    f"{result.verdict.error.strip()}. See `funsearch check`."
-                )
-            self._first_score = result.verdict.score
-            self._ledger.register_first(job, result.verdict)
 
-    def _snapshot(self) -> Progress:
-        counts, best = self._ledger.counts, self.database.best
-        return Progress(
-            self.name,
-            self.problem.name,
-            self._state,
-            counts.samples,
-            counts.evaluated,
-            counts.valid,
-            counts.duplicates,
-            counts.registered,
-            counts.tokens,
-            best.score if best else None,
-            best.id if best else None,
-            self._clock() - self._started,
-            self._session_samples,
-            self._session_tokens,
-            self._workers.asking,
-            self._workers.evaluating,
-            self._islands(),
-            dict(counts.statuses),
-            self._sandbox_level,
-            self._first_score,
-            cost=self.settings.cost(counts.usage) if self.settings.prices else None,
-            samplers=self._workers.samplers,
-            evaluators=self._workers.evaluators,
-        )
+def _open_sandbox(settings: Settings) -> Sandbox:
+    return open_sandbox(settings.sandbox.level, unsafe=settings.sandbox.unsafe)
 
-    def _recorded(self) -> Snapshot:
-        counts, best = self._ledger.counts, self.database.best
-        return Snapshot(
-            self.database.registered,
-            time.time(),
-            self._clock() - self._started,
-            counts.samples,
-            counts.evaluated,
-            counts.valid,
-            counts.duplicates,
-            best.score if best else None,
-            self._workers.asking,
-            self._workers.evaluating,
-            dict(counts.statuses),
-            dict(counts.usage),
-            self._islands(),
-            self._workers.samplers,
-            self._workers.evaluators,
-        )
 
-    def _islands(self) -> tuple[IslandView, ...]:
-        return tuple(
-            IslandView(i.programs, i.clusters, i.resets, i.best.score if i.best else None)
-            for i in self.database.islands
-        )
+def _closed_later(sandbox: Sandbox, stack: ExitStack) -> Sandbox:
+    stack.callback(sandbox.close)
+    return sandbox
+
+
+def _loaded(problem: str | Path | Problem) -> Problem:
+    if isinstance(problem, Problem):
+        return problem
+    if isinstance(problem, str | Path):
+        return load_problem(str(problem))
+    raise ConfigError(
+        f"problem = {problem!r:.80}: give the name of a problem, the path of a problem file, or a Problem from "
+        "funsearch.load_problem or @funsearch.problem."
+    )
+
+
+def _checked(settings: Settings | None, sampler: SamplerLike | None, options: Mapping[str, Any]) -> Settings:
+    """Returns the settings with the sampler and the options, all of it checked.
+
+    Raises:
+        ConfigError: a setting is unknown or cannot be used.
+    """
+    if settings is not None and not isinstance(settings, Settings):
+        raise ConfigError(f"settings = {settings!r:.80}: give funsearch.Settings, or settings by name.")
+    start = settings.model_dump() if settings is not None else {}
+    data = gathered(None, (), {"samplers": specifications(sampler), **options}, start)
+    checked = Settings.checked(data)
+    check_samplers(checked)
+    return checked
+
+
+def _storage(storage: str | Storage, stack: ExitStack, create: bool) -> Storage:
+    if isinstance(storage, str):
+        opened = open_storage(storage, create)
+        stack.callback(opened.close)
+        return opened
+    if not hasattr(storage, "create_run"):
+        raise ConfigError(f"storage = {storage!r:.80}: give the URL of a database, as sqlite:///runs.db.")
+    return storage
+
+
+def _check_name(name: str | None) -> None:
+    if name is not None and (not isinstance(name, str) or not name.strip()):
+        raise ConfigError(f"name = {name!r:.80}: give the run a name, a string that is not empty.")
+
+
+def _budget(samples: int | None, minutes: float | None, target: float | None, cost: float | None) -> Budget:
+    """Returns the budget.
+
+    Raises:
+        ConfigError: a limit is not a number, or not a positive one.
+    """
+    for name, value in (("max_samples", samples), ("minutes", minutes), ("target", target), ("max_cost", cost)):
+        kinds = int if name == "max_samples" else int | float
+        if value is None:
+            continue
+        if isinstance(value, bool) or not isinstance(value, kinds) or (name != "target" and value <= 0):
+            raise ConfigError(f"{name} = {value!r:.80}: give a positive number, or leave it out.")
+    return Budget(samples, minutes, target, cost)

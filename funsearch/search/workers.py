@@ -1,7 +1,7 @@
-"""The hands of a search: who asks the model and who evaluates, behind one port.
+"""The workers of a search behind one port: samplers that answer prompts, and evaluators that score programs.
 
-`LocalWorkers` does the work itself, one piece at a time, in this process: for notebooks and tests. The Ray actors are
-in `funsearch.cluster.search_workers`. Neither knows what the search does with what they bring.
+`LocalWorkers` does one piece of work after the other in this process, for notebooks and tests; the Ray actors are in
+`funsearch.cluster.search_workers`. Neither knows what the search does with the results.
 """
 
 from collections import deque
@@ -13,11 +13,12 @@ from funsearch.core.evaluator import Evaluator, Verdict
 from funsearch.core.ports import Sampler
 from funsearch.core.records import Function, Prompt, Sample
 from funsearch.errors import SamplerExhausted
+from funsearch.search.sampling import PromptCallable, prompt_sampler
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A function to be evaluated, with the sample it was read from."""
+    """A function to be evaluated, and the sample from which it was read."""
 
     sample: Sample
     function: Function
@@ -26,7 +27,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Sampled:
-    """The model's samples for a prompt."""
+    """The samples of a prompt."""
 
     prompt: Prompt
     samples: Sequence[Sample]
@@ -34,59 +35,60 @@ class Sampled:
 
 @dataclass(frozen=True, slots=True)
 class Exhausted:
-    """The sampler has no answer for the prompt and will have none for later ones."""
+    """The sampler has no answer for the prompt, and will have none for later prompts."""
 
     prompt: Prompt
 
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """The verdict on a job."""
+    """The outcome of a job."""
 
     job: Job
-    verdict: Verdict
+    outcome: Verdict
 
 
 WorkResult = Sampled | Exhausted | Scored
 
 
 class Workers(Protocol):
-    """Does what it is asked to, in any order. Used by one thread. A worker that dies is replaced and its work redone.
+    """Samples and evaluates, in any order. Used by one thread. A worker that dies is replaced and its work is redone.
 
-    Every `ask` brings one `Sampled` or `Exhausted`, every job one `Scored`, unless it is abandoned.
+    Every `sample` leads to one `Sampled` or `Exhausted`, every job to one `Scored`, unless it is abandoned.
     """
 
     @property
-    def asking(self) -> int:
-        """Returns how many prompts are with the model."""
+    def sampling(self) -> int:
+        """Number of prompts with the samplers."""
 
     @property
     def evaluating(self) -> int:
-        """Returns how many jobs are with the evaluators."""
+        """Number of jobs with the evaluators."""
 
     @property
     def samplers(self) -> int:
-        """Returns how many copies of the model answer prompts now."""
+        """Number of samplers that are ready."""
 
     @property
     def evaluators(self) -> int:
-        """Returns how many evaluators there are now."""
+        """Number of evaluators that are ready."""
 
     @property
-    def appetite(self) -> int:
-        """Returns how many jobs keep all evaluators busy; fewer at hand, and some may idle."""
+    def capacity(self) -> int:
+        """Number of jobs that keep all evaluators busy; with fewer, some may idle."""
 
-    def waiting(self) -> int | None:
-        """Returns how many samples wait in the models' queues by the latest look; None if it was told before."""
+    def queued(self) -> int | None:
+        """Returns how many samples waited in the models' queues at the latest look; None if that was returned before,
+        or if the models keep no queue."""
 
-    def ask(self, prompt: Prompt, at_most: int | None = None) -> None:
-        """Passes a prompt to the model; no more than `at_most` samples shall come back."""
+    def sample(self, prompt: Prompt, count: int) -> None:
+        """Hands a prompt to a sampler, which returns at most `count` samples."""
 
     def evaluate(self, jobs: Sequence[Job], best: float | None) -> None:
-        """Passes jobs to the evaluators, with the best score so far: what beats it is scored again to confirm it."""
+        """Hands jobs to the evaluators, with the best score so far: a program that beats it is scored twice."""
 
     def wait(self, seconds: float) -> list[WorkResult]:
-        """Returns what is done, as soon as something is or after `seconds`.
+        """Returns the finished work, as soon as there is any or after `seconds`.
 
         Raises:
             SamplerError: the model cannot answer.
@@ -95,29 +97,29 @@ class Workers(Protocol):
         """
 
     def abandon_prompts(self) -> None:
-        """Forgets the prompts that are with the model; their answers never come."""
+        """Drops the prompts that are with the samplers; their answers never arrive."""
 
     def close(self) -> None:
-        """Ends the workers."""
+        """Stops the workers."""
 
 
 class LocalWorkers:
     """Samples and evaluates in this process, one piece of work for each `wait`, evaluations first."""
 
-    def __init__(self, sampler: Sampler, evaluator: Evaluator) -> None:
-        self._sampler = sampler
+    def __init__(self, sampler: Sampler | PromptCallable, evaluator: Evaluator) -> None:
+        self._sampler = prompt_sampler(sampler)
         self._evaluator = evaluator
-        self._prompts: deque[tuple[Prompt, int | None]] = deque()
-        self._tasks: deque[Job] = deque()
+        self._prompts: deque[tuple[Prompt, int]] = deque()
+        self._jobs: deque[Job] = deque()
         self._best: float | None = None
 
     @property
-    def asking(self) -> int:
+    def sampling(self) -> int:
         return len(self._prompts)
 
     @property
     def evaluating(self) -> int:
-        return len(self._tasks)
+        return len(self._jobs)
 
     @property
     def samplers(self) -> int:
@@ -128,27 +130,27 @@ class LocalWorkers:
         return 1
 
     @property
-    def appetite(self) -> int:
+    def capacity(self) -> int:
         return 1
 
-    def waiting(self) -> int | None:
+    def queued(self) -> int | None:
         return None
 
-    def ask(self, prompt: Prompt, at_most: int | None = None) -> None:
-        self._prompts.append((prompt, at_most))
+    def sample(self, prompt: Prompt, count: int) -> None:
+        self._prompts.append((prompt, count))
 
     def evaluate(self, jobs: Sequence[Job], best: float | None) -> None:
-        self._tasks.extend(jobs)
+        self._jobs.extend(jobs)
         self._best = best
 
     def wait(self, seconds: float) -> list[WorkResult]:
-        if self._tasks:
-            job = self._tasks.popleft()
+        if self._jobs:
+            job = self._jobs.popleft()
             return [Scored(job, self._evaluator.judge(job.function, self._best))]
         if self._prompts:
-            prompt, at_most = self._prompts.popleft()
+            prompt, count = self._prompts.popleft()
             try:
-                return [Sampled(prompt, self._sampler.sample(prompt, at_most))]
+                return [Sampled(prompt, self._sampler.sample(prompt, count))]
             except SamplerExhausted:
                 return [Exhausted(prompt)]
         return []
@@ -159,3 +161,30 @@ class LocalWorkers:
     def close(self) -> None:
         self._sampler.close()
         self._evaluator.close()
+
+
+class NoWorkers:
+    """The workers of a search that is not running: there are none."""
+
+    sampling = evaluating = samplers = evaluators = capacity = 0
+
+    def queued(self) -> int | None:
+        return None
+
+    def sample(self, prompt: Prompt, count: int) -> None:
+        raise NotImplementedError
+
+    def evaluate(self, jobs: Sequence[Job], best: float | None) -> None:
+        raise NotImplementedError
+
+    def wait(self, seconds: float) -> list[WorkResult]:
+        return []
+
+    def abandon_prompts(self) -> None:
+        """Does nothing."""
+
+    def close(self) -> None:
+        """Does nothing."""
+
+
+NO_WORKERS = NoWorkers()

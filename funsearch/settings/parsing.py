@@ -31,9 +31,11 @@ def checked_model(model: type[Model], data: Mapping[str, Any]) -> Model:
         raise ConfigError(f"{path} = {first['input']!r}: {first['msg']}.") from None
 
 
-def gathered(config: Path | None, assignments: Sequence[str], options: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the data of settings from a TOML file, assignments, and options whose paths are joined by `__`."""
-    data = _read_toml(config) if config else {}
+def gathered(
+    config: Path | None, assignments: Sequence[str], options: Mapping[str, Any], start: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Returns the data of settings: `start`, a TOML file, assignments, and options whose paths are joined by `__`."""
+    data = {**(start or {}), **(_read_toml(config) if config else {})}
     for assignment in assignments:
         _assign(data, *_split(assignment))
     for path, value in options.items():

@@ -3,6 +3,7 @@
 Each adapter is imported only when it is asked for.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from funsearch.trainers.trl import check_installed
 POLICY = "policy:"
 """What stands before the name of a policy, as in vllm:policy:NAME."""
 KINDS = ("vllm", "openai", "scripted", "transformers")
+PYTHON = "python"
+"""Kind of a sampler that was given as a Python object; no specification makes one."""
 
 
 def split_spec(spec: str) -> tuple[str, str]:
@@ -24,6 +27,8 @@ def split_spec(spec: str) -> tuple[str, str]:
         ConfigError: the kind is unknown, or its argument is missing.
     """
     kind, _, argument = spec.partition(":")
+    if kind == PYTHON:
+        return kind, argument
     if kind not in KINDS:
         raise ConfigError(
             f"Unknown sampler {spec}: write vllm, vllm:MODEL, openai:MODEL, scripted:FILE or transformers:MODEL."
@@ -36,6 +41,11 @@ def split_spec(spec: str) -> tuple[str, str]:
         }
         raise ConfigError(f"The sampler {spec} needs {what[kind]}.")
     return kind, argument
+
+
+def is_python(samplers: Sequence[str]) -> bool:
+    """Returns whether a run was given its sampler as a Python object, or none at all."""
+    return any(spec.startswith(f"{PYTHON}:") for spec in samplers)
 
 
 def check_samplers(settings: Settings) -> None:
@@ -123,6 +133,11 @@ def make_sampler(settings: Settings) -> Sampler:
 
 def _make_one(spec: str, settings: Settings) -> Sampler:
     kind, argument = split_spec(spec)
+    if kind == PYTHON:
+        raise ConfigError(
+            f"The sampler {spec} was given as a Python object, which only Python can supply: resume the run with "
+            "funsearch.Search.resume(NAME, sampler=...), or name another sampler with --sampler."
+        )
     if kind == "scripted":
         from funsearch.samplers.scripted import ScriptedSampler
 

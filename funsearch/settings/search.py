@@ -11,10 +11,10 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 from pydantic_core import PydanticCustomError
 
+from funsearch.core.completions import Policy
 from funsearch.core.database import DatabaseConfig
 from funsearch.core.records import Limits, Usage
 from funsearch.loading import InputText
-from funsearch.rest_em.records import Policy
 from funsearch.samplers.options import OpenAIOptions, TransformersOptions, VllmOptions
 from funsearch.sandbox.options import SandboxOptions
 from funsearch.settings.parsing import checked_model, gathered

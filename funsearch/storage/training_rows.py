@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, and_, insert, select, tuple_
 
+from funsearch.core.completions import Policy
 from funsearch.rest_em.ports import RoundEvent
 from funsearch.rest_em.records import (
     Answer,
@@ -18,7 +19,6 @@ from funsearch.rest_em.records import (
     Grade,
     Graded,
     Phase,
-    Policy,
     RoundRecord,
     Selected,
     Split,

@@ -6,13 +6,13 @@ from contextlib import AbstractContextManager
 
 from sqlalchemy import func, insert, select, update
 
+from funsearch.core.completions import Policy
 from funsearch.errors import StorageError
 from funsearch.rest_em.ports import RoundEvent
 from funsearch.rest_em.records import (
     Answer,
     Graded,
     Phase,
-    Policy,
     RoundRecord,
     Selected,
     Task,

@@ -2,7 +2,7 @@
 
 from funsearch.testing.sandbox import InProcessSandbox
 from funsearch.testing.storage import MemoryStorage
-from funsearch.testing.training import RecordingTrainer, ScriptedGenerator
+from funsearch.testing.training import RecordingTrainer, ScriptedPolicies
 from funsearch.testing.trainings import MemoryTrainingStorage
 
-__all__ = ["InProcessSandbox", "MemoryStorage", "MemoryTrainingStorage", "RecordingTrainer", "ScriptedGenerator"]
+__all__ = ["InProcessSandbox", "MemoryStorage", "MemoryTrainingStorage", "RecordingTrainer", "ScriptedPolicies"]

@@ -1,6 +1,6 @@
-"""A generator and a trainer that cost nothing, for tests of what is built on them. Know nothing about models.
+"""A sampler of policies and a trainer that cost nothing, for tests of what is built on them. Know nothing about models.
 
-The better a policy is, the more of its answers are what `right` says.
+The better a policy, the more of its answers are right.
 """
 
 import json
@@ -9,36 +9,42 @@ from pathlib import Path
 
 import numpy as np
 
-from funsearch.rest_em.ports import Example, Improved, ImproveJob, ImproveProgress, Request
-from funsearch.rest_em.records import Answer, Phase, Policy, Task
+from funsearch.core.completions import Completion, Request
+from funsearch.rest_em.ports import Example, Improved, ImproveJob, ImproveProgress
 
 
-class ScriptedGenerator:
-    """Answers rightly with the chance that its policy's round has; the same request gets the same answers."""
+class ScriptedPolicies:
+    """A sampler whose answers are right with the probability of the policy's round; equal requests, equal answers."""
 
-    def __init__(self, right: Callable[[Task], str], chances: Sequence[float]) -> None:
+    def __init__(self, right: Callable[[str], str], chances: Sequence[float]) -> None:
+        """Takes the right answer to each prompt, and the probability of it by round."""
         self._right = right
         self._chances = chances
 
-    def generate(self, requests: Sequence[Request], policy: Policy) -> list[Answer]:
-        chance = self._chances[policy.round]
-        answers = []
-        for request in requests:
-            luck = np.random.default_rng(request.seed).random(request.count)
-            for index, one in enumerate(luck):
-                greedy = request.phase is Phase.GREEDY
-                wrong = f"{self._right(request.task)}{index if greedy else int(one * 1e6)}"
-                text = self._right(request.task) if one < chance else wrong
-                place = (request.round, request.phase, request.task.index, index)
-                answers.append(Answer(*place, policy.name, text, "stop", "\n", 4, len(text)))
-        return answers
+    def complete(self, requests: Sequence[Request]) -> list[list[Completion]]:
+        return [self._completions(request) for request in requests]
+
+    def stats(self) -> None:
+        """Returns None: there is no queue."""
 
     def close(self) -> None:
         """Does nothing."""
 
+    def _completions(self, request: Request) -> list[Completion]:
+        assert request.policy is not None
+        assert request.sampling is not None
+        right, chance = self._right(request.prompt), self._chances[request.policy.round]
+        luck = np.random.default_rng(request.seed).random(request.count)
+        greedy = request.sampling.temperature == 0
+        texts = [
+            right if draw < chance else f"{right}{index if greedy else int(draw * 1e6)}"
+            for index, draw in enumerate(luck)
+        ]
+        return [Completion(text, request.policy.name, "stop", 4, len(text), "\n") for text in texts]
+
 
 class RecordingTrainer:
-    """Writes down what it was given instead of training, beside the files of an adapter that hold nothing."""
+    """Records its examples instead of training, beside the files of an adapter that hold nothing."""
 
     def improve(
         self, job: ImproveJob, examples: Sequence[Example], watch: Callable[[ImproveProgress], None]

@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from funsearch.core.completions import Policy
 from funsearch.errors import RunBusyError, StorageError
 from funsearch.rest_em.ports import RoundEvent
 from funsearch.rest_em.records import (
@@ -13,7 +14,6 @@ from funsearch.rest_em.records import (
     Grade,
     Graded,
     Phase,
-    Policy,
     RoundRecord,
     Selected,
     Task,

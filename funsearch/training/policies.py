@@ -5,8 +5,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Literal, cast
 
+from funsearch.core.completions import Policy
 from funsearch.errors import TrainingError
-from funsearch.rest_em.records import Policy
 from funsearch.settings.samplers import POLICY
 from funsearch.settings.search import ServedPolicy, Settings
 from funsearch.storage import SqlTrainingStorage, open_training_storage

@@ -11,25 +11,16 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from funsearch.core.completions import Policy, Sampling
 from funsearch.errors import Interrupted, NothingSelected
 from funsearch.rest_em.gate import Measurement, judge
 from funsearch.rest_em.measurement import measure
-from funsearch.rest_em.ports import (
-    Example,
-    ImproveJob,
-    ImproveProgress,
-    Request,
-    RoundEvent,
-    Sampling,
-    TaskSet,
-    TrainingStorage,
-)
+from funsearch.rest_em.ports import Example, ImproveJob, ImproveProgress, RoundEvent, TaskSet, TrainingStorage
 from funsearch.rest_em.records import (
     BASE_ROUND,
     Answer,
     Graded,
     Phase,
-    Policy,
     RoundRecord,
     Selected,
     Split,
@@ -38,7 +29,7 @@ from funsearch.rest_em.records import (
 )
 from funsearch.rest_em.selection import pair, select
 from funsearch.settings.training import TrainingSettings
-from funsearch.training.workers import Asked, ToGrade, TrainingWorkers
+from funsearch.training.workers import AnswerRequest, ToGrade, TrainingWorkers
 
 logger = logging.getLogger(__name__)
 
@@ -262,26 +253,25 @@ class Rounds:
         """Has the policy give the answers that are missing; each batch is saved when it is there."""
         there = self._storage.answered(self.name, round, phase)
         missing = [
-            Asked(
-                Request(task, round, phase, count - have, sampling, self._seed(round, phase, task, have), self._chat),
-                have,
+            AnswerRequest(
+                task, round, phase, have, count - have, sampling, self._seed(round, phase, task, have), self._chat
             )
             for task in tasks
             if (have := there.get(task.index, 0)) < count
         ]
         total = count * len(tasks)
-        done = total - sum(asked.request.count for asked in missing)
+        done = total - sum(request.count for request in missing)
         self._watch(RoundProgress(self.name, round, step, done, total, policy.name))
         for answers in self._hands.generate(self._batches(missing), policy):
             self._storage.append_round(self.name, answers)
             done += len(answers)
             self._watch(RoundProgress(self.name, round, step, done, total, policy.name))
 
-    def _batches(self, missing: Sequence[Asked]) -> Iterator[list[Asked]]:
-        batch: list[Asked] = []
-        for asked in missing:
-            batch.append(asked)
-            if sum(one.request.count for one in batch) >= self._settings.batch_samples:
+    def _batches(self, missing: Sequence[AnswerRequest]) -> Iterator[list[AnswerRequest]]:
+        batch: list[AnswerRequest] = []
+        for request in missing:
+            batch.append(request)
+            if sum(request.count for request in batch) >= self._settings.batch_samples:
                 yield batch
                 batch = []
         if batch:

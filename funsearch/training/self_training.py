@@ -1,7 +1,9 @@
-"""Closes the loop: every so many samples a search trains its model on what it has found, and goes on with the better.
+"""Self-training: every so many samples, a search trains its model on what it has found and continues with the better.
 
-A step is a training of one round on the samples of the search so far (`run:RUN`), kept as any training is: it can be
-looked at, and goes on where it stood. What it has to beat is the policy that writes for the search now.
+A step is a training of one round on the samples of the search so far (`run:RUN`), recorded as any training is: it can
+be inspected, and it resumes where it stood. It has to beat the policy that samples for the search at present.
+
+The steps run in a thread of their own. That thread and the search's exchange messages and share nothing else.
 """
 
 import logging
@@ -10,13 +12,15 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
 from typing import cast
 
-from funsearch.errors import FunsearchError, Interrupted, NothingSelected, SamplerError
-from funsearch.rest_em.records import BASE_ROUND, Policy, RoundRecord
+from funsearch.core.completions import Policy
+from funsearch.errors import FunsearchError, Interrupted, NothingSelected
+from funsearch.rest_em.records import BASE_ROUND, RoundRecord
 from funsearch.samplers.model_folder import expanded
 from funsearch.samplers.policies import check_policy
-from funsearch.search.search import Search
 from funsearch.settings.training import SelfTraining, TrainingSettings
 from funsearch.storage import SqlTrainingStorage
 from funsearch.storage.retrying import Retrying, retrying
@@ -26,17 +30,35 @@ from funsearch.training.workers import TrainingWorkers
 
 logger = logging.getLogger(__name__)
 
-LOOK_SECONDS = 0.2
 STOP_SECONDS = 20.0
-"""How long a step may take to end when the search does; what it does then is lost, and done again."""
+"""How long a step may take to end when the search does; its unsaved work is redone in the next session."""
 
 
-class ClosedLoop:
-    """Trains the model of a search while it runs, in a thread of its own."""
+@dataclass(frozen=True, slots=True)
+class _Doing:
+    """What is being done for the present step."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    """How a step ended."""
+
+    step: int
+    outcome: str
+    policy: Policy | None = None
+    """To sample for the search from now on; None to leave it."""
+    broken: bool = False
+    """Whether there will be no further step."""
+
+
+class SelfTrainer:
+    """Trains the model of a search while it runs. See `funsearch.search.loop.Companion`."""
 
     def __init__(
         self,
-        search: Search,
+        search: str,
         train: SelfTraining,
         step: TrainingSettings,
         model: str,
@@ -44,136 +66,172 @@ class ClosedLoop:
         *,
         storage: Callable[[], SqlTrainingStorage],
         retrying_policy: Retrying,
-        hands: Callable[[Training, Callable[[], bool]], TrainingWorkers],
+        workers: Callable[[Training, Callable[[], bool]], TrainingWorkers],
         serve: Callable[[Policy], None],
     ) -> None:
-        """Remembers what to do.
+        """Prepares the steps.
 
         Args:
-            search: that it belongs to.
-            train: when to do so; `every` is set.
+            search: name of the run.
+            train: when to train; `every` is set.
             step: the settings of each step.
-            model: the base model of its sampler.
-            start: the policy that its sampler began with; None: the model itself.
+            model: the base model of the search's sampler.
+            start: the policy that the sampler began with; None: the model itself.
             storage: opens the database.
-            retrying_policy: with which it waits for the database.
-            hands: makes who does the work of a step; its second argument tells them to stop.
-            serve: has a policy write for the search.
+            retrying_policy: how to wait for the database.
+            workers: makes the workers of a step; its second argument tells them when to stop.
+            serve: has a policy sample for the search; called in the search's thread.
         """
         assert train.every
-        self._search = search
-        self._every = train.every
-        self._pause = train.pause
-        self._settings = step
-        self._tasks = f"run:{search.name}"
-        self._model = expanded(model)
-        self._policy = start
-        self._storage = storage
-        self._retrying = retrying_policy
-        self._hands = hands
-        self._serve = serve
-        self._prefix = re.sub(r"[^\w.-]+", "-", search.name) + "-step"
-        self._done = 0
-        self._begun = 0
-        """A step that was begun in an earlier session and has not ended."""
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._watch, name="closed loop", daemon=True)
         self.doing: str | None = None
         """What is being done for a step now."""
         self.outcome: str | None = None
         """How the latest step ended."""
+        self._every = train.every
+        self._pause = train.pause
+        self._settings = step
+        self._tasks = f"run:{search}"
+        self._model = expanded(model)
+        self._policy = start
+        self._storage = storage
+        self._retrying = retrying_policy
+        self._make_workers = workers
+        self._serve = serve
+        self._prefix = re.sub(r"[^\w.-]+", "-", search) + "-step"
+        self._done = 0
+        self._unfinished = 0
+        """A step that was begun in an earlier session and has not ended."""
+        self._running = self._broken = False
+        self._orders: SimpleQueue[int] = SimpleQueue()
+        self._reports: SimpleQueue[_Doing | _Ended] = SimpleQueue()
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run_steps, name="self-training", daemon=True)
 
     def begin(self) -> None:
-        """Has the policy that was published last write for the search, and starts to watch it.
+        """Has the policy that was published last sample for the search, and starts the thread.
 
         Raises:
             StorageError: the database cannot be read.
         """
         with closing(self._opened()) as storage:
             self._take_up(storage)
-        if self._pause:
-            self._search.hold_at = (self._done + 1) * self._every
         self._thread.start()
 
+    def turn(self, samples: int, settled: bool) -> int | None:
+        """Takes in reports, orders a step when it is due, and returns where the search shall wait for it."""
+        while (report := _next(self._reports)) is not None:
+            self._receive(report)
+        due = self._unfinished or samples // self._every
+        if due > self._done and not self._running and not self._broken and (settled or not self._pause):
+            self._running = True
+            self._orders.put(due)
+        return (self._done + 1) * self._every if self._pause and not self._broken else None
+
     def stop(self) -> None:
-        """Ends the step that goes on, which the next session takes up; returns when it has ended, or soon."""
+        """Interrupts the present step, which the next session resumes; returns when it has ended, or soon."""
         self._stopped.set()
+        self._orders.put(0)
         self._retrying.give_up()
         if self._thread.is_alive():
             self._thread.join(STOP_SECONDS)
+
+    def _receive(self, report: _Doing | _Ended) -> None:
+        if isinstance(report, _Doing):
+            self.doing = report.text
+            return
+        self.doing, self.outcome = None, report.outcome
+        self._done, self._unfinished = report.step, 0
+        self._running, self._broken = False, report.broken
+        if report.policy is not None:
+            self._serve(report.policy)
 
     def _opened(self) -> SqlTrainingStorage:
         storage = self._retrying.retry(self._storage)
         return cast(SqlTrainingStorage, retrying(storage, self._retrying))
 
     def _take_up(self, storage: SqlTrainingStorage) -> None:
+        """Finds the steps of earlier sessions."""
         for summary in storage.trainings():
             step = re.fullmatch(rf"{re.escape(self._prefix)}(\d+)", summary.name)
             if not step or (summary.tasks, summary.model) != (self._tasks, self._model):
                 continue
-            records = storage.rounds(summary.name)
+            records, number = storage.rounds(summary.name), int(step[1])
             if len(records) > 1:
-                self._done, self._begun = max(self._done, int(step[1])), 0
-                try:
-                    self.outcome = f"step {step[1]}: {self._publish(records[-1], storage.policies(summary.name)[-1])}"
-                except SamplerError as error:
-                    self.outcome = f"step {step[1]}: {error} The search goes on without it."
+                policies = storage.policies(summary.name)
+                self._receive(self._ended(number, lambda r=records[-1], p=policies[-1]: self._published(r, p)))  # type: ignore[misc]
             else:
-                self._begun = int(step[1])
+                self._unfinished = number
 
-    def _watch(self) -> None:
-        while not self._stopped.wait(LOOK_SECONDS):
-            due = self._begun or self._search.samples // self._every
-            if due <= self._done or (self._pause and not self._search.held):
-                continue
+    def _run_steps(self) -> None:
+        """Runs the steps that are ordered, in the thread of its own."""
+        while step := self._orders.get():
             try:
-                self.outcome = f"step {due}: {self._step(due)}"
+                report = self._ended(step, lambda number=step: self._step(number))  # type: ignore[misc]
             except Interrupted:
                 return
-            except NothingSelected as error:
-                self.outcome = f"step {due}: {error.what} The search goes on."
-            except FunsearchError as error:
-                self.outcome = f"step {due}: {error} The search goes on."
-            # Whatever else it is, the search shall not wait for a thread that is no more.
+            # Whatever else went wrong, the search must not wait for this thread.
             except Exception as error:
-                logger.exception("step %d of the training failed", due)
-                self.outcome = f"step {due}: {type(error).__name__}: {error} The search goes on without training."
-                self._search.hold_at = None
-                return
-            finally:
-                self.doing = None
-            self._done, self._begun = due, 0
-            if self._pause:
-                self._search.hold_at = (due + 1) * self._every
+                logger.exception("step %d of self-training failed", step)
+                outcome = f"step {step}: {type(error).__name__}: {error} The search continues without self-training."
+                report = _Ended(step, outcome, broken=True)
+            self._reports.put(report)
 
-    def _step(self, number: int) -> str:
-        """Returns how the step ended."""
-        self.doing = f"step {number}: reading the samples"
+    def _ended(self, step: int, work: Callable[[], tuple[str, Policy | None]]) -> _Ended:
+        """Returns how a step ended: with what `work` returns, or with the reason why it came to no policy.
+
+        Raises:
+            Interrupted: the search has ended.
+        """
+        try:
+            outcome, policy = work()
+            return _Ended(step, f"step {step}: {outcome}", policy)
+        except Interrupted:
+            raise
+        except NothingSelected as error:
+            return _Ended(step, f"step {step}: {error.what} The search continues.")
+        except FunsearchError as error:
+            return _Ended(step, f"step {step}: {error} The search continues.")
+
+    def _step(self, number: int) -> tuple[str, Policy | None]:
+        """Returns how the step ended, and the policy that it published."""
+        self._reports.put(_Doing(f"step {number}: reading the samples"))
         with closing(self._opened()) as storage:
             name = f"{self._prefix}{number}"
             training = open_training(self._tasks, self._model, self._settings, name, storage, time.time())
-            with closing(self._hands(training, self._stopped.is_set)) as hands:
+            with closing(self._make_workers(training, self._stopped.is_set)) as workers:
                 records = Rounds(
                     training.record,
                     training.settings,
                     training.task_set,
                     storage,
-                    hands,
+                    workers,
                     chat=training.chat,
                     folder=training.folder,
                     start=self._policy,
-                    watch=lambda progress: self._note(number, progress),
+                    watch=lambda progress: self._reports.put(_Doing(_described(number, progress))),
                 ).run()
-            return self._publish(records[-1], storage.policies(name)[-1])
+            return self._published(records[-1], storage.policies(name)[-1])
 
-    def _publish(self, record: RoundRecord, policy: Policy) -> str:
+    def _published(self, record: RoundRecord, policy: Policy) -> tuple[str, Policy | None]:
+        """Returns the gate's decision in words, and the policy if it was published.
+
+        Raises:
+            SamplerError: the policy cannot be loaded.
+        """
         if record.round == BASE_ROUND or not record.published:
-            return f"not published: {record.reason}"
+            return f"not published: {record.reason}", None
         check_policy(policy)
         self._policy = policy
-        self._serve(policy)
-        return f"published {policy.name}: {record.reason}"
+        return f"published {policy.name}: {record.reason}", policy
 
-    def _note(self, number: int, progress: RoundProgress) -> None:
-        share = f" {progress.done} of {progress.total}" if progress.total else ""
-        self.doing = f"step {number}: {progress.step}{share} {progress.detail}"
+
+def _described(step: int, progress: RoundProgress) -> str:
+    share = f" {progress.done} of {progress.total}" if progress.total else ""
+    return f"step {step}: {progress.step}{share} {progress.detail}"
+
+
+def _next(reports: SimpleQueue[_Doing | _Ended]) -> _Doing | _Ended | None:
+    try:
+        return reports.get_nowait()
+    except Empty:
+        return None

@@ -5,32 +5,71 @@ are in `funsearch.cluster.training_workers`. Neither knows what a round does wit
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 
-from funsearch.core.ports import Sandbox
+from funsearch.core.completions import Completion, Form, Policy, Request, Sampling
+from funsearch.core.ports import Sampler, Sandbox
 from funsearch.errors import FunsearchError, TrainingError
 from funsearch.rest_em.ports import (
     Example,
-    Generator,
     Improved,
     ImproveJob,
     ImproveProgress,
     OpenVerifier,
-    Request,
     Trainer,
     Verifier,
 )
-from funsearch.rest_em.records import Answer, Grade, Graded, Policy, Task
+from funsearch.rest_em.records import Answer, Grade, Graded, Phase, Task
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """A request for answers beyond those that are there."""
+class AnswerRequest:
+    """A request for answers to one task, beyond those that are recorded already."""
 
-    request: Request
-    first: int = 0
+    task: Task
+    round: int
+    phase: Phase
+    first: int
     """Index of the first answer."""
+    count: int
+    sampling: Sampling
+    seed: int
+    chat: bool
+    """Whether the task is put as a message in a chat, or as a text to continue."""
+
+    def to(self, policy: Policy) -> Request:
+        """Returns the request as samplers take it."""
+        form: Form = "chat" if self.chat else "text"
+        title = f"the task {self.task.key}"
+        return Request(self.task.prompt, self.count, self.task.index, form, self.sampling, self.seed, policy, title)
+
+    def answers(self, completions: Sequence[Completion]) -> list[Answer]:
+        """Returns the completions as answers to the task.
+
+        Raises:
+            TrainingError: there are not as many as were requested.
+        """
+        if len(completions) != self.count:
+            raise TrainingError(
+                f"The sampler gave {len(completions)} answers to the task {self.task.key}, not the {self.count} "
+                "requested."
+            )
+        return [
+            Answer(
+                self.round,
+                self.phase,
+                self.task.index,
+                self.first + number,
+                completion.model,
+                completion.text,
+                completion.finish_reason,
+                completion.ending,
+                completion.prompt_tokens,
+                completion.tokens,
+            )
+            for number, completion in enumerate(completions)
+        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,54 +81,54 @@ class ToGrade:
 
 
 class TrainingWorkers(Protocol):
-    """Does what it is asked to, batch by batch; batches come back in any order. Used by one thread."""
+    """Works through batches, which may come back in any order. Used by one thread."""
 
-    def generate(self, batches: Iterable[Sequence[Asked]], policy: Policy) -> Iterator[list[Answer]]:
+    def generate(self, batches: Iterable[Sequence[AnswerRequest]], policy: Policy) -> Iterator[list[Answer]]:
         """Yields the answers of each batch as soon as all of them are there.
 
         Raises:
-            SamplerError: the policy does not answer.
+            SamplerError: the policy gives no answers.
         """
 
     def grade(self, batches: Iterable[Sequence[ToGrade]]) -> Iterator[list[Graded]]:
         """Yields the grades of each batch.
 
         Raises:
-            TrainingError: the verifier itself fails; names the task.
+            TrainingError: the verifier itself failed; the message names the task.
             SandboxError: answers cannot be run at all.
         """
 
     def improve(
         self, job: ImproveJob, examples: Sequence[Example], watch: Callable[[ImproveProgress], None]
     ) -> Improved:
-        """Trains a policy; whatever samples gives its memory free before. See `Trainer.improve`."""
+        """Trains a policy, after the sampler has released its memory. See `Trainer.improve`."""
 
     def close(self) -> None:
-        """Ends whoever works."""
+        """Stops all workers."""
 
 
 class LocalTrainingWorkers:
-    """Works in this process."""
+    """Does all work in this process."""
 
     def __init__(
         self,
-        generator: Callable[[], Generator],
+        sampler: Callable[[], Sampler],
         verifier: OpenVerifier,
         sandbox: Callable[[], Sandbox],
         trainer: Trainer,
     ) -> None:
-        self._make_generator = generator
+        self._make_sampler = sampler
         self._make_verifier = verifier
         self._sandbox = sandbox
         self._trainer = trainer
-        self._generator: Generator | None = None
+        self._sampler: Sampler | None = None
         self._verifier: Verifier | None = None
 
-    def generate(self, batches: Iterable[Sequence[Asked]], policy: Policy) -> Iterator[list[Answer]]:
+    def generate(self, batches: Iterable[Sequence[AnswerRequest]], policy: Policy) -> Iterator[list[Answer]]:
         for batch in batches:
-            if self._generator is None:
-                self._generator = self._make_generator()
-            yield placed(batch, self._generator.generate([asked.request for asked in batch], policy))
+            if self._sampler is None:
+                self._sampler = self._make_sampler()
+            yield answers_to(batch, self._sampler.complete([request.to(policy) for request in batch]))
 
     def grade(self, batches: Iterable[Sequence[ToGrade]]) -> Iterator[list[Graded]]:
         for batch in batches:
@@ -100,42 +139,38 @@ class LocalTrainingWorkers:
     def improve(
         self, job: ImproveJob, examples: Sequence[Example], watch: Callable[[ImproveProgress], None]
     ) -> Improved:
-        self._rest()
+        self._close_sampler()
         return self._trainer.improve(job, examples, watch)
 
     def close(self) -> None:
-        self._rest()
+        self._close_sampler()
         if self._verifier is not None:
             self._verifier.close()
             self._verifier = None
 
-    def _rest(self) -> None:
-        if self._generator is not None:
-            self._generator.close()
-            self._generator = None
+    def _close_sampler(self) -> None:
+        if self._sampler is not None:
+            self._sampler.close()
+            self._sampler = None
 
 
-def placed(batch: Sequence[Asked], answers: Sequence[Answer]) -> list[Answer]:
-    """Returns answers with the indices that were asked for.
+def answers_to(requests: Sequence[AnswerRequest], completions: Sequence[Sequence[Completion]]) -> list[Answer]:
+    """Returns the answers to all requests, in their order.
 
     Raises:
-        TrainingError: they are not as many as were asked for.
+        TrainingError: there are not as many as were requested.
     """
-    if len(answers) != sum(asked.request.count for asked in batch):
-        raise TrainingError(f"The sampler gave {len(answers)} answers, not as many as it was asked for.")
-    found, rest = [], iter(answers)
-    for asked in batch:
-        found += [replace(next(rest), index=asked.first + number) for number in range(asked.request.count)]
-    return found
+    pairs = zip(requests, completions, strict=True)
+    return [answer for request, texts in pairs for answer in request.answers(texts)]
 
 
 def grade(verifier: Verifier, task: Task, text: str) -> Grade:
     """Returns the grade of an answer.
 
     Raises:
-        TrainingError: the verifier raised what it may not.
+        TrainingError: the verifier raised an exception of its own.
     """
-    # A verifier may be anybody's, and what it meets was written by a model.
+    # A verifier may be the user's code, and it reads what a model wrote.
     try:
         return verifier.grade(task, text)
     except FunsearchError:
@@ -143,5 +178,5 @@ def grade(verifier: Verifier, task: Task, text: str) -> Grade:
     except Exception as error:
         raise TrainingError(
             f"The verifier {type(verifier).__name__} raised {type(error).__name__} on the task {task.key}: {error}. "
-            "Mend it; the same command goes on."
+            "Fix the verifier, then run the same command again to resume."
         ) from error

@@ -13,7 +13,7 @@ from faults import Trial, kill, script, texts
 
 from funsearch.cluster.session import start_ray
 from funsearch.loading import Problem
-from funsearch.search.search import Budget
+from funsearch.search.loop import Budget
 from funsearch.settings.search import Settings
 from funsearch.testing.endpoint import FakeEndpoint
 from funsearch.testing.postgres import PostgresServer

@@ -6,8 +6,8 @@ import pytest
 
 from funsearch.cluster import policy_samplers
 from funsearch.cluster.policy_samplers import SearchSamplers, check_room
+from funsearch.core.completions import Policy
 from funsearch.errors import ConfigError, Interrupted, TrainingError
-from funsearch.rest_em.records import Policy
 from funsearch.settings.search import Settings
 from funsearch.trainers.options import TrainerOptions
 

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 import tiny_model
 
+from funsearch.core.completions import Policy, Request, Sampling
 from funsearch.core.records import Prompt
-from funsearch.rest_em.ports import Example, ImproveJob, Request, Sampling
-from funsearch.rest_em.records import Phase, Policy, Split, Task
+from funsearch.rest_em.ports import Example, ImproveJob
+from funsearch.rest_em.records import Phase, Split, Task
 from funsearch.samplers.options import VllmOptions
 from funsearch.samplers.vllm import VllmSampler
 from funsearch.trainers.options import TrainerOptions

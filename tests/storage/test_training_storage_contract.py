@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from funsearch.core.completions import Policy
 from funsearch.errors import RunBusyError, StorageError
 from funsearch.rest_em.ports import TrainingStorage
 from funsearch.rest_em.records import (
@@ -15,7 +16,6 @@ from funsearch.rest_em.records import (
     Grade,
     Graded,
     Phase,
-    Policy,
     RoundRecord,
     Selected,
     Split,

@@ -16,7 +16,8 @@ from funsearch.core.records import RunRecord, Status
 from funsearch.loading import Problem
 from funsearch.search.progress import Progress
 from funsearch.search.replay import replay
-from funsearch.search.search import Budget, new_run
+from funsearch.search.loop import Budget
+from funsearch.search.runs import new_run
 from funsearch.settings.search import Settings
 from funsearch.storage import open_storage
 from funsearch.testing import InProcessSandbox

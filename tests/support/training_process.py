@@ -9,8 +9,9 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from funsearch.rest_em.ports import Example, Improved, ImproveJob, ImproveProgress, Request
-from funsearch.rest_em.records import Answer, Grade, Policy, Task, TrainingRecord
+from funsearch.core.completions import Policy, Request
+from funsearch.rest_em.ports import Example, Improved, ImproveJob, ImproveProgress
+from funsearch.rest_em.records import Answer, Grade, Task, TrainingRecord
 from funsearch.settings.training import TrainingSettings
 from funsearch.storage import open_training_storage
 from funsearch.tasks.exact import ExactVerifier

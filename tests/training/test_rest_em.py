@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 import tiny_model
 
+from funsearch.core.completions import Policy, Request, Sampling
 from funsearch.errors import SamplerError, TrainingError
 from funsearch.rest_em.measurement import measure
-from funsearch.rest_em.ports import Example, ImproveJob, ImproveProgress, Request, Sampling
-from funsearch.rest_em.records import Phase, Policy, RoundRecord, Split, Task, TrainingRecord
+from funsearch.rest_em.ports import Example, ImproveJob, ImproveProgress
+from funsearch.rest_em.records import Phase, RoundRecord, Split, Task, TrainingRecord
 from funsearch.rest_em.statistics import estimate
 from funsearch.samplers.options import TransformersOptions
 from funsearch.samplers.policies import check_policy

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from support_files import SUPPORT
 
-from funsearch.rest_em.records import Phase, Policy, RoundRecord
+from funsearch.core.completions import Policy
+from funsearch.rest_em.records import Phase, RoundRecord
 from funsearch.storage import open_training_storage
 
 KILLS = 10

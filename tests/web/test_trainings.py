@@ -2,7 +2,8 @@
 
 from fastapi.testclient import TestClient
 
-from funsearch.rest_em.records import Difference, Estimate, Figures, Policy, RoundRecord, Split, Task, TrainingRecord
+from funsearch.core.completions import Policy
+from funsearch.rest_em.records import Difference, Estimate, Figures, RoundRecord, Split, Task, TrainingRecord
 from funsearch.storage import SqlTrainingStorage
 from funsearch.web.app import create_app
 

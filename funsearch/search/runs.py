@@ -1,0 +1,44 @@
+"""Writes new runs, and reads what a recorded run was started with."""
+
+from funsearch.core.ports import Storage
+from funsearch.core.records import RunRecord
+from funsearch.loading import Problem, ProblemSource, load
+from funsearch.settings.search import Settings
+
+
+def new_run(
+    problem: Problem, settings: Settings, storage: Storage, sandbox: str, name: str | None, now: float
+) -> RunRecord:
+    """Writes a new run; without a name it is called after its problem and the next free number.
+
+    Args:
+        problem: to search for.
+        settings: of the run.
+        storage: where to write it.
+        sandbox: level of confinement.
+        name: of the run; None to choose one.
+        now: seconds since the epoch.
+
+    Raises:
+        StorageError: the name is taken.
+    """
+    if name is None:
+        taken = {summary.run for summary in storage.runs()}
+        name = next(f"{problem.name}-{n}" for n in range(1, len(taken) + 2) if f"{problem.name}-{n}" not in taken)
+    source = problem.source
+    run = RunRecord(
+        name, problem.name, source.specification, source.evaluator, settings.stored(source.inputs), sandbox, now
+    )
+    storage.create_run(run)
+    return run
+
+
+def restored(run: RunRecord) -> tuple[Settings, Problem]:
+    """Returns what a recorded run was started with.
+
+    Raises:
+        ConfigError: its settings are of another version.
+        ProblemError: its problem does not load.
+    """
+    settings, inputs = Settings.restored(run.settings)
+    return settings, load(ProblemSource(run.problem, run.specification, run.evaluator, inputs))
