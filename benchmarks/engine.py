@@ -20,8 +20,8 @@ from funsearch.cluster.driver import Launch, launch
 from funsearch.cluster.session import start_ray
 from funsearch.loading import load_problem
 from funsearch.sandbox import open_sandbox
-from funsearch.search.progress import Progress
 from funsearch.search.loop import Budget
+from funsearch.search.progress import Progress
 from funsearch.search.runs import new_run
 from funsearch.settings.search import Settings
 from funsearch.storage import open_storage

@@ -14,9 +14,9 @@ import ray
 from funsearch.cluster.driver import NAMESPACE, Launch, actor_name, launch
 from funsearch.core.records import RunRecord, Status
 from funsearch.loading import Problem
+from funsearch.search.loop import Budget
 from funsearch.search.progress import Progress
 from funsearch.search.replay import replay
-from funsearch.search.loop import Budget
 from funsearch.search.runs import new_run
 from funsearch.settings.search import Settings
 from funsearch.storage import open_storage

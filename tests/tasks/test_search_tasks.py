@@ -12,7 +12,6 @@ from funsearch.rest_em.options import TaskOptions
 from funsearch.rest_em.records import Graded, Phase, Selected, Split, TrainingRecord
 from funsearch.samplers.scripted import ScriptedSampler
 from funsearch.search.search import Search
-from funsearch.search.workers import LocalWorkers
 from funsearch.settings.search import Settings
 from funsearch.settings.training import TrainingSettings
 from funsearch.tasks.searches import SearchTasks, search_tasks
@@ -21,7 +20,7 @@ from funsearch.testing import (
     MemoryStorage,
     MemoryTrainingStorage,
     RecordingTrainer,
-    ScriptedGenerator,
+    ScriptedPolicies,
 )
 from funsearch.training.rounds import Rounds
 from funsearch.training.workers import LocalTrainingWorkers
@@ -55,10 +54,15 @@ def storage(tmp_path: Path) -> MemoryStorage:
     problem = load_problem(str(file))
     answers = [f"    return {(i * 37) % 101 / 10}\n" if i % 5 else "    return n +\n" for i in range(SAMPLES)]
     settings = Settings.load(None, ["database.islands=4", "prompts_in_flight=2"])
-    evaluator = problem.scorer(InProcessSandbox())
-    workers = LocalWorkers(ScriptedSampler(answers, 4), evaluator)
     storage = MemoryStorage()
-    with Search(problem, storage=storage, settings=settings, workers=workers, name="seven") as search:
+    with Search(
+        problem,
+        sampler=ScriptedSampler(answers, 4),
+        sandbox=InProcessSandbox(),
+        storage=storage,
+        settings=settings,
+        name="seven",
+    ) as search:
         search.run()
     return storage
 
@@ -156,7 +160,7 @@ def test_first_round_trains_on_what_the_search_got_and_the_second_asks_the_polic
     record = TrainingRecord("demo", "run:seven", "base", {}, 0.0)
     trainings.create_training(record, task_set.tasks(settings.tasks, chat=False, seed=0))
     # What is wrong has digits at its end, and is then far from seven.
-    generator = ScriptedGenerator(lambda task: "    return -7.0 * -1", (0.05, 0.5, 0.95))
+    generator = ScriptedPolicies(lambda prompt: "    return -7.0 * -1", (0.05, 0.5, 0.95))
     hands = LocalTrainingWorkers(
         lambda: generator, task_set.verifier(settings.tasks), InProcessSandbox, RecordingTrainer()
     )
