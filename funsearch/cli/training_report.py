@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from funsearch.cli.plotting import blank
 from funsearch.rest_em.records import Estimate, RoundRecord, Split, TrainingRecord
+from funsearch.search.plotting import blank
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

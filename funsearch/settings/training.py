@@ -126,6 +126,15 @@ class TrainingSettings(RoundSettings):
         return checked_model(cls, gathered(config, assignments, options))
 
     @classmethod
+    def checked(cls, data: Mapping[str, Any]) -> Self:
+        """Returns validated settings.
+
+        Raises:
+            ConfigError: a key is unknown or a value has the wrong form; the message names its path.
+        """
+        return checked_model(cls, data)
+
+    @classmethod
     def restored(cls, stored: Mapping[str, Any]) -> Self:
         """Returns what `model_dump` was asked of.
 

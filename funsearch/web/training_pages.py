@@ -10,7 +10,7 @@ from funsearch.web.charts import Chart, Series, lines
 from funsearch.web.rendering import Pages
 from funsearch.web.run_pages import Id
 
-MEASURES = ("greedy", "sampled", "pass_k", "majority_at_k")
+MEASURES = ("greedy", "sampled", "pass_at_k", "majority_at_k")
 
 
 def add_training_pages(app: FastAPI, storage: SqlTrainingStorage, pages: Pages) -> None:
