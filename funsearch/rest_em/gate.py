@@ -46,7 +46,7 @@ class GateConfig:
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
+class Decision:
     """What the gate says of a policy."""
 
     published: bool
@@ -57,7 +57,7 @@ class Judgement:
     """On held-out pass@1."""
 
 
-def judge(new: Measurement, best: Measurement, config: GateConfig, *, seed: int, round: int) -> Judgement:
+def decide(new: Measurement, best: Measurement, config: GateConfig, *, seed: int, round: int) -> Decision:
     """Returns whether `new` is better than the best policy so far beyond doubt, and whether to go on from it."""
     how = Phase(config.pass_at_1)
 
@@ -70,19 +70,19 @@ def judge(new: Measurement, best: Measurement, config: GateConfig, *, seed: int,
     gain = compare(Split.HELDOUT, 0)
     said = f"held-out pass@1 {gain.mean:+.4f} [{gain.lower:+.4f}, {gain.upper:+.4f}]"
     if config.always:
-        return Judgement(True, "", f"{said}: published whatever it is worth, as gate.always says", gain)
+        return Decision(True, "", f"{said}: published whatever it is worth, as gate.always says", gain)
     if gain.lower <= 0:
-        return Judgement(False, "no gain", f"{said}: not above zero beyond doubt", gain)
+        return Decision(False, "no gain", f"{said}: not above zero beyond doubt", gain)
     differing = int(np.count_nonzero(new[Split.HELDOUT].pass_at_1(how) != best[Split.HELDOUT].pass_at_1(how)))
     if differing < config.least_differing:
-        return Judgement(False, "no gain", f"{said}: only {differing} held-out tasks differ, too few to tell", gain)
+        return Decision(False, "no gain", f"{said}: only {differing} held-out tasks differ, too few to tell", gain)
     if Split.TRANSFER in new and Split.TRANSFER in best:
         transfer = compare(Split.TRANSFER, 1)
         said += f", transfer {transfer.mean:+.4f} [{transfer.lower:+.4f}, {transfer.upper:+.4f}]"
         if transfer.upper < 0:
-            return Judgement(False, "transfer dropped", f"{said}: transfer dropped", gain)
+            return Decision(False, "transfer dropped", f"{said}: transfer dropped", gain)
     stop = _why_stop(new, best, compare, how, config)
-    return Judgement(True, stop[0], f"{said}{stop[1]}", gain)
+    return Decision(True, stop[0], f"{said}{stop[1]}", gain)
 
 
 def _why_stop(

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from funsearch.errors import Interrupted, NothingSelected
-from funsearch.rest_em.gate import Measurement, judge
+from funsearch.rest_em.gate import Measurement, decide
 from funsearch.rest_em.measurement import measure
 from funsearch.rest_em.ports import (
     Example,
@@ -150,7 +150,7 @@ class Rounds:
         policy = policies.get(round) or self._improve(round, graded, selected)
         self._measure(round, policy)
         measurement = self._measurement(round)
-        judgement = judge(
+        decision = decide(
             measurement, self._measurement(best), self._settings.gate, seed=self._settings.seed, round=round
         )
         return RoundRecord(
@@ -160,10 +160,10 @@ class Rounds:
             sum(one.grade.reward > 0 for one in graded),
             len(selected),
             {str(split): found.figures() for split, found in measurement.items()},
-            judgement.published,
-            judgement.stop,
-            judgement.reason,
-            judgement.gain,
+            decision.published,
+            decision.stop,
+            decision.reason,
+            decision.gain,
         )
 
     def _keep(self, policy: Policy) -> Policy:

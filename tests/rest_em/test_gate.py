@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from em_records import graded, task
 
-from funsearch.rest_em.gate import GateConfig, Measurement, judge
+from funsearch.rest_em.gate import GateConfig, Measurement, decide
 from funsearch.rest_em.measurement import measure
 from funsearch.rest_em.records import Phase, Split
 
@@ -50,14 +50,14 @@ def test_task_measured_in_part_is_refused() -> None:
 
 
 def test_clear_gain_is_published_and_rounds_go_on() -> None:
-    found = judge(measured(0.4, 0.4), measured(0.2, 0.2), GateConfig(), seed=0, round=1)
+    found = decide(measured(0.4, 0.4), measured(0.2, 0.2), GateConfig(), seed=0, round=1)
     assert (found.published, found.stop) == (True, "")
     assert 0 < found.gain.lower < found.gain.mean < found.gain.upper
 
 
 @pytest.mark.parametrize("held", [0.1, 0.2, 0.21])
 def test_gain_that_may_be_luck_is_not_published(held: float) -> None:
-    found = judge(measured(held), measured(0.2), GateConfig(), seed=0, round=1)
+    found = decide(measured(held), measured(0.2), GateConfig(), seed=0, round=1)
     assert (found.published, found.stop) == (False, "no gain")
 
 
@@ -68,30 +68,30 @@ def test_few_tasks_that_differ_are_too_few_to_tell(tasks: int, published: bool) 
     old = [graded(i, 0, 0.0, phase=Phase.SAMPLED) for i in range(COUNT)]
     new = [graded(i, 0, float(i < tasks), phase=Phase.SAMPLED) for i in range(COUNT)]
     config = GateConfig(pass_at_1="sampled")
-    found = judge(measure(several, greedy + new), measure(several, greedy + old), config, seed=0, round=1)
+    found = decide(measure(several, greedy + new), measure(several, greedy + old), config, seed=0, round=1)
     assert found.gain.lower > 0
     assert found.published is published
     assert published or "only 5 held-out tasks differ" in found.reason
 
 
 def test_transfer_that_drops_is_not_published() -> None:
-    found = judge(measured(0.4, transfer=0.2), measured(0.2, transfer=0.4), GateConfig(), seed=0, round=1)
+    found = decide(measured(0.4, transfer=0.2), measured(0.2, transfer=0.4), GateConfig(), seed=0, round=1)
     assert (found.published, found.stop) == (False, "transfer dropped")
-    assert judge(measured(0.4, transfer=0.4), measured(0.2, transfer=0.4), GateConfig(), seed=0, round=1).published
+    assert decide(measured(0.4, transfer=0.4), measured(0.2, transfer=0.4), GateConfig(), seed=0, round=1).published
 
 
 def test_growing_gap_ends_the_rounds() -> None:
-    found = judge(measured(0.4, train=0.8), measured(0.2, train=0.2), GateConfig(), seed=0, round=1)
+    found = decide(measured(0.4, train=0.8), measured(0.2, train=0.2), GateConfig(), seed=0, round=1)
     assert (found.published, found.stop) == (True, "growing gap")
 
 
 def test_falling_pass_at_k_ends_the_rounds() -> None:
     sharper = measured(0.4, spread=lambda _: 0.05)
-    found = judge(sharper, measured(0.2, spread=lambda _: 0.3), GateConfig(), seed=0, round=1)
+    found = decide(sharper, measured(0.2, spread=lambda _: 0.3), GateConfig(), seed=0, round=1)
     assert (found.published, found.stop) == (True, "falling pass@k")
 
 
 def test_pass_at_one_that_decides_can_be_chosen() -> None:
     new, old = measured(0.2, spread=lambda _: 0.5), measured(0.2)
-    assert not judge(new, old, GateConfig(), seed=0, round=1).published
-    assert judge(new, old, GateConfig(pass_at_1="sampled"), seed=0, round=1).published
+    assert not decide(new, old, GateConfig(), seed=0, round=1).published
+    assert decide(new, old, GateConfig(pass_at_1="sampled"), seed=0, round=1).published
