@@ -7,9 +7,9 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from funsearch.errors import ConfigError
+from funsearch.rest_em.filtering import SelectionConfig
 from funsearch.rest_em.gate import GateConfig
 from funsearch.rest_em.options import TaskOptions
-from funsearch.rest_em.selection import SelectionConfig
 from funsearch.samplers.options import TransformersOptions, VllmOptions
 from funsearch.sandbox.options import SandboxOptions
 from funsearch.settings.parsing import checked_model, gathered

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from funsearch.errors import Interrupted, NothingSelected
+from funsearch.rest_em.filtering import filter_answers, pair
 from funsearch.rest_em.gate import Measurement, decide
 from funsearch.rest_em.measurement import measure
 from funsearch.rest_em.ports import (
@@ -36,7 +37,6 @@ from funsearch.rest_em.records import (
     Task,
     TrainingRecord,
 )
-from funsearch.rest_em.selection import pair, select
 from funsearch.settings.training import TrainingSettings
 from funsearch.training.workers import Asked, ToGrade, TrainingWorkers
 
@@ -194,7 +194,7 @@ class Rounds:
         config = settings.selection
         if config.across_tasks is None:
             config = replace(config, across_tasks=self._set.across_tasks)
-        found = select(self._tasks, graded, config, seed=settings.seed, round=round)
+        found = filter_answers(self._tasks, graded, config, seed=settings.seed, round=round)
         if settings.trainer.method == "dpo":
             found = pair(found, graded, seed=settings.seed, round=round)
         if not found:

@@ -5,15 +5,15 @@ from collections import Counter
 
 from em_records import graded, task
 
+from funsearch.rest_em.filtering import SelectionConfig, filter_answers, pair
 from funsearch.rest_em.records import Graded, Selected
-from funsearch.rest_em.selection import SelectionConfig, pair, select
 
 TASKS = [task(index, f"family{index % 2}") for index in range(6)]
 ANSWERS = [graded(t, i, float(i % 3 == 0)) for t in range(6) for i in range(30)]
 
 
 def chosen(config: SelectionConfig, answers: list[Graded] = ANSWERS, seed: int = 0, round: int = 1) -> list[Selected]:
-    return select(TASKS, answers, config, seed=seed, round=round)
+    return filter_answers(TASKS, answers, config, seed=seed, round=round)
 
 
 def test_only_right_answers_pass_and_no_more_than_the_cutoff_of_each_task() -> None:

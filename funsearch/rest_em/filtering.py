@@ -36,7 +36,7 @@ class SelectionConfig:
         check_ranges(self, counts=("cutoff", "per_family"))
 
 
-def select(
+def filter_answers(
     tasks: Sequence[Task], graded: Iterable[Graded], config: SelectionConfig, *, seed: int, round: int
 ) -> list[Selected]:
     """Returns the answers to train on, in the order of tasks and answers.
