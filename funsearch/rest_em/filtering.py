@@ -1,6 +1,6 @@
-"""The filter of ReST^EM (Singh et al., arXiv 2312.06585, algorithm 1): which answers a round trains on.
+"""The filter of ReST^EM (Singh et al., arXiv 2312.06585, algorithm 1): chooses the answers that a round trains on.
 
-Draws are keyed by (seed, round, task), so the same answers give the same selection in any order.
+Random draws are keyed by (seed, round, task), so that the same answers give the same result in any order.
 """
 
 import itertools
@@ -16,21 +16,21 @@ from funsearch.rest_em.records import Graded, Selected, Task
 SELECTION_DRAWS = 11
 FAMILY_DRAWS = 12
 PAIR_DRAWS = 13
-"""Keep the draws of the three steps apart."""
+"""Keys of the random draws of the three steps, which keep them apart."""
 
 
 @dataclass(frozen=True)
 class SelectionConfig:
-    """What is kept of the answers."""
+    """Which answers the filter keeps."""
 
     cutoff: int = 10
-    """At most so many answers of each task (Singh et al.: 10)."""
+    """Maximum number of answers of each task (Singh et al.: 10)."""
     per_family: int | None = None
-    """At most so many answers of each family; for a search, of each island, lest one lineage dominate."""
+    """Maximum number of answers of each family; for a search, of each island, so that no lineage dominates."""
     filtered: bool = True
-    """Keeps right answers only. False is the control: the same training on answers whether right or wrong."""
+    """Keeps correct answers only. False is the control: the same training on answers whether correct or not."""
     across_tasks: bool | None = None
-    """Whether duplicates are sought among all tasks; else among the answers of one. None: what the task set says."""
+    """Whether answers to different tasks can be duplicates of each other. None: as the task set says."""
 
     def __post_init__(self) -> None:
         check_ranges(self, counts=("cutoff", "per_family"))
@@ -41,47 +41,49 @@ def filter_answers(
 ) -> list[Selected]:
     """Returns the answers to train on, in the order of tasks and answers.
 
-    Answers that ended for length are left out: what they would have said is not known. Of duplicates one is kept.
+    Answers that were cut off at the length limit are dropped, since their ending is unknown. One of each group of
+    duplicates is kept.
     """
     by_task: dict[int, list[Graded]] = defaultdict(list)
-    for one in graded:
-        if one.answer.finish_reason != "length" and (one.grade.reward > 0 or not config.filtered):
-            by_task[one.answer.task].append(one)
+    for item in graded:
+        if item.answer.finish_reason != "length" and (item.grade.reward > 0 or not config.filtered):
+            by_task[item.answer.task].append(item)
     kept: dict[str, list[Selected]] = defaultdict(list)
     seen: set[str] = set()
     for task in tasks:
         if not config.across_tasks:
             seen = set()
-        some = _some(by_task[task.index], seen, config.cutoff, _rng(seed, round, SELECTION_DRAWS, task.index))
-        kept[task.family] += [Selected(round, task.index, one.answer.index) for one in some]
+        drawn = _draw(by_task[task.index], seen, config.cutoff, _rng(seed, round, SELECTION_DRAWS, task.index))
+        kept[task.family] += [Selected(round, task.index, item.answer.index) for item in drawn]
     if config.per_family is not None:
         for number, family in enumerate(sorted(kept)):
             order = _rng(seed, round, FAMILY_DRAWS, number).permutation(len(kept[family]))
             kept[family] = [kept[family][i] for i in order[: config.per_family]]
-    return sorted(itertools.chain(*kept.values()), key=lambda one: (one.task, one.answer))
+    return sorted(itertools.chain(*kept.values()), key=lambda selected: (selected.task, selected.answer))
 
 
 def pair(selected: Sequence[Selected], graded: Iterable[Graded], *, seed: int, round: int) -> list[Selected]:
-    """Returns those selected answers whose task has a wrong one, too, each with one of those to be preferred to.
+    """Returns the selected answers whose task also has a wrong answer, each with a wrong one to be preferred to.
 
-    Those that ended for length are left out here as well.
+    Wrong answers that were cut off at the length limit are dropped as well.
     """
     wrong: dict[int, list[int]] = defaultdict(list)
-    for one in graded:
-        if one.grade.reward <= 0 and one.answer.finish_reason != "length":
-            wrong[one.answer.task].append(one.answer.index)
+    for item in graded:
+        if item.grade.reward <= 0 and item.answer.finish_reason != "length":
+            wrong[item.answer.task].append(item.answer.index)
     pairs = []
-    for right in selected:
-        others = sorted(wrong[right.task])
-        if others:
-            rng = _rng(seed, round, PAIR_DRAWS, right.task, right.answer)
-            pairs.append(Selected(round, right.task, right.answer, others[int(rng.integers(len(others)))]))
+    for chosen in selected:
+        candidates = sorted(wrong[chosen.task])
+        if candidates:
+            rng = _rng(seed, round, PAIR_DRAWS, chosen.task, chosen.answer)
+            rejected = candidates[int(rng.integers(len(candidates)))]
+            pairs.append(Selected(round, chosen.task, chosen.answer, rejected))
     return pairs
 
 
-def _some(answers: list[Graded], seen: set[str], count: int, rng: np.random.Generator) -> list[Graded]:
-    """Returns up to `count` of the answers, drawn; none that shares a key with another or with what was seen."""
-    answers = sorted(answers, key=lambda one: one.answer.index)
+def _draw(answers: list[Graded], seen: set[str], count: int, rng: np.random.Generator) -> list[Graded]:
+    """Returns up to `count` of the answers in random order, without duplicates; adds their keys to `seen`."""
+    answers = sorted(answers, key=lambda item: item.answer.index)
     chosen: list[Graded] = []
     for i in rng.permutation(len(answers)):
         keys = answers[i].grade.keys
