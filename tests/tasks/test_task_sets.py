@@ -50,23 +50,23 @@ def test_shipped_task_sets_are_listed() -> None:
 
 
 def test_splits_are_disjoint_seeded_and_follow_the_families(tmp_path: Path) -> None:
-    tasks = open_set(sums(tmp_path / "sums.jsonl"))
+    task_set = open_set(sums(tmp_path / "sums.jsonl"))
     options = TaskOptions(count=20, heldout=10, transfer=6, transfer_families=("f1",))
-    made = tasks.tasks(options, chat=False, seed=0)
-    assert [task.index for task in made] == list(range(36))
-    of = {split: [task for task in made if task.split is split] for split in Split}
+    tasks = task_set.tasks(options, chat=False, seed=0)
+    assert [task.index for task in tasks] == list(range(36))
+    of = {split: [task for task in tasks if task.split is split] for split in Split}
     assert [len(of[split]) for split in (Split.TRAIN, Split.HELDOUT, Split.TRANSFER)] == [20, 10, 6]
     assert {task.family for task in of[Split.TRANSFER]} == {"f1"}
     assert {task.family for task in of[Split.HELDOUT]} == {task.family for task in of[Split.TRAIN]} == {"f0", "f2"}
-    assert len({task.key for task in made}) == 36
-    assert made == tasks.tasks(options, chat=False, seed=0)
-    assert made != tasks.tasks(options, chat=False, seed=1)
+    assert len({task.key for task in tasks}) == 36
+    assert tasks == task_set.tasks(options, chat=False, seed=0)
+    assert tasks != task_set.tasks(options, chat=False, seed=1)
 
 
 def test_splits_in_the_file_are_kept(tmp_path: Path) -> None:
     lines = [{"prompt": str(i), "answer": "1", "split": "test" if i < 5 else "train"} for i in range(10)]
-    made = open_set(write(tmp_path / "x.jsonl", *lines)).tasks(SMALL, chat=False, seed=0)
-    assert {task.prompt for task in made if task.split is Split.HELDOUT} == set("01234")
+    tasks = open_set(write(tmp_path / "x.jsonl", *lines)).tasks(SMALL, chat=False, seed=0)
+    assert {task.prompt for task in tasks if task.split is Split.HELDOUT} == set("01234")
 
 
 def test_choice_of_families_applies_to_lines_with_a_split(tmp_path: Path) -> None:
@@ -91,46 +91,46 @@ def test_duplicate_question_is_in_one_split_only(tmp_path: Path) -> None:
 
 
 def test_exact_answers_are_compared_by_their_first_line(tmp_path: Path) -> None:
-    tasks = open_set(sums(tmp_path / "sums.jsonl"))
+    task_set = open_set(sums(tmp_path / "sums.jsonl"))
     task = Task(0, "k", "f", Split.TRAIN, "7+7=", {"answer": "14"})
-    verifier = tasks.verifier(SMALL)(no_sandbox)
+    verifier = task_set.verifier(SMALL)(no_sandbox)
     assert verifier.grade(task, " 14 \n15+15=30") == Grade(1.0, "14", ("14",))
     assert verifier.grade(task, "15").reward == 0.0
     assert verifier.grade(task, "").reward == 0.0
 
 
 def test_verifiers_can_be_pickled(tmp_path: Path) -> None:
-    for tasks in (open_set("reasoning"), open_set(sums(tmp_path / "sums.jsonl"))):
-        pickle.loads(pickle.dumps(tasks.verifier(SMALL)))(no_sandbox).close()
+    for task_set in (open_set("reasoning"), open_set(sums(tmp_path / "sums.jsonl"))):
+        pickle.loads(pickle.dumps(task_set.verifier(SMALL)))(no_sandbox).close()
 
 
 def test_reasoning_has_several_families_and_exact_verifiers() -> None:
     pytest.importorskip("reasoning_gym")
-    tasks = open_set("reasoning")
+    task_set = open_set("reasoning")
     options = TaskOptions(count=40, heldout=16, transfer=8)
-    made = tasks.tasks(options, chat=False, seed=0)
-    trained = {task.family for task in made if task.split is Split.TRAIN}
+    tasks = task_set.tasks(options, chat=False, seed=0)
+    trained = {task.family for task in tasks if task.split is Split.TRAIN}
     assert len(trained) >= 3
-    assert trained.isdisjoint(task.family for task in made if task.split is Split.TRANSFER)
-    assert made[0].prompt.count("Question: ") == 4
-    assert made[0].prompt.endswith("\nAnswer:")
-    assert len({task.prompt for task in made}) == len(made)
-    verifier = tasks.verifier(options)(no_sandbox)
-    for task in made:
+    assert trained.isdisjoint(task.family for task in tasks if task.split is Split.TRANSFER)
+    assert tasks[0].prompt.count("Question: ") == 4
+    assert tasks[0].prompt.endswith("\nAnswer:")
+    assert len({task.prompt for task in tasks}) == len(tasks)
+    verifier = task_set.verifier(options)(no_sandbox)
+    for task in tasks:
         answer = str(task.reference["entry"]["answer"])
         assert verifier.grade(task, f" {answer}\n").reward == 1.0, task
         assert verifier.grade(task, f"x{answer}x\nQuestion").reward == 0.0
-    assert "Question:" not in tasks.tasks(options, chat=True, seed=0)[0].prompt
-    json.dumps([task.reference for task in made])
+    assert "Question:" not in task_set.tasks(options, chat=True, seed=0)[0].prompt
+    json.dumps([task.reference for task in tasks])
 
 
 def test_reasoning_family_can_be_chosen_and_made_harder() -> None:
     pytest.importorskip("reasoning_gym")
     config = {"chain_sum": {"min_terms": 4, "max_terms": 4}}
     options = TaskOptions(10, 5, 0, ("chain_sum",), (), config, 0)
-    made = open_set("reasoning").tasks(options, chat=False, seed=0)
-    assert {task.family for task in made} == {"chain_sum"}
-    assert all(task.prompt.count(" + ") + task.prompt.count(" - ") == 3 for task in made)
+    tasks = open_set("reasoning").tasks(options, chat=False, seed=0)
+    assert {task.family for task in tasks} == {"chain_sum"}
+    assert all(task.prompt.count(" + ") + task.prompt.count(" - ") == 3 for task in tasks)
     with pytest.raises(TrainingError, match="no family nonsense"):
         open_set("reasoning").tasks(TaskOptions(families=("nonsense",)), chat=False, seed=0)
 
@@ -189,11 +189,11 @@ def test_splits_of_a_dataset_are_kept_if_they_include_a_held_out_one(
 
 def test_mathematics_is_compared_as_mathematics(tmp_path: Path) -> None:
     pytest.importorskip("math_verify")
-    tasks = open_set(mathematics(tmp_path / "math.jsonl"))
-    made = tasks.tasks(TaskOptions(10, 5, 0), chat=False, seed=0)
-    assert {task.family for task in made} == {"Algebra"}
-    assert made[0].prompt.count("Solution:") == 4
-    verifier = tasks.verifier(SMALL)(no_sandbox)
+    task_set = open_set(mathematics(tmp_path / "math.jsonl"))
+    tasks = task_set.tasks(TaskOptions(10, 5, 0), chat=False, seed=0)
+    assert {task.family for task in tasks} == {"Algebra"}
+    assert tasks[0].prompt.count("Solution:") == 4
+    verifier = task_set.verifier(SMALL)(no_sandbox)
     task = Task(0, "k", "f", Split.TRAIN, "", {"answer": r"\frac{1}{2}"})
     assert verifier.grade(task, r"Thus \boxed{0.5}").reward == 1.0
     assert verifier.grade(task, r"so it is $\frac{2}{4}$").reward == 1.0
@@ -247,9 +247,9 @@ def four(line: dict[str, Any]) -> list[dict[str, Any]]:
 @pytest.mark.parametrize(("line", "text", "correct"), ANSWERS)
 def test_code_is_graded_by_its_tests(line: dict[str, Any], text: str, correct: bool, tmp_path: Path) -> None:
     path = write(tmp_path / "code.jsonl", *four(line))
-    tasks = open_set(path)
-    task = tasks.tasks(SMALL, chat=False, seed=0)[0]
-    verifier = tasks.verifier(SMALL)(InProcessSandbox)
+    task_set = open_set(path)
+    task = task_set.tasks(SMALL, chat=False, seed=0)[0]
+    verifier = task_set.verifier(SMALL)(InProcessSandbox)
     grade = verifier.grade(task, text)
     assert bool(grade.reward) is correct, grade
     assert bool(grade.error) is not correct
@@ -259,9 +259,9 @@ def test_code_runs_confined(tmp_path: Path) -> None:
     from funsearch.sandbox import open_sandbox
 
     path = write(tmp_path / "code.jsonl", *four(APPS))
-    tasks = open_set(path)
-    task = tasks.tasks(SMALL, chat=False, seed=0)[0]
-    verifier = tasks.verifier(TaskOptions(seconds=1.0))(open_sandbox)
+    task_set = open_set(path)
+    task = task_set.tasks(SMALL, chat=False, seed=0)[0]
+    verifier = task_set.verifier(TaskOptions(seconds=1.0))(open_sandbox)
     try:
         assert verifier.grade(task, ANSWERS[0][1]).reward == 1.0
         assert verifier.grade(task, ANSWERS[1][1]).reward == 1.0
@@ -274,9 +274,9 @@ def test_code_runs_confined(tmp_path: Path) -> None:
 
 
 def test_programs_that_differ_in_layout_are_duplicates(tmp_path: Path) -> None:
-    tasks = open_set(write(tmp_path / "code.jsonl", *four(APPS)))
-    task = tasks.tasks(SMALL, chat=False, seed=0)[0]
-    verifier = tasks.verifier(SMALL)(InProcessSandbox)
+    task_set = open_set(write(tmp_path / "code.jsonl", *four(APPS)))
+    task = task_set.tasks(SMALL, chat=False, seed=0)[0]
+    verifier = task_set.verifier(SMALL)(InProcessSandbox)
     commented, plain = verifier.grade(task, "print( 3 ) # so\n"), verifier.grade(task, "print(3)")
     assert commented.keys == plain.keys != verifier.grade(task, "print(4)").keys
 
