@@ -52,7 +52,7 @@ def test_class_becomes_a_problem_file_and_an_evaluator_file() -> None:
     assert prompt.startswith('"""Finds large cap sets."""\n')
     assert "import numpy as np" in prompt
     assert "SIDE = 3" in prompt
-    assert "def solve(n)" in prompt
+    assert "def solve(n)" in problem.source.specification
     assert "def priority_v1(el: tuple[int, ...], n: int) -> float:" in prompt
     assert "evaluate" not in prompt
     assert "import math" in problem.source.evaluator

@@ -169,7 +169,7 @@ def test_loss_of_answers_only_is_that_of_trl_to_the_gradient(tmp_path: Path) -> 
 
     from funsearch.trainers.process import AnswersOnly, make_sft
 
-    task = {"base": str(TINY), "chat": False, "seed": 0}
+    task = job(tmp_path)
     examples = [*EXAMPLES[:6], Example("1+1=", "002 and more", "\n")]
     trainer = make_sft(
         Workplace(tmp_path), task, TrainerOptions(batch_size=7), AutoTokenizer.from_pretrained(TINY), examples
@@ -231,7 +231,7 @@ def test_examples_too_long_are_left_out_and_counted(
 
 
 def test_nothing_that_fits_is_said_in_one_line(tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match=r"None of the 64 examples fits into 4 tokens: set trainer.max_length"):
+    with pytest.raises(TrainingError, match=r"None of the 64 examples fits into 4 tokens: raise trainer.max_length"):
         TrlTrainer().improve(job(tmp_path / "p", max_length=4), EXAMPLES, lambda progress: None)
 
 
