@@ -227,7 +227,7 @@ def _chart(
         marks=marks,
         mark_label=mark_label,
         table=table,
-        summary=_summary(title, table) + (f" {len(marks)} {mark_label}." if marks else ""),
+        summary=_summary(title, table) + (f" Marked {mark_label}: {len(marks)}." if marks else ""),
     )
 
 
@@ -236,7 +236,8 @@ def _summary(title: str, table: Sequence[Sequence[str]]) -> str:
     if len(table) < 2:
         return f"{title}: no values yet."
     (x_label, *labels), (at, *values) = table[0], table[-1]
-    return f"{title} at {at} {x_label}: {', '.join(map(' '.join, zip(labels, values, strict=True)))}."
+    ends = [f"{label}: {value}" for label, value in zip(labels, values, strict=True)]
+    return f"{title} at {x_label} = {at}: {'; '.join(ends)}."
 
 
 def _table(x_label: str, series: Sequence[Series]) -> tuple[tuple[str, ...], ...]:

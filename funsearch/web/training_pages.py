@@ -52,9 +52,9 @@ def accuracy(rounds: Sequence[RoundRecord]) -> Chart:
     series = []
     for split in splits:
         measured = [(record.round, record.figures[split]) for record in rounds if split in record.figures]
-        series.append(_series(f"{split}, greedy answers", measured, lambda figures: figures.greedy))
-        series.append(_series(f"{split}, sampled answers", measured, lambda figures: figures.sampled))
-    return lines("accuracy", "pass@1", "rounds", series)
+        series.append(_series(f"greedy answers, {split}", measured, lambda figures: figures.greedy))
+        series.append(_series(f"sampled answers, {split}", measured, lambda figures: figures.sampled))
+    return lines("accuracy", "pass@1", "round", series)
 
 
 def _series(label: str, measured: Sequence[tuple[int, Figures]], measure: Callable[[Figures], Estimate]) -> Series:
