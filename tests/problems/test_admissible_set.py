@@ -164,12 +164,12 @@ def test_vector_of_another_kind_is_refused(vector: Any) -> None:
 
 @pytest.mark.parametrize("answer", [None, 20, 20.0, "set", {}, ((0, 0, 0, 1, 1, 1),), np.zeros((2, N), int)])
 def test_anything_but_a_list_is_refused(answer: Any) -> None:
-    with pytest.raises(InvalidSolution, match="not a list"):
+    with pytest.raises(InvalidSolution, match="expected a list"):
         verified_size(answer, N, W)
 
 
 def test_more_vectors_than_there_can_be_are_refused_unread() -> None:
-    with pytest.raises(InvalidSolution, match=f"21 vectors, where there can be only {math.comb(N, W)}"):
+    with pytest.raises(InvalidSolution, match=f"21 vectors; at most {math.comb(N, W)}"):
         verified_size([None] * 21, N, W)
 
 
@@ -182,16 +182,16 @@ def test_small_sets_count() -> None:
 @pytest.mark.parametrize(
     ("value", "fault"),
     [
-        ("12", "no pair"),
-        ("(12, 7, 1)", "no pair"),
-        ("(12, 7.0)", "no pair"),
-        ("(12, True)", "no pair"),
-        ("'12'", "no pair"),
-        ("(13, 7)", "no dimension: give a multiple of 3 up to 21"),
-        ("(0, 0)", "no dimension"),
-        ("(24, 17)", "no dimension"),
-        ("(12, 0)", "no weight: give an integer from 1 to 12"),
-        ("(12, 13)", "no weight"),
+        ("12", "is not a pair"),
+        ("(12, 7, 1)", "is not a pair"),
+        ("(12, 7.0)", "is not a pair"),
+        ("(12, True)", "is not a pair"),
+        ("'12'", "is not a pair"),
+        ("(13, 7)", "not a valid dimension: give a multiple of 3 up to 21"),
+        ("(0, 0)", "not a valid dimension"),
+        ("(24, 17)", "not a valid dimension"),
+        ("(12, 0)", "not a valid weight: give an integer from 1 to 12"),
+        ("(12, 13)", "not a valid weight"),
     ],
 )
 def test_input_that_is_no_dimension_and_weight_is_refused(value: str, fault: str) -> None:

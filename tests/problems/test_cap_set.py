@@ -92,12 +92,12 @@ def test_vector_of_another_kind_is_refused(vector: Any) -> None:
 
 @pytest.mark.parametrize("answer", [None, 20, 20.0, "cap", {}, ((0,) * N,), np.zeros((2, N), int)])
 def test_anything_but_a_list_is_refused(answer: Any) -> None:
-    with pytest.raises(InvalidSolution, match="not a list"):
+    with pytest.raises(InvalidSolution, match="expected a list"):
         verified_size(answer, N)
 
 
 def test_more_vectors_than_there_are_are_refused_unread() -> None:
-    with pytest.raises(InvalidSolution, match="82 vectors, where there are only 81"):
+    with pytest.raises(InvalidSolution, match="82 vectors; at most 81 are possible"):
         verified_size([None] * 82, N)
 
 
@@ -108,7 +108,7 @@ def test_small_cap_sets_count() -> None:
 
 @pytest.mark.parametrize("value", ["0", "13", "-1", "2.0", "True", "'8'", "[8]", "None"])
 def test_input_that_is_no_dimension_is_refused(value: str) -> None:
-    with pytest.raises(ProblemError, match=r"--input n=.* is no dimension: give an integer from 1 to 12"):
+    with pytest.raises(ProblemError, match=r"--input n=.* is not a valid dimension: give an integer from 1 to 12"):
         load_problem("cap_set", inputs=[f"n={value}"])
 
 

@@ -133,7 +133,7 @@ def test_near_misses_are_no_lines() -> None:
 def test_wrong_coordinate_is_refused_wherever_it_stands(index: int, place: int, entry: Any) -> None:
     points: list[Any] = [list(point) for point in LARGEST_FOR_7]
     points[index][place] = entry
-    with pytest.raises(InvalidSolution, match="coordinates other than 0 to 6"):
+    with pytest.raises(InvalidSolution, match="coordinates that are not integers from 0 to 6"):
         verified_size(points, N)
 
 
@@ -157,12 +157,12 @@ def test_point_of_another_kind_is_refused(point: Any) -> None:
 
 @pytest.mark.parametrize("answer", [None, 14, 14.0, "set", {}, tuple(LARGEST_FOR_7), np.array(LARGEST_FOR_7)])
 def test_anything_but_a_list_is_refused(answer: Any) -> None:
-    with pytest.raises(InvalidSolution, match="not a list"):
+    with pytest.raises(InvalidSolution, match="expected a list"):
         verified_size(answer, N)
 
 
 def test_more_points_than_can_be_are_refused_unread() -> None:
-    with pytest.raises(InvalidSolution, match="15 points, where more than 14 put three into a row"):
+    with pytest.raises(InvalidSolution, match="15 points; with more than 14, a row has three"):
         verified_size([None] * 15, N)
 
 
@@ -174,7 +174,7 @@ def test_small_sets_count() -> None:
 
 @pytest.mark.parametrize("value", ["0", "101", "-1", "2.0", "True", "'8'", "[8]", "None"])
 def test_input_that_is_no_side_is_refused(value: str) -> None:
-    with pytest.raises(ProblemError, match=r"--input n=.* is no side of a grid: give an integer from 1 to 100"):
+    with pytest.raises(ProblemError, match=r"--input n=.* is not a valid grid size: give an integer from 1 to 100"):
         load_problem("no_three_in_line", inputs=[f"n={value}"])
 
 

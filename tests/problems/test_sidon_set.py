@@ -120,12 +120,12 @@ def test_repeated_element_is_refused(index: int, place: int) -> None:
 
 @pytest.mark.parametrize("answer", [None, 20, 20.0, "set", {1, 2}, {1: 2}, (1, 2), np.array([1, 2])])
 def test_anything_but_a_list_is_refused(answer: Any) -> None:
-    with pytest.raises(InvalidSolution, match="not a list"):
+    with pytest.raises(InvalidSolution, match="expected a list"):
         verified_size(answer, 500)
 
 
 def test_more_elements_than_there_are_are_refused_unread() -> None:
-    with pytest.raises(InvalidSolution, match="6 elements, where there are only 5"):
+    with pytest.raises(InvalidSolution, match="6 elements; at most 5 are possible"):
         verified_size([None] * 6, 5)
 
 
@@ -140,7 +140,7 @@ def test_small_sets_count() -> None:
 
 @pytest.mark.parametrize("value", ["0", "20001", "-1", "500.0", "True", "'500'", "[500]", "None"])
 def test_unusable_input_is_refused(value: str) -> None:
-    with pytest.raises(ProblemError, match=r"--input n=.* is no n: give an integer from 1 to 20000"):
+    with pytest.raises(ProblemError, match=r"--input n=.* is not a valid n: give an integer from 1 to 20000"):
         load_problem("sidon_set", inputs=[f"n={value}"])
 
 
