@@ -1,7 +1,7 @@
 """Finds large admissible sets: vectors in {0, 1, 2}^n with w nonzero entries, no two in the same places.
 
-Any three vectors have a coordinate with the entries {0, 1, 2}, {0, 0, 1} or {0, 0, 2}. For each
-vector, the set contains all vectors that result from rotating its entries 3i, 3i + 1, 3i + 2, for any i.
+Any three vectors have a coordinate with the entries {0, 1, 2}, {0, 0, 1} or {0, 0, 2}. For each vector, the set
+contains all vectors that result from rotating its entries 3i, 3i + 1, 3i + 2, for any i.
 """
 
 import itertools

@@ -22,7 +22,7 @@ import funsearch
 
 @funsearch.evolve
 def guess(x: float) -> float:
-    """Returns a number that ought to be the target."""
+    """Returns a guess of the target."""
     return 0.0
 '''
 
