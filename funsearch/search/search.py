@@ -3,6 +3,7 @@
 The command line and clusters run the same loop on Ray (`funsearch.cluster.driver`).
 """
 
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -308,7 +309,7 @@ class Search:
             )
         if sampler is not None and not isinstance(sampler, str | Sequence):
             return LocalWorkers(sampler, self._evaluator)
-        evaluators = settings.evaluators if isinstance(settings.evaluators, int) else 1
+        evaluators = len(os.sched_getaffinity(0)) if settings.evaluators == "auto" else settings.evaluators
         workers = ThreadWorkers(make_sampler(settings), self._fresh_evaluator, evaluators, settings.most_in_flight())
         self._resources.callback(workers.close)
         return workers
@@ -385,6 +386,11 @@ def _checked(settings: Settings | None, sampler: SamplerLike | None, options: Ma
     data = gathered(None, (), {"samplers": specifications(sampler), **options}, start)
     checked = Settings.checked(data)
     check_samplers(checked)
+    if checked.train.every:
+        raise ConfigError(
+            f"train.every = {checked.train.every}: a search in this process does not train its model. Start it with "
+            "`funsearch run --train every=N`, or call funsearch.train on its samples."
+        )
     return checked
 
 

@@ -160,6 +160,7 @@ def test_told_run_replays_and_is_listed(problem: Problem, url: str) -> None:
         ({"islands": 3}, "Unknown setting islands"),
         ({"database": {"ilands": 3}}, "did you mean database.islands"),
         ({"database__islands": 0}, "database.islands = 0"),
+        ({"sampler": "vllm", "train": {"every": 5}}, "train.every = 5: a search in this process"),
         ({"storage": 3}, "storage = 3: give the URL of a database"),
         ({"storage": "x"}, "x is not the URL of a database"),
     ],
