@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from funsearch.search.recorded import ProgramView, Run
     from funsearch.search.report import Verification
     from funsearch.search.search import Best, Search
-    from funsearch.settings.search import Settings
-    from funsearch.settings.training import TrainingSettings
 
 _Function = TypeVar("_Function", bound=Callable[..., object])
 _LATER = {
@@ -39,9 +37,7 @@ _LATER = {
     "Progress": "funsearch.search.progress",
     "Run": "funsearch.search.recorded",
     "Search": "funsearch.search.search",
-    "Settings": "funsearch.settings.search",
     "Trained": "funsearch.cluster.training",
-    "TrainingSettings": "funsearch.settings.training",
     "Verification": "funsearch.search.report",
     "load_problem": "funsearch.loading",
     "problem": "funsearch.notebook",
@@ -110,12 +106,10 @@ __all__ = [
     "Sampling",
     "SandboxError",
     "Search",
-    "Settings",
     "Status",
     "StorageError",
     "Trained",
     "TrainingError",
-    "TrainingSettings",
     "Verification",
     "__version__",
     "evolve",
