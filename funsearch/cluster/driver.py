@@ -20,7 +20,7 @@ from funsearch.cluster.metrics import Metrics
 from funsearch.cluster.placement import warn_if_nowhere
 from funsearch.cluster.search_workers import RayWorkers, hire
 from funsearch.cluster.session import start_ray
-from funsearch.core.ports import Storage
+from funsearch.core.ports import RunStorage
 from funsearch.core.records import RunRecord
 from funsearch.errors import FunsearchError, RunBusyError, first_line
 from funsearch.loading import Problem, ProblemSource, load
@@ -107,7 +107,7 @@ class SearchActor:
         doing, outcome = (loop.doing, loop.outcome) if loop else (None, None)
         return replace(progress, trouble=self._retrying.trouble, training=doing, trained=outcome)
 
-    def _take_up(self, problem: Problem, storage: Storage, workers: RayWorkers) -> Search:
+    def _take_up(self, problem: Problem, storage: RunStorage, workers: RayWorkers) -> Search:
         """Returns the search, once nobody holds the run whom this actor stands in for."""
         launch = self._launch
         again = ray.get_runtime_context().was_current_actor_reconstructed

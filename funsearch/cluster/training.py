@@ -8,13 +8,13 @@ from funsearch.cluster.session import start_ray
 from funsearch.cluster.training_workers import RayTrainingWorkers
 from funsearch.rest_em.records import RoundRecord
 from funsearch.sandbox import open_sandbox
-from funsearch.storage import SqlTrainingStorage
+from funsearch.storage import SqlStorage
 from funsearch.training.opening import Training
 from funsearch.training.rounds import Rounds, Watch
 
 
 def run_training(
-    training: Training, storage: SqlTrainingStorage, watch: Watch, address: str | None = None
+    training: Training, storage: SqlStorage, watch: Watch, address: str | None = None
 ) -> list[RoundRecord]:
     """Runs the rounds of a training on Ray and returns those that have ended.
 

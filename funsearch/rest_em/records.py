@@ -195,3 +195,6 @@ class TrainingSummary:
     rounds: int
     """How many have ended, the base model's not counted."""
     state: str
+    """`starting`, `running`, `waiting`, `finished`, `interrupted` or `failed`."""
+    stopped: str = ""
+    """Why it stopped: `rounds`, `interrupted`, or what the gate said; empty if it did not."""

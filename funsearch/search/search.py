@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Self
 
-from funsearch.core.ports import Sampler, Sandbox, Storage
+from funsearch.core.ports import RunStorage, Sampler, Sandbox
 from funsearch.core.records import IslandView, Prompt, RunRecord, Snapshot, Status
 from funsearch.errors import ConfigError, ProblemError
 from funsearch.loading import Problem, ProblemSource, load
@@ -57,7 +57,7 @@ class Best:
 
 
 def new_run(
-    problem: Problem, settings: Settings, storage: Storage, sandbox: str, name: str | None, now: float
+    problem: Problem, settings: Settings, storage: RunStorage, sandbox: str, name: str | None, now: float
 ) -> RunRecord:
     """Writes a new run; without a name it is called after its problem and the next free number.
 
@@ -99,7 +99,7 @@ class Search:
         *,
         sampler: Sampler | None = None,
         sandbox: Sandbox | None = None,
-        storage: str | Storage = "sqlite:///funsearch.db",
+        storage: str | RunStorage = "sqlite:///funsearch.db",
         seed: int | None = None,
         name: str | None = None,
         settings: Settings | None = None,
@@ -150,7 +150,7 @@ class Search:
         self._exhausted = False
         self._restored = False
         self._first_score: float | None = None
-        self._state = "starting"
+        self._state, self._stopped = "starting", ""
         self._started = self._last_reset = clock()
         self._session_samples = self._session_tokens = 0
         self._progress = self._snapshot()
@@ -175,20 +175,21 @@ class Search:
         self._exhausted = False
         self._session_samples = self._session_tokens = 0
         self._storage.set_state(self.name, "running")
-        ended = "failed"
+        state, stopped = "failed", ""
         try:
             self._restore()
-            self._state = "running"
+            self._state, self._stopped = "running", ""
             if not self.database.registered:
                 self._evaluate_first(budget)
-            ended = self._loop(budget)
+            stopped = self._loop(budget)
+            state = "interrupted" if stopped == "interrupted" else "finished"
         finally:
             try:
                 self._ledger.note(self._recorded())
                 self._ledger.commit()
             finally:
-                self._state = ended
-                self._storage.set_state(self.name, ended)
+                self._state, self._stopped = state, stopped
+                self._storage.set_state(self.name, state, stopped)
                 self._progress = self._snapshot()
         return self._progress
 
@@ -416,6 +417,7 @@ class Search:
             cost=self.settings.cost(counts.usage) if self.settings.prices else None,
             samplers=self._workers.samplers,
             evaluators=self._workers.evaluators,
+            stopped=self._stopped,
         )
 
     def _recorded(self) -> Snapshot:

@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import closing
-from typing import cast
 
 from funsearch.errors import FunsearchError, Interrupted, NothingSelected, SamplerError
 from funsearch.rest_em.records import BASE_ROUND, Policy, RoundRecord
@@ -18,7 +17,7 @@ from funsearch.samplers.model_folder import expanded
 from funsearch.samplers.policies import check_policy
 from funsearch.search.search import Search
 from funsearch.settings.training import SelfTraining, TrainingSettings
-from funsearch.storage import SqlTrainingStorage
+from funsearch.storage import SqlStorage
 from funsearch.storage.retrying import Retrying, retrying
 from funsearch.training.opening import Training, open_training
 from funsearch.training.rounds import RoundProgress, Rounds
@@ -42,7 +41,7 @@ class ClosedLoop:
         model: str,
         start: Policy | None,
         *,
-        storage: Callable[[], SqlTrainingStorage],
+        storage: Callable[[], SqlStorage],
         retrying_policy: Retrying,
         hands: Callable[[Training, Callable[[], bool]], TrainingWorkers],
         serve: Callable[[Policy], None],
@@ -102,11 +101,10 @@ class ClosedLoop:
         if self._thread.is_alive():
             self._thread.join(STOP_SECONDS)
 
-    def _opened(self) -> SqlTrainingStorage:
-        storage = self._retrying.retry(self._storage)
-        return cast(SqlTrainingStorage, retrying(storage, self._retrying))
+    def _opened(self) -> SqlStorage:
+        return retrying(self._retrying.retry(self._storage), self._retrying)
 
-    def _take_up(self, storage: SqlTrainingStorage) -> None:
+    def _take_up(self, storage: SqlStorage) -> None:
         for summary in storage.trainings():
             step = re.fullmatch(rf"{re.escape(self._prefix)}(\d+)", summary.name)
             if not step or (summary.tasks, summary.model) != (self._tasks, self._model):

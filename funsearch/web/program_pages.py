@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 
 from funsearch.core.records import Evaluation, Function, RunRecord, joined_notes
 from funsearch.core.specification import Specification
-from funsearch.storage import SqlTrainingStorage
+from funsearch.storage import SqlStorage
 from funsearch.storage.views import Line, RunLine, Views
 from funsearch.web import lineage, text
 from funsearch.web.rendering import Pages
@@ -23,7 +23,7 @@ PICTURES = 64
 """Pictures that are kept, so that no program is run twice for looking at it again."""
 
 
-def add_program_pages(app: FastAPI, storage: SqlTrainingStorage, pages: Pages, draw: Draw | None) -> None:
+def add_program_pages(app: FastAPI, storage: SqlStorage, pages: Pages, draw: Draw | None) -> None:
     """Adds them to the application."""
     views = Views(storage)
     parsed = lru_cache(64)(Specification.parse)

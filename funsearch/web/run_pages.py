@@ -9,7 +9,7 @@ from fastapi.responses import HTMLResponse
 from funsearch.core.records import Evaluation, Status, Usage
 from funsearch.errors import ConfigError
 from funsearch.settings.search import Settings
-from funsearch.storage import SqlTrainingStorage
+from funsearch.storage import SqlStorage
 from funsearch.storage.views import WINDOW, RunLine, Views
 from funsearch.web import course
 from funsearch.web.charts import lines
@@ -28,7 +28,7 @@ COMPARED = 8
 Id = Annotated[int, Path(ge=0, le=2**31 - 1)]
 
 
-def add_run_pages(app: FastAPI, storage: SqlTrainingStorage, pages: Pages) -> None:
+def add_run_pages(app: FastAPI, storage: SqlStorage, pages: Pages) -> None:
     """Adds them to the application."""
     views = Views(storage)
 
@@ -100,7 +100,7 @@ def add_run_pages(app: FastAPI, storage: SqlTrainingStorage, pages: Pages) -> No
         return pages.show("compare.html", runs=chosen, chart_of=chart, settings=_differing(settings))
 
 
-def _first(storage: SqlTrainingStorage, run: str) -> tuple[Evaluation, Mapping[str, float]]:
+def _first(storage: SqlStorage, run: str) -> tuple[Evaluation, Mapping[str, float]]:
     """Returns the first program of a run, and its scores on held-out inputs as far as they are known."""
     heldout = storage.heldout(run, [0]).get(0)
     return storage.program(run, 0), heldout.scores if heldout else {}

@@ -5,15 +5,15 @@ from fastapi.responses import HTMLResponse
 from starlette.exceptions import HTTPException
 
 from funsearch.rest_em.records import Figures, RoundRecord
-from funsearch.storage import SqlTrainingStorage
+from funsearch.storage import SqlStorage
 from funsearch.web.charts import Chart, Series, lines
 from funsearch.web.rendering import Pages
 from funsearch.web.run_pages import Id
 
-MEASURES = ("greedy", "sampled", "pass_k", "majority_at_k")
+MEASURES = ("greedy", "sampled", "pass_at_k", "majority_at_k")
 
 
-def add_training_pages(app: FastAPI, storage: SqlTrainingStorage, pages: Pages) -> None:
+def add_training_pages(app: FastAPI, storage: SqlStorage, pages: Pages) -> None:
     """Adds it to the application. Trainings are told apart by their place in the list, which only grows."""
 
     @app.get("/trainings/{number}", response_class=HTMLResponse)

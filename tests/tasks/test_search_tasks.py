@@ -15,14 +15,9 @@ from funsearch.search.search import Search
 from funsearch.search.workers import LocalWorkers
 from funsearch.settings.search import Settings
 from funsearch.settings.training import TrainingSettings
+from funsearch.storage import SqlStorage, open_storage
 from funsearch.tasks.searches import SearchTasks, search_tasks
-from funsearch.testing import (
-    InProcessSandbox,
-    MemoryStorage,
-    MemoryTrainingStorage,
-    RecordingTrainer,
-    ScriptedGenerator,
-)
+from funsearch.testing import InProcessSandbox, RecordingTrainer, ScriptedGenerator
 from funsearch.training.rounds import Rounds
 from funsearch.training.workers import LocalTrainingWorkers
 
@@ -48,7 +43,7 @@ def request(prompt: str) -> str:
 
 
 @pytest.fixture
-def storage(tmp_path: Path) -> MemoryStorage:
+def storage(tmp_path: Path) -> SqlStorage:
     """A storage with the run `seven`."""
     file = tmp_path / "seven.py"
     file.write_text(PROBLEM)
@@ -57,17 +52,17 @@ def storage(tmp_path: Path) -> MemoryStorage:
     settings = Settings.load(None, ["database.islands=4", "prompts_in_flight=2"])
     evaluator = problem.scorer(InProcessSandbox())
     workers = LocalWorkers(ScriptedSampler(answers, 4), evaluator)
-    storage = MemoryStorage()
+    storage = open_storage("sqlite://")
     with Search(problem, storage=storage, settings=settings, workers=workers, name="seven") as search:
         search.run()
     return storage
 
 
-def open_run(storage: MemoryStorage) -> SearchTasks:
+def open_run(storage: SqlStorage) -> SearchTasks:
     return search_tasks("seven", storage, lambda stored, limits: limits, ("\ndef ",), request)
 
 
-def test_whole_islands_are_held_out(storage: MemoryStorage) -> None:
+def test_whole_islands_are_held_out(storage: SqlStorage) -> None:
     tasks = open_run(storage).tasks(TaskOptions(), chat=False, seed=0)
     families = {split: {task.family for task in tasks if task.split is split} for split in Split}
     assert len(families[Split.HELDOUT]) == 1
@@ -78,7 +73,7 @@ def test_whole_islands_are_held_out(storage: MemoryStorage) -> None:
     assert [task.prompt for task in chat] == [request(task.prompt) for task in tasks]
 
 
-def test_recorded_samples_are_rewarded_for_beating_the_best_program_shown(storage: MemoryStorage) -> None:
+def test_recorded_samples_are_rewarded_for_beating_the_best_program_shown(storage: SqlStorage) -> None:
     task_set = open_run(storage)
     tasks = task_set.tasks(TaskOptions(), chat=False, seed=0)
     recorded = list(task_set.recorded(tasks))
@@ -101,7 +96,7 @@ def test_recorded_samples_are_rewarded_for_beating_the_best_program_shown(storag
         assert task.reference["floor"] == max(score for score in shown if score is not None)
 
 
-def test_verifier_scores_as_the_search_did(storage: MemoryStorage) -> None:
+def test_verifier_scores_as_the_search_did(storage: SqlStorage) -> None:
     task_set = open_run(storage)
     tasks = task_set.tasks(TaskOptions(), chat=False, seed=0)
     verifier = task_set.verifier(TaskOptions())(InProcessSandbox)
@@ -113,7 +108,7 @@ def test_verifier_scores_as_the_search_did(storage: MemoryStorage) -> None:
     assert verifier.grade(tasks[0], "    return 'x'\n").reward == 0.0
 
 
-def test_programs_with_equal_scores_are_duplicates(storage: MemoryStorage) -> None:
+def test_programs_with_equal_scores_are_duplicates(storage: SqlStorage) -> None:
     verifier = open_run(storage).verifier(TaskOptions())(InProcessSandbox)
     task = open_run(storage).tasks(TaskOptions(), chat=False, seed=0)[0]
     one, other = verifier.grade(task, "    return 6.0\n"), verifier.grade(task, "    return 3.0 + 3.0\n")
@@ -121,7 +116,7 @@ def test_programs_with_equal_scores_are_duplicates(storage: MemoryStorage) -> No
     assert one.keys != other.keys
 
 
-def test_threshold_is_a_number_or_a_percentile_of_gains(storage: MemoryStorage) -> None:
+def test_threshold_is_a_number_or_a_percentile_of_gains(storage: SqlStorage) -> None:
     task_set = open_run(storage)
     assert task_set.threshold(0.5) == 0.5
     low, high = task_set.threshold("p10"), task_set.threshold("p90")
@@ -135,24 +130,20 @@ def test_threshold_is_a_number_or_a_percentile_of_gains(storage: MemoryStorage) 
     assert rewards[0] > rewards[1]
 
 
-def test_run_without_prompts_is_told(storage: MemoryStorage) -> None:
-    class Empty(MemoryStorage):
-        def evaluations(self, name):  # type: ignore[no-untyped-def]
-            return iter(())
-
-    empty = Empty()
+def test_run_without_prompts_is_told(storage: SqlStorage) -> None:
+    empty = open_storage("sqlite://")
     empty.create_run(storage.run("seven"))
     with pytest.raises(TrainingError, match="seven has no prompt that shows a program"):
         search_tasks("seven", empty, lambda stored, limits: Limits(), (), request)
 
 
 def test_first_round_trains_on_what_the_search_got_and_the_second_asks_the_policy(
-    storage: MemoryStorage, tmp_path: Path
+    storage: SqlStorage, tmp_path: Path
 ) -> None:
     task_set = open_run(storage)
     assignments = ["samples_per_task=4", "measure.samples=4", "gate.pass_at_1=sampled", "gate.least_differing=1"]
     settings = TrainingSettings.load(None, assignments)
-    trainings = MemoryTrainingStorage()
+    trainings = storage
     record = TrainingRecord("demo", "run:seven", "base", {}, 0.0)
     trainings.create_training(record, task_set.tasks(settings.tasks, chat=False, seed=0))
     # What is wrong has digits at its end, and is then far from seven.

@@ -15,7 +15,7 @@ import pytest
 import uvicorn
 
 from funsearch.search.search import Search
-from funsearch.storage import SqlTrainingStorage, open_training_storage
+from funsearch.storage import SqlStorage, open_storage
 from funsearch.web.app import create_app
 
 pytestmark = pytest.mark.browser
@@ -37,7 +37,7 @@ def browser() -> Iterator[Any]:
         opened.close()
 
 
-def serve(storage: SqlTrainingStorage) -> tuple[uvicorn.Server, threading.Thread, str]:
+def serve(storage: SqlStorage) -> tuple[uvicorn.Server, threading.Thread, str]:
     """Starts the page in a thread; returns its address."""
     server = uvicorn.Server(uvicorn.Config(create_app(storage), port=0, log_level="warning", ws="none"))
     thread = threading.Thread(target=server.run)
@@ -48,7 +48,7 @@ def serve(storage: SqlTrainingStorage) -> tuple[uvicorn.Server, threading.Thread
 
 
 @pytest.fixture(scope="module")
-def address(database: SqlTrainingStorage) -> Iterator[str]:
+def address(database: SqlStorage) -> Iterator[str]:
     """The page over the four runs."""
     server, thread, at = serve(database)
     yield at
@@ -98,7 +98,7 @@ def visit(browser: Any, address: str) -> Iterator[Callable[..., Visit]]:
         one.end()
 
 
-def views(database: SqlTrainingStorage) -> dict[str, str]:
+def views(database: SqlStorage) -> dict[str, str]:
     best = database.best("closeness-1", 1)[0][0]
     run = "/runs/1"
     return {
@@ -120,7 +120,7 @@ def views(database: SqlTrainingStorage) -> dict[str, str]:
 
 @pytest.mark.parametrize(("size", "scheme"), [(DESK, "light"), (PHONE, "dark")], ids=["desk", "phone in the dark"])
 def test_every_view_fits_and_nothing_is_amiss(
-    visit: Callable[..., Visit], database: SqlTrainingStorage, size: dict[str, int], scheme: str
+    visit: Callable[..., Visit], database: SqlStorage, size: dict[str, int], scheme: str
 ) -> None:
     one = visit(viewport=size, color_scheme=scheme)
     for name, view in views(database).items():
@@ -161,7 +161,7 @@ CONTRAST = """() => {
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_contrast_is_enough(visit: Callable[..., Visit], database: SqlTrainingStorage, scheme: str) -> None:
+def test_contrast_is_enough(visit: Callable[..., Visit], database: SqlStorage, scheme: str) -> None:
     one = visit(color_scheme=scheme)
     for name, view in views(database).items():
         if not name.startswith("hostile"):
@@ -192,7 +192,7 @@ def test_keyboard_reaches_content_tabs_and_details(visit: Callable[..., Visit]) 
     assert tab.locator("details[open]").count() == 1
 
 
-def test_without_script_everything_can_be_reached(visit: Callable[..., Visit], database: SqlTrainingStorage) -> None:
+def test_without_script_everything_can_be_reached(visit: Callable[..., Visit], database: SqlStorage) -> None:
     one = visit(java_script_enabled=False)
     tab = one.go(views(database)["lineage"])
     tab.locator("details[data-src] summary").first.click()
@@ -200,7 +200,7 @@ def test_without_script_everything_can_be_reached(visit: Callable[..., Visit], d
     assert "/diff/" in tab.url
 
 
-def test_an_empty_database_is_shown(browser: Any, empty: SqlTrainingStorage) -> None:
+def test_an_empty_database_is_shown(browser: Any, empty: SqlStorage) -> None:
     server, thread, at = serve(empty)
     one = Visit(browser, at)
     assert "funsearch run" in one.go("/").text_content("main")
@@ -211,7 +211,7 @@ def test_an_empty_database_is_shown(browser: Any, empty: SqlTrainingStorage) -> 
 
 
 def test_a_running_run_moves_on_by_itself(browser: Any, searched: Callable[..., Search], tmp_path: Path) -> None:
-    storage = open_training_storage(str(tmp_path / "going.db"))
+    storage = open_storage(str(tmp_path / "going.db"))
     search = searched(storage, "going", ["    return x * 0.5\n"] * 8)
     storage.set_state("going", "running")
     server, thread, at = serve(storage)
@@ -220,8 +220,8 @@ def test_a_running_run_moves_on_by_itself(browser: Any, searched: Callable[..., 
     assert "8" in tab.text_content(".facts")
     tab.locator("#scores-values summary").click()
     search.close()
-    storage.set_state("going", "samples")
-    tab.wait_for_selector("[data-state=samples]", state="attached")
+    storage.set_state("going", "finished", "samples")
+    tab.wait_for_selector("[data-state=finished]", state="attached")
     assert tab.locator("#scores-values[open]").count() == 1
     one.end()
     server.should_exit = True

@@ -7,7 +7,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from funsearch.core.records import RunRecord
-from funsearch.storage import SqlTrainingStorage
+from funsearch.storage import SqlStorage
 from funsearch.web.app import create_app
 from funsearch.web.text import MOST_SHOWN
 
@@ -79,14 +79,14 @@ def test_runs_are_listed_newest_first_with_their_state(page: TestClient) -> None
     assert "exhausted" in text
 
 
-def test_an_empty_database_says_how_to_start(empty: SqlTrainingStorage) -> None:
+def test_an_empty_database_says_how_to_start(empty: SqlStorage) -> None:
     with TestClient(create_app(empty), base_url="http://localhost") as client:
         assert "funsearch run" in client.get("/").text
         assert client.get("/runs/1").status_code == 404
         assert "two runs" in client.get("/compare").text
 
 
-def test_a_run_without_anything_yet_has_every_view(empty: SqlTrainingStorage) -> None:
+def test_a_run_without_anything_yet_has_every_view(empty: SqlStorage) -> None:
     empty.create_run(RunRecord("new", "p", "import funsearch\n", "", {"inputs": []}, "L2", 1e9))
     with TestClient(create_app(empty), base_url="http://localhost") as client:
         for view in ("", "/live", "/best", "/islands", "/programs", "/about"):
@@ -105,7 +105,7 @@ def test_course_marks_resets_and_says_the_same_in_words(page: TestClient) -> Non
 
 def test_a_running_run_is_kept_up_to_date_and_an_ended_one_is_not(page: TestClient) -> None:
     assert 'data-state="running"' in shown(page, "/runs/4/live")
-    assert 'data-state="exhausted"' in shown(page, "/runs/1/live")
+    assert 'data-state="finished"' in shown(page, "/runs/1/live")
 
 
 def test_cost_is_shown_where_there_are_prices(page: TestClient) -> None:
@@ -117,9 +117,7 @@ def test_those_at_work_are_counted(page: TestClient) -> None:
     assert "1 samplers with 0 prompts, 1 evaluators with 0 programs" in shown(page, "/runs/4/live")
 
 
-def test_leaderboard_has_heldout_scores_beside_those_of_the_search(
-    page: TestClient, database: SqlTrainingStorage
-) -> None:
+def test_leaderboard_has_heldout_scores_beside_those_of_the_search(page: TestClient, database: SqlStorage) -> None:
     text = shown(page, "/runs/1/best")
     assert "seven (held out)" in text
     assert text.count("-0.125") == 3
@@ -130,7 +128,7 @@ def test_leaderboard_has_heldout_scores_beside_those_of_the_search(
     assert not database.heldout("closeness-2", [0])
 
 
-def test_program_shows_where_it_comes_from_and_how_to_check_it(page: TestClient, database: SqlTrainingStorage) -> None:
+def test_program_shows_where_it_comes_from_and_how_to_check_it(page: TestClient, database: SqlStorage) -> None:
     id, evaluation = database.best("closeness-1", 1)[0]
     text = shown(page, f"/runs/1/programs/{id}")
     for parent in evaluation.sample.prompt.parents:
@@ -139,7 +137,7 @@ def test_program_shows_where_it_comes_from_and_how_to_check_it(page: TestClient,
         assert word in text
 
 
-def test_lineage_goes_back_to_the_first_program_with_gains(page: TestClient, database: SqlTrainingStorage) -> None:
+def test_lineage_goes_back_to_the_first_program_with_gains(page: TestClient, database: SqlStorage) -> None:
     id, _ = database.best("closeness-1", 1)[0]
     text = shown(page, f"/runs/1/programs/{id}/lineage")
     assert "first program" in text
@@ -178,7 +176,7 @@ def test_unknown_addresses_are_answered_in_words(page: TestClient, address: str)
     assert "Not here" in answer.text
 
 
-def test_hostile_texts_are_shown_as_texts(page: TestClient, database: SqlTrainingStorage) -> None:
+def test_hostile_texts_are_shown_as_texts(page: TestClient, database: SqlStorage) -> None:
     count = len(list(database.evaluations("<script>alert(0)</script>")))
     everything = ""
     for id in range(count):
@@ -195,7 +193,7 @@ def test_hostile_texts_are_shown_as_texts(page: TestClient, database: SqlTrainin
     assert "<script>alert" not in listed + shown(page, "/")
 
 
-def test_a_text_too_long_to_show_can_be_had_as_a_file(page: TestClient, database: SqlTrainingStorage) -> None:
+def test_a_text_too_long_to_show_can_be_had_as_a_file(page: TestClient, database: SqlStorage) -> None:
     name = "<script>alert(0)</script>"
     id, longest = max(enumerate(database.evaluations(name)), key=lambda pair: len(pair[1].sample.text))
     assert len(longest.sample.text) > 10_000_000

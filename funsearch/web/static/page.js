@@ -18,7 +18,7 @@ function replace(place, html) {
 }
 
 async function keepUp(place) {
-  while (place.querySelector("[data-state]")?.dataset.state === "running") {
+  while (["starting", "running", "waiting"].includes(place.querySelector("[data-state]")?.dataset.state)) {
     await new Promise((resolve) => setTimeout(resolve, PAUSE));
     if (document.hidden) continue;
     try {
