@@ -83,11 +83,11 @@ def test_scores_keep_the_order_of_the_inputs(storage: RunStorage, make) -> None:
 
 
 def test_evaluations_keep_the_order_in_which_they_were_appended(storage: RunStorage, make) -> None:
-    judged = [make.evaluated(index) for index in range(4)]
-    storage.append("demo", [event for prompt, sample, _ in judged for event in (prompt, sample)])
+    histories = [make.evaluated(index) for index in range(4)]
+    storage.append("demo", [event for prompt, sample, _ in histories for event in (prompt, sample)])
     for index in (2, 0):
-        storage.append("demo", [judged[index][2]])
-    storage.append("demo", [judged[3][2], judged[1][2]])
+        storage.append("demo", [histories[index][2]])
+    storage.append("demo", [histories[3][2], histories[1][2]])
     assert [e.sample.prompt.index for e in storage.evaluations("demo")] == [2, 0, 3, 1]
     assert [storage.program("demo", id).sample.prompt.index for id in range(4)] == [2, 0, 3, 1]
 
@@ -109,8 +109,8 @@ def test_resets_come_in_order(storage: RunStorage) -> None:
 
 
 def test_streams_are_complete_beyond_a_page(storage: RunStorage, make) -> None:
-    judged = [make.evaluated(index) for index in range(2300)]
-    storage.append("demo", [event for events in judged for event in events])
+    histories = [make.evaluated(index) for index in range(2300)]
+    storage.append("demo", [event for events in histories for event in events])
     storage.append("demo", [sample := make.sample(make.prompt(5), 1), unasked := make.prompt(9000)])
     assert [e.sample.prompt.index for e in storage.evaluations("demo")] == list(range(2300))
     assert [p.index for p in storage.prompts("demo")] == [*range(2300), 9000]
@@ -170,11 +170,11 @@ def test_an_invalid_last_event_writes_nothing(storage: RunStorage, reopen: Reope
 
 def test_unanswered_prompts_and_unevaluated_samples_are_found(storage: RunStorage, make) -> None:
     assert list(storage.unanswered("demo")) == list(storage.unevaluated("demo")) == []
-    asked, answered = make.prompt(3), make.prompt(1)
-    half = [make.sample(answered, 0), make.sample(answered, 1)]
-    storage.append("demo", [asked, answered, *half, make.evaluation(half[0])])
-    assert list(storage.unanswered("demo")) == [asked]
-    assert list(storage.unevaluated("demo")) == [half[1]]
+    unanswered, answered = make.prompt(3), make.prompt(1)
+    samples = [make.sample(answered, 0), make.sample(answered, 1)]
+    storage.append("demo", [unanswered, answered, *samples, make.evaluation(samples[0])])
+    assert list(storage.unanswered("demo")) == [unanswered]
+    assert list(storage.unevaluated("demo")) == [samples[1]]
 
 
 def test_unknown_program_is_refused(storage: RunStorage, make) -> None:
@@ -279,9 +279,9 @@ def test_held_out_scores_are_written_once_and_without_a_lease(storage: RunStorag
         reopen().add_heldout("demo", {1: first})
     second = HeldOut(Status.TIMEOUT, {}, "too \ud800 slow")
     storage.add_heldout("demo", {1: second, 2: second})
-    found = reopen().heldout("demo", [0, 1, 2])
-    assert found == {1: first, 2: second}
-    assert list(found[1].scores) == ["z", "a"]
+    results = reopen().heldout("demo", [0, 1, 2])
+    assert results == {1: first, 2: second}
+    assert list(results[1].scores) == ["z", "a"]
 
 
 def test_held_out_scores_of_an_unknown_program_are_refused(storage: RunStorage) -> None:

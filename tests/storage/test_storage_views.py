@@ -33,13 +33,13 @@ def test_runs_are_listed_newest_first_with_their_samples(storage: SqlStorage, ma
 
 
 def test_leaders_are_distinct_and_the_oldest_first_on_ties(storage: SqlStorage, make) -> None:
-    judged = [make.evaluated(index, score) for index, score in enumerate([1.0, 3.0, None, 3.0, 2.0, 3.0])]
-    same = [(p, s, replace(e, key="same") if p.index in (1, 5) else e) for p, s, e in judged]
-    storage.append("demo", [event for one in same for event in one])
+    histories = [make.evaluated(index, score) for index, score in enumerate([1.0, 3.0, None, 3.0, 2.0, 3.0])]
+    same = [(p, s, replace(e, key="same") if p.index in (1, 5) else e) for p, s, e in histories]
+    storage.append("demo", [event for history in same for event in history])
     storage.add_heldout("demo", {3: HeldOut(Status.OK, {"h": 0.5})})
     leaders = Views(storage).leaders(1, 3)
-    assert [(one.program, one.score) for one in leaders] == [(1, 3.0), (3, 3.0), (4, 2.0)]
-    assert [one.heldout for one in leaders] == [None, HeldOut(Status.OK, {"h": 0.5}), None]
+    assert [(leader.program, leader.score) for leader in leaders] == [(1, 3.0), (3, 3.0), (4, 2.0)]
+    assert [leader.heldout for leader in leaders] == [None, HeldOut(Status.OK, {"h": 0.5}), None]
 
 
 def test_an_excerpt_is_the_text_that_was_written(storage: SqlStorage, make) -> None:

@@ -41,8 +41,8 @@ def answer(task: int = 0, index: int = 0, round: int = 1, phase: Phase = Phase.G
     return Answer(round, phase, task, index, "demo@0", f"{task}/{index}\x00", "stop", "\n", 7, 3)
 
 
-def graded(one: Answer, reward: float = 1.0) -> Graded:
-    return Graded(one, Grade(reward, "2", ("k1", "k2"), "no \ud800", 0.25))
+def graded(answer: Answer, reward: float = 1.0) -> Graded:
+    return Graded(answer, Grade(reward, "2", ("k1", "k2"), "no \ud800", 0.25))
 
 
 @pytest.fixture
@@ -92,16 +92,16 @@ def test_rounds_and_phases_do_not_mix(storage: TrainingStorage) -> None:
 
 def test_streams_are_complete_beyond_a_page(storage: TrainingStorage) -> None:
     answers = [answer(task, index) for task in range(3) for index in range(700)]
-    storage.append_round("demo", [*answers, *(graded(one) for one in answers[:1500])])
+    storage.append_round("demo", [*answers, *(graded(each) for each in answers[:1500])])
     assert [(g.answer.task, g.answer.index) for g in storage.graded("demo", 1, Phase.GENERATE)] == [
-        (one.task, one.index) for one in answers[:1500]
+        (each.task, each.index) for each in answers[:1500]
     ]
     assert list(storage.ungraded("demo", 1, Phase.GENERATE)) == answers[1500:]
 
 
 def test_rounds_policies_and_selections_come_back_equal(storage: TrainingStorage, reopen: Reopen) -> None:
-    zero = RoundRecord(0, "demo@0", 0, 0, 0, {"heldout": FIGURES}, True, "", "the base model")
-    one = RoundRecord(
+    base = RoundRecord(0, "demo@0", 0, 0, 0, {"heldout": FIGURES}, True, "", "the base model")
+    first = RoundRecord(
         1,
         "demo@1",
         9,
@@ -114,9 +114,9 @@ def test_rounds_policies_and_selections_come_back_equal(storage: TrainingStorage
         Difference(0.1, -0.2, 0.3),
     )
     chosen = [Selected(1, 0, 4), Selected(1, 2, 0, 3)]
-    storage.append_round("demo", [zero])
-    storage.append_round("demo", [*reversed(chosen), FIRST, one])
-    assert reopen().rounds("demo") == [zero, one]
+    storage.append_round("demo", [base])
+    storage.append_round("demo", [*reversed(chosen), FIRST, first])
+    assert reopen().rounds("demo") == [base, first]
     assert reopen().policies("demo") == reopen().policies() == [BASE, FIRST]
     assert reopen().selected("demo", 1) == chosen
     assert reopen().selected("demo", 2) == []
