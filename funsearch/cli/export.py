@@ -13,7 +13,7 @@ from funsearch.cli import options
 from funsearch.errors import FunsearchError
 
 if TYPE_CHECKING:
-    from funsearch.core.ports import Storage
+    from funsearch.core.ports import RunReader
     from funsearch.core.records import Evaluation, RunRecord
 
 ROWS = 10_000
@@ -102,7 +102,7 @@ def _write_problem(folder: Path, record: "RunRecord") -> list[str]:
     return [*arguments, "--unsafe-no-sandbox"] if settings.sandbox.unsafe else arguments
 
 
-def _write_samples(file: Path, storage: "Storage", run: str) -> int:
+def _write_samples(file: Path, storage: "RunReader", run: str) -> int:
     """Writes the samples that have a verdict, in the order of their verdicts; returns how many."""
     count = 0
     with file.open("w", encoding="utf-8") as lines:
@@ -112,7 +112,7 @@ def _write_samples(file: Path, storage: "Storage", run: str) -> int:
     return count
 
 
-def _samples(storage: "Storage", run: str) -> Iterator[dict[str, Any]]:
+def _samples(storage: "RunReader", run: str) -> Iterator[dict[str, Any]]:
     for id, evaluation in enumerate(storage.evaluations(run)):
         sample = evaluation.sample
         if sample.prompt.index >= 0:
@@ -193,7 +193,7 @@ def _report(
     return "\n".join(lines) + "\n"
 
 
-def _picture(folder: Path, storage: "Storage", run: str) -> str:
+def _picture(folder: Path, storage: "RunReader", run: str) -> str:
     """Draws the run into the folder; returns what the report says of it, nothing where matplotlib is missing."""
     import importlib.util
 

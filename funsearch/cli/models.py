@@ -10,7 +10,7 @@ from rich.table import Table
 from funsearch.cli import options
 
 if TYPE_CHECKING:
-    from funsearch.storage import SqlTrainingStorage
+    from funsearch.rest_em.ports import TrainingReader
 
 
 @click.command(name="models")
@@ -31,11 +31,11 @@ def command(training: str | None, output: Path | None, db: str, as_json: bool) -
     funsearch models first -o first.md
     """
     from funsearch.settings.training import TrainingSettings
-    from funsearch.storage import open_training_storage
+    from funsearch.storage import open_storage
     from funsearch.training.summary import round_summary
 
     lines: list[dict[str, Any]] = []
-    with closing(open_training_storage(db, create=False)) as storage:
+    with closing(open_storage(db, create=False)) as storage:
         if output is not None:
             _write(storage, training, output)
             return
@@ -60,6 +60,7 @@ def command(training: str | None, output: Path | None, db: str, as_json: bool) -
                         "heldout_pass1_se": figures["heldout_pass1_se"] if figures else None,
                         "published": figures["published"] if figures else None,
                         "state": summary.state,
+                        "stopped": summary.stopped,
                     }
                 )
     if as_json:
@@ -74,7 +75,7 @@ def command(training: str | None, output: Path | None, db: str, as_json: bool) -
     options.console().print(table)
 
 
-def _write(storage: "SqlTrainingStorage", training: str | None, file: Path) -> None:
+def _write(storage: "TrainingReader", training: str | None, file: Path) -> None:
     """Writes a training's report or picture.
 
     Raises:

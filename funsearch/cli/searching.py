@@ -73,7 +73,7 @@ def summary(progress: Progress) -> dict[str, object]:
         "best_score": progress.best_score,
         "best_program": progress.best_program,
         "seconds": round(progress.seconds, 3),
-        "stopped": progress.state,
+        "stopped": progress.stopped,
         "sandbox": progress.sandbox,
     }
 
@@ -105,8 +105,8 @@ def _say(progress: Progress, gain: str, db: str) -> None:
         "exhausted": "the sampler has no more answers",
         "interrupted": "interrupted; everything finished is saved",
     }
-    click.echo(f"Stopped: {why.get(progress.state, progress.state)}.")
-    if progress.state == "minutes" and not progress.session_samples:
+    click.echo(f"Stopped: {why.get(progress.stopped, progress.stopped)}.")
+    if progress.stopped == "minutes" and not progress.session_samples:
         click.echo("The model gave no answer in that time; loading it counts. Go on with more --minutes.")
     if progress.best_score is not None:
         click.echo(f"Best score {progress.best_score:.6g}.{gain and ' '}{gain}")

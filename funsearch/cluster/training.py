@@ -16,13 +16,13 @@ from funsearch.sandbox import open_sandbox
 from funsearch.search.search import DEFAULT_STORAGE
 from funsearch.settings.parsing import SettingsLike, gathered_from
 from funsearch.settings.training import TrainingSettings
-from funsearch.storage import SqlTrainingStorage, open_training_storage
+from funsearch.storage import SqlStorage, open_storage
 from funsearch.training.opening import Training, open_training
 from funsearch.training.rounds import Rounds, Watch
 
 
 def run_training(
-    training: Training, storage: SqlTrainingStorage, watch: Watch, address: str | None = None
+    training: Training, storage: SqlStorage, watch: Watch, address: str | None = None
 ) -> list[RoundRecord]:
     """Runs the rounds of a training on Ray and returns those that have ended.
 
@@ -110,7 +110,7 @@ def train(
     if not isinstance(storage, str):
         raise ConfigError(f"storage = {storage!r:.80}: give the URL of a database, as sqlite:///runs.db.")
     checked = TrainingSettings.checked(gathered_from(settings, {"rounds": rounds, **options}))
-    with closing(open_training_storage(storage)) as opened:
+    with closing(open_storage(storage)) as opened:
         training = open_training(tasks, str(model), checked, name, opened, time.time())
         done = run_training(training, opened, watch, ray)
     best = max(record.round for record in done if record.published)

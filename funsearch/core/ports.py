@@ -142,69 +142,41 @@ class Sandbox(Protocol):
 
 
 Event = Prompt | Sample | Evaluation | Reset | Snapshot
-"""One thing that happened in a run."""
+"""Something that happened in a run."""
 
 
-class Storage(Protocol):
-    """Keeps runs, append-only. Used by one thread at a time; several processes may read while one writes.
+class RunReader(Protocol):
+    """Reads runs. Used by one thread at a time; several processes may read a run while one writes it.
 
-    Evaluations keep the order in which they were appended over the run's whole life: the n-th is program id n, the
-    first being 0. A prompt or a sample is identified by (prompt index) and (prompt index, sample index), a snapshot by
-    how many evaluations had been registered; appending one twice is an error, never an update.
+    A run is append-only. Its evaluations keep the order in which they were appended over the run's whole life: the
+    n-th is the program with id n, starting at 0. A prompt is identified by its index, a sample by (prompt index, sample
+    index), and a snapshot by the number of evaluations that had been registered. Every method that takes the name of a
+    run raises `StorageError` if there is no such run; the message suggests the closest name.
     """
-
-    def create_run(self, run: RunRecord) -> None:
-        """Writes a new run.
-
-        Raises:
-            StorageError: the name is taken, or the database cannot be written.
-        """
 
     def run(self, name: str) -> RunRecord:
         """Returns the run.
 
         Raises:
-            StorageError: there is no such run (the message names the nearest).
+            StorageError: there is no such run.
         """
 
     def runs(self) -> list[RunSummary]:
         """Returns all runs, oldest first."""
 
-    def lease(self, name: str) -> AbstractContextManager[None]:
-        """Returns a context in which this process alone may write to the run; it ends with the process at the latest.
-
-        Raises:
-            RunBusyError: another process holds it (raised on entering).
-        """
-
-    def append(self, name: str, events: Sequence[Event]) -> None:
-        """Writes the events in one transaction: all of them are there afterwards, or none.
-
-        A sample's prompt must have been appended before it, an evaluation's sample likewise (in the same call is
-        enough).
-
-        Raises:
-            StorageUnavailable: the database is away (disk full, unreachable, ...). The same events, others behind them
-                if need be, may be appended again later, and will be there once.
-            StorageError: nothing was written; the message says why.
-        """
-
-    def set_state(self, name: str, state: str) -> None:
-        """Records how the run stands, in the words of `RunSummary.state`."""
-
     def prompts(self, name: str) -> Iterator[Prompt]:
-        """Yields the prompts in the order of their index."""
+        """Yields the prompts ordered by index."""
 
     def samples(self, name: str) -> Iterator[Sample]:
-        """Yields the samples in the order (prompt index, sample index)."""
+        """Yields the samples ordered by (prompt index, sample index)."""
 
     def evaluations(self, name: str) -> Iterator[Evaluation]:
         """Yields the evaluations in the order in which they were appended, without loading all of them at once."""
 
     def registered(self, name: str) -> Iterator[Evaluation]:
-        """Yields what `evaluations` yields, with what registering asks for; other texts may be left empty.
+        """Yields the evaluations like `evaluations`, but only with what is needed to register them again.
 
-        They are the texts of prompts and samples, finish reasons and models, errors and outputs.
+        The texts of prompts and samples, finish reasons, models, errors and outputs may be empty.
         """
 
     def resets(self, name: str) -> Iterator[Reset]:
@@ -214,39 +186,82 @@ class Storage(Protocol):
         """Returns the snapshots in order."""
 
     def unanswered(self, name: str) -> Iterator[Prompt]:
-        """Yields the prompts without any sample, in the order of their index."""
+        """Yields the prompts without samples, ordered by index."""
 
     def unevaluated(self, name: str) -> Iterator[Sample]:
-        """Yields the samples without an evaluation, in the order (prompt index, sample index)."""
+        """Yields the samples without an evaluation, ordered by (prompt index, sample index)."""
 
     def program(self, name: str, id: int) -> Evaluation:
-        """Returns the evaluation that is program `id`.
+        """Returns the evaluation of the program `id`.
 
         Raises:
             StorageError: there is no such program.
         """
 
     def best(self, name: str, top: int) -> list[tuple[int, Evaluation]]:
-        """Returns up to `top` scored programs with their ids, distinct by key: best first, of equals the oldest."""
+        """Returns up to `top` scored programs with their ids: distinct by key, best first, the oldest first on ties."""
 
     def points(self, name: str) -> Iterator[Point]:
         """Yields the evaluations without their texts, in the order in which they were appended."""
 
     def heldout(self, name: str, ids: Sequence[int]) -> dict[int, HeldOut]:
-        """Returns how those of the programs did on the held-out inputs that have been scored on them."""
+        """Returns the results of programs on the held-out inputs by id, for those of `ids` that have been scored."""
 
-    def add_heldout(self, name: str, found: Mapping[int, HeldOut]) -> None:
-        """Writes how programs, by id, did on the held-out inputs; what is there already stays. Needs no lease.
+    def counts(self, name: str) -> RunCounts:
+        """Returns the counts of the run, over its whole life."""
+
+    def usage(self, name: str) -> dict[str, Usage]:
+        """Returns the number of samples and tokens of each model, by the model's name."""
+
+    def close(self) -> None:
+        """Releases the connections."""
+
+
+class RunWriter(Protocol):
+    """Writes runs, append-only. Used by one thread at a time.
+
+    One process at a time writes to a run: the one that holds its lease. Appending an event twice is an error, never an
+    update. Every method that takes the name of a run raises `StorageError` if there is no such run.
+    """
+
+    def create_run(self, run: RunRecord) -> None:
+        """Writes a new run, in the state `starting`.
+
+        Raises:
+            StorageError: the name is taken, or the database cannot be written to.
+        """
+
+    def lease(self, name: str) -> AbstractContextManager[None]:
+        """Returns a context in which only this process may write to the run. The lease ends with the process.
+
+        Raises:
+            RunBusyError: another process holds the lease (raised on entering).
+        """
+
+    def append(self, name: str, events: Sequence[Event]) -> None:
+        """Writes the events in one transaction: either all of them are written or none.
+
+        The prompt of a sample and the sample of an evaluation must have been appended before, or in the same call.
+
+        Raises:
+            StorageUnavailable: the database is unavailable for now (disk full, server unreachable, ...). The caller may
+                append the same events again later, followed by others if need be; each is written exactly once.
+            StorageError: nothing was written; the message says why.
+        """
+
+    def set_state(self, name: str, state: str, stopped: str = "") -> None:
+        """Records the state of the run and why it stopped; see `RunSummary.state` and `RunSummary.stopped`."""
+
+    def add_heldout(self, name: str, results: Mapping[int, HeldOut]) -> None:
+        """Writes the results of programs on the held-out inputs, by id; existing results are kept. Needs no lease.
 
         Raises:
             StorageError: nothing was written, or there is no such program.
         """
 
-    def counts(self, name: str) -> RunCounts:
-        """Returns the run in numbers."""
-
-    def usage(self, name: str) -> dict[str, Usage]:
-        """Returns what each model was asked for and gave, by its name."""
-
     def close(self) -> None:
         """Releases the connections."""
+
+
+class RunStorage(RunReader, RunWriter, Protocol):
+    """Reads and writes runs. What has been appended can be read at once."""

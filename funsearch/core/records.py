@@ -269,7 +269,9 @@ class RunSummary:
     samples: int
     best_score: float | None
     state: str
-    """`running`, `interrupted`, or why it stopped: `samples`, `minutes`, `target`, `exhausted`."""
+    """`starting`, `running`, `waiting`, `finished`, `interrupted` or `failed`."""
+    stopped: str = ""
+    """Why it stopped: `samples`, `minutes`, `target`, `cost`, `exhausted` or `interrupted`; empty if it did not."""
 
 
 @dataclass(frozen=True, slots=True)

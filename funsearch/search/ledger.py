@@ -12,7 +12,7 @@ from funsearch.core.code.identity import key
 from funsearch.core.code.reading import UnreadableCompletion, read_completion
 from funsearch.core.database import ProgramsDatabase, Registration
 from funsearch.core.evaluator import Verdict
-from funsearch.core.ports import Event, Storage
+from funsearch.core.ports import Event, RunStorage
 from funsearch.core.records import ALL_ISLANDS, Evaluation, Feedback, Prompt, Reset, Sample, Snapshot, Status
 from funsearch.core.specification import Specification
 from funsearch.search.progress import Counts
@@ -28,7 +28,7 @@ class Ledger:
     """Draws prompts, takes in samples and verdicts, and writes all of it down."""
 
     def __init__(
-        self, run: str, specification: Specification, database: ProgramsDatabase, storage: Storage, sandbox: str
+        self, run: str, specification: Specification, database: ProgramsDatabase, storage: RunStorage, sandbox: str
     ) -> None:
         self.run = run
         self.database = database

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from funsearch.core.code.identity import key
 from funsearch.core.code.reading import UnreadableCompletion, read_completion
 from funsearch.core.evaluator import Evaluator
-from funsearch.core.ports import Sandbox, Storage
+from funsearch.core.ports import RunReader, Sandbox
 from funsearch.core.records import Evaluation, Function, Prompt, RunRecord, Sample, Status
 from funsearch.search.runs import restored
 
@@ -26,7 +26,7 @@ class Replay:
 
 
 def replay(
-    storage: Storage, run: RunRecord, sandbox: Sandbox, on_progress: Callable[[int, int], None] | None = None
+    storage: RunReader, run: RunRecord, sandbox: Sandbox, on_progress: Callable[[int, int], None] | None = None
 ) -> Replay:
     """Replays a run up to its end or its first difference.
 

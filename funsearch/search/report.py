@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from funsearch.core.code.reading import read_file
 from funsearch.core.evaluator import Evaluator, Verdict, reduce_scores
-from funsearch.core.ports import Sandbox, Storage
+from funsearch.core.ports import RunStorage, Sandbox
 from funsearch.core.records import Evaluation, Function, HeldOut, RunRecord
 from funsearch.errors import ProblemError
 from funsearch.sandbox import open_sandbox
@@ -72,7 +72,7 @@ class Scorer:
         return sorted(reached, key=reached.__getitem__, reverse=True)
 
     def entries(
-        self, found: Mapping[int, Evaluation], storage: Storage, *, heldout: bool | None = None
+        self, found: Mapping[int, Evaluation], storage: RunStorage, *, heldout: bool | None = None
     ) -> dict[int, Entry]:
         """Returns the evaluations that are programs as entries, by id.
 

@@ -14,7 +14,7 @@ from typing import Any, Self
 from funsearch.core.completions import Completion
 from funsearch.core.database import ProgramsDatabase
 from funsearch.core.evaluator import Evaluator
-from funsearch.core.ports import Sandbox, Storage
+from funsearch.core.ports import RunStorage, Sandbox
 from funsearch.core.records import Evaluation, HeldOut, Prompt, RunRecord
 from funsearch.errors import ConfigError, ProblemError
 from funsearch.loading import Problem, load_problem
@@ -65,7 +65,7 @@ class Search:
         sampler: SamplerLike | None = None,
         base_url: str | None = None,
         api_key_env: str | None = None,
-        storage: str | Storage = DEFAULT_STORAGE,
+        storage: str | RunStorage = DEFAULT_STORAGE,
         name: str | None = None,
         seed: int | None = None,
         settings: SettingsLike | None = None,
@@ -112,7 +112,7 @@ class Search:
         cls,
         name: str,
         *,
-        storage: str | Storage = DEFAULT_STORAGE,
+        storage: str | RunStorage = DEFAULT_STORAGE,
         sampler: SamplerLike | None = None,
         base_url: str | None = None,
         api_key_env: str | None = None,
@@ -156,7 +156,7 @@ class Search:
         run: RunRecord,
         problem: Problem,
         settings: Settings,
-        storage: Storage,
+        storage: RunStorage,
         sandbox: Sandbox,
         sampler: SamplerLike | None,
         clock: Callable[[], float],
@@ -391,7 +391,7 @@ def _checked(settings: SettingsLike | None, sampler: SamplerLike | None, options
     return checked
 
 
-def _storage(storage: str | Storage, stack: ExitStack, create: bool) -> Storage:
+def _storage(storage: str | RunStorage, stack: ExitStack, create: bool) -> RunStorage:
     if isinstance(storage, str):
         opened = open_storage(storage, create)
         stack.callback(opened.close)

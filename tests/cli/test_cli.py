@@ -203,7 +203,9 @@ def test_search_on_ray_from_start_to_replay(tmp_path: Path) -> None:
     assert again["sandbox"] in ("L1", "L2", "L3")
 
     listed = answer("list", cwd=tmp_path)
-    assert [(run["run"], run["samples"], run["state"]) for run in listed] == [("one", 46, "exhausted")]
+    assert [(run["run"], run["samples"], run["state"], run["stopped"]) for run in listed] == [
+        ("one", 46, "finished", "exhausted")
+    ]
     best = answer("best", "one", "--top", 3, cwd=tmp_path)
     assert best[0]["score"] == again["best_score"] == listed[0]["best_score"]
     assert best[0]["program"] == again["best_program"]
