@@ -355,6 +355,7 @@ class SearchLoop:
             training=self.companion.doing if self.companion else None,
             trained=self.companion.outcome if self.companion else None,
             cost=settings.cost(counts.usage) if settings.prices else None,
+            stopped=self._stopped,
             samplers=self._workers.samplers,
             evaluators=self._workers.evaluators,
         )

@@ -82,7 +82,7 @@ def test_no_evaluator_ever_ends_with_the_minutes(problem: Problem) -> None:
     evaluator = problem.scorer(InProcessSandbox())
     workers = Nobody(sampler, evaluator)
     loop = looping(problem, open_storage("sqlite://"), Settings(), lambda: now[0])
-    assert loop.run(Budget(minutes=1), workers).state == "minutes"
+    assert loop.run(Budget(minutes=1), workers).stopped == "minutes"
 
 
 def test_target_stops_the_search(problem: Problem, answers: Answers) -> None:
