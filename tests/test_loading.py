@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import funsearch
-from funsearch.core.evaluator import Verdict
+from funsearch.core.evaluator import Outcome
 from funsearch.core.problem import ProblemEvaluator
 from funsearch.core.records import Function, Status
 from funsearch.errors import ProblemError
@@ -81,7 +81,7 @@ def write(tmp_path: Path) -> Write:
     return write
 
 
-def score(problem: Problem, body: str | None = None) -> Verdict:
+def score(problem: Problem, body: str | None = None) -> Outcome:
     function = Function(body) if body else problem.specification.first
     evaluator = problem.scorer(InProcessSandbox())
     return evaluator.score(function)
@@ -304,8 +304,8 @@ def test_line_of_an_evaluators_mistake_is_told(write: Write) -> None:
 
 def test_one_file_runs_its_evaluate_here_and_its_function_across(write: Write) -> None:
     problem = load_problem(str(write(ONE_FILE, None)), inputs=["four=4", "two=2"])
-    verdict = score(problem)
-    assert (verdict.status, dict(verdict.scores)) == (Status.OK, {"four": 60, "two": 10})
+    outcome = score(problem)
+    assert (outcome.status, dict(outcome.scores)) == (Status.OK, {"four": 60, "two": 10})
     assert score(problem, "    return SCALE\n").scores == {"four": 400, "two": 200}
     assert score(problem, "    return evaluate(i)\n").status is Status.RUNTIME_ERROR
 
@@ -343,8 +343,8 @@ def test_one_file_forgets_one_candidate_before_the_next(write: Write) -> None:
 
 def test_one_file_may_refuse_solutions(write: Write) -> None:
     text = ONE_FILE.replace("    return total(n)", "    raise funsearch.InvalidSolution('no')")
-    verdict = score(load_problem(str(write(text, None)), inputs=["n=3"]))
-    assert (verdict.status, verdict.error) == (Status.INVALID_SOLUTION, "no")
+    outcome = score(load_problem(str(write(text, None)), inputs=["n=3"]))
+    assert (outcome.status, outcome.error) == (Status.INVALID_SOLUTION, "no")
 
 
 def test_one_file_whose_evaluate_takes_nothing_is_refused(write: Write) -> None:

@@ -110,7 +110,7 @@ class ProgramsDatabase:
         return self._programs[id]
 
     def key_id(self, key: str) -> int | None:
-        """Returns the id of the first evaluation with that key, whatever its verdict; our own faults don't count."""
+        """Returns the id of the first evaluation with that key, whatever its status; our own faults don't count."""
         return self._ids.get(key)
 
     def get_prompt(self, index: int | None = None) -> Prompt:

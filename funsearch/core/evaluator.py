@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Outcome:
     """What became of a function. Which scores there are is told at `Evaluation`."""
 
     status: Status
@@ -91,7 +91,7 @@ class Evaluator:
             raise ProblemError(f"{type(problem).__name__} has no inputs: set `inputs` in it, or give some.")
 
     def evaluate(self, sample: Sample) -> Evaluation:
-        """Returns the verdict on a completion, read and scored.
+        """Returns the outcome on a completion, read and scored.
 
         Raises:
             SandboxError: candidates cannot be run at all.
@@ -102,8 +102,8 @@ class Evaluator:
             return Evaluation(sample, Status.COMPILE_ERROR, None, error=str(unreadable))
         return self.score(function).of(sample, function, key(function), self._sandbox.level)
 
-    def score(self, function: Function) -> Verdict:
-        """Returns the verdict on a function. One process serves all inputs, in their order.
+    def score(self, function: Function) -> Outcome:
+        """Returns the outcome on a function. One process serves all inputs, in their order.
 
         The first failure ends it (`partial = "reject"`), or a fresh process goes on with the next input (`"keep"`). A
         score below its input's threshold ends it in any case.
@@ -135,34 +135,34 @@ class Evaluator:
         stage = 1 + sum(scores.get(name, -math.inf) >= least for name, least in self._thresholds.items())
         if failure is None:
             score = reduce_scores(scores, list(self._inputs), self._problem.reduction)
-            return Verdict(Status.OK, scores, score, "", output, seconds, stage, feedback)
+            return Outcome(Status.OK, scores, score, "", output, seconds, stage, feedback)
         kept = scores if self._problem.partial == "keep" or failure.status is Status.BELOW_THRESHOLD else {}
-        return Verdict(failure.status, kept, None, failure.detail, output, seconds, stage, feedback)
+        return Outcome(failure.status, kept, None, failure.detail, output, seconds, stage, feedback)
 
-    def judge(self, function: Function, best: float | None) -> Verdict:
-        """Returns the verdict on a function; one that would be better than the best must be earned twice.
+    def score_confirmed(self, function: Function, best: float | None) -> Outcome:
+        """Returns the outcome on a function; one that would be better than the best must be earned twice.
 
         Raises:
             SandboxError: candidates cannot be run at all.
         """
-        verdict = self.score(function)
-        if verdict.score is None or (best is not None and verdict.score <= best):
-            return verdict
-        return self.confirm(function, verdict)
+        outcome = self.score(function)
+        if outcome.score is None or (best is not None and outcome.score <= best):
+            return outcome
+        return self.confirm(function, outcome)
 
-    def confirm(self, function: Function, verdict: Verdict) -> Verdict:
-        """Returns the verdict if a fresh worker comes to it again, else one that sets the program aside as unstable.
+    def confirm(self, function: Function, outcome: Outcome) -> Outcome:
+        """Returns the outcome if a fresh worker comes to it again, else one that sets the program aside as unstable.
 
         Raises:
             SandboxError: candidates cannot be run at all.
         """
         self._sandbox.refresh()
         again = self.score(function)
-        if (again.status, again.scores) == (verdict.status, verdict.scores):
-            return verdict
+        if (again.status, again.scores) == (outcome.status, outcome.scores):
+            return outcome
         second = f"{again.score:g}" if again.score is not None else f"{again.status} ({again.error})"
-        detail = f"unstable: {verdict.score:g} at first, {second} in a fresh worker"
-        return replace(verdict, status=Status.BAD_SCORE, scores={}, score=None, error=detail)
+        detail = f"unstable: {outcome.score:g} at first, {second} in a fresh worker"
+        return replace(outcome, status=Status.BAD_SCORE, scores={}, score=None, error=detail)
 
     def draw(self, function: Function, name: str) -> "Figure":
         """Returns the problem's picture of what a function builds for the input `name`.

@@ -99,7 +99,7 @@ def joined_notes(feedback: Mapping[str, Feedback]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """The verdict on one sample.
+    """Status and scores of one sample.
 
     `scores` is empty unless `status` is OK, the problem keeps partial results, or the program was not evaluated further
     for what it scored on a cheap input.
@@ -121,7 +121,7 @@ class Evaluation:
     sandbox: str = ""
     """Level of confinement: L3, L2, L1 or `none`."""
     duplicate_of: int | None = None
-    """Id of the program whose verdict this is; None when the sandbox was asked."""
+    """Id of the program whose status and scores these are; None when the sandbox was asked."""
     score: float | None = None
     """The scores reduced to one number, as the problem declares; None unless `status` is OK."""
     stage: int = 1
@@ -214,7 +214,7 @@ class Snapshot:
     evaluating: int
     """Programs with the evaluators."""
     statuses: Mapping[str, int]
-    """Verdicts by their word."""
+    """Evaluations by status."""
     usage: Mapping[str, Usage]
     """By model."""
     islands: tuple[IslandView, ...]

@@ -1,4 +1,4 @@
-"""One candidate as the engine sees it: called over a socket, timed, and given a verdict when it fails.
+"""One candidate as the engine sees it: called over a socket, timed, and given a status when it fails.
 
 Knows nothing about scores. Nothing that comes from a candidate's process is believed but that it failed; what it
 returns is plain data for the problem's evaluator to check.

@@ -65,7 +65,7 @@ def _answer(arch: Architecture, name: str, action: int) -> list[bytes]:
 
 
 def _only_for(arch: Architecture, name: str, lines: list[bytes]) -> list[bytes]:
-    """Returns lines that end in a verdict, for one syscall alone."""
+    """Returns lines that end in a decision, for one syscall alone."""
     number = arch.number(name)
     assert number is not None
     return [_line(JUMP_EQUAL, number, 0, len(lines)), *lines]

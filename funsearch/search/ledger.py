@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from funsearch.core.code.identity import key
 from funsearch.core.code.reading import UnreadableCompletion, read_completion
 from funsearch.core.database import ProgramsDatabase, Registration
-from funsearch.core.evaluator import Verdict
+from funsearch.core.evaluator import Outcome
 from funsearch.core.ports import Event, Storage
 from funsearch.core.records import ALL_ISLANDS, Evaluation, Feedback, Prompt, Reset, Sample, Snapshot, Status
 from funsearch.core.specification import Specification
@@ -25,7 +25,7 @@ SNAPSHOT_STEP, SNAPSHOTS = 4, 200
 
 
 class Ledger:
-    """Draws prompts, takes in samples and verdicts, and writes all of it down."""
+    """Draws prompts, takes in samples and outcomes, and writes all of it down."""
 
     def __init__(
         self, run: str, specification: Specification, database: ProgramsDatabase, storage: Storage, sandbox: str
@@ -45,10 +45,10 @@ class Ledger:
         first = self._specification.first
         return Job(Sample(FIRST_PROMPT, 0, first.body, "specification", "stop"), first, key(first))
 
-    def register_first(self, job: Job, verdict: Verdict) -> None:
+    def register_first(self, job: Job, outcome: Outcome) -> None:
         """Registers the first program on every island."""
         self._events += [FIRST_PROMPT, job.sample]
-        self._register(verdict.of(job.sample, job.function, job.key, self._sandbox))
+        self._register(outcome.of(job.sample, job.function, job.key, self._sandbox))
 
     def draw(self) -> Prompt:
         """Returns the next prompt of the run."""
@@ -59,8 +59,8 @@ class Ledger:
     def take(self, samples: Sequence[Sample]) -> list[Job]:
         """Takes in finished samples and returns what has to be evaluated of them.
 
-        Unreadable ones and known programs get their verdict at once; a program that is being evaluated already waits
-        for that verdict.
+        Unreadable ones and known programs get their status at once; a program that is being evaluated already waits
+        for that outcome.
         """
         self._events += samples
         for sample in samples:
@@ -84,14 +84,14 @@ class Ledger:
                 jobs.append(job)
         return jobs
 
-    def conclude(self, job: Job, verdict: Verdict) -> list[Job]:
-        """Registers a verdict, and it again for every sample that waited for it.
+    def conclude(self, job: Job, outcome: Outcome) -> list[Job]:
+        """Registers an outcome, and it again for every sample that waited for it.
 
-        Returns what has to be evaluated after all: a verdict that is our own fault is nobody else's verdict.
+        Returns what has to be evaluated after all: an outcome that is our own fault applies to no other sample.
         """
-        self._register(verdict.of(job.sample, job.function, job.key, self._sandbox))
+        self._register(outcome.of(job.sample, job.function, job.key, self._sandbox))
         waiting = self._waiting.pop(job.key, [])
-        if verdict.status is Status.INFRA and waiting:
+        if outcome.status is Status.INFRA and waiting:
             self._waiting[job.key] = waiting[1:]
             return waiting[:1]
         for twin in waiting:
@@ -150,7 +150,7 @@ class Ledger:
         yield done
 
     def _repeat(self, job: Job) -> bool:
-        """Registers a program that was evaluated before with the verdict it got then; False if it never was."""
+        """Registers a program that was evaluated before with its scores of then; False if it never was."""
         known = self.database.key_id(job.key)
         if known is None:
             return False

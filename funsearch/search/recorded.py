@@ -34,14 +34,14 @@ class ProgramView:
     sandbox: str
 
     def _repr_html_(self) -> str:
-        verdict = f"{self.score:.6g}" if self.score is not None else f"{self.status} {self.error}"
+        outcome = f"{self.score:.6g}" if self.score is not None else f"{self.status} {self.error}"
         tables = [("scores", self.scores), ("held out", self.heldout or {})]
         scores = "; ".join(
             f"{title}: {', '.join(f'{name} {value:.6g}' for name, value in values.items())}"
             for title, values in tables
             if values
         )
-        lines = [f"program {self.id}: {verdict}", scores, self.notes, f"by {self.model}, sandbox {self.sandbox}"]
+        lines = [f"program {self.id}: {outcome}", scores, self.notes, f"by {self.model}, sandbox {self.sandbox}"]
         head = "<br>".join(html.escape(line) for line in lines if line)
         return f"<div>{head}</div><pre>{html.escape(self.code)}</pre>"
 

@@ -345,7 +345,7 @@ class Search:
             self._promised.pop(result.prompt.index, None)
             self._exhausted = True
         else:
-            self._evaluate(self._ledger.conclude(result.job, result.verdict))
+            self._evaluate(self._ledger.conclude(result.job, result.outcome))
         best = self.database.best
         if best is not None and best is not before:
             logger.info("new best: %s (program %d)", best.score, best.id)
@@ -382,13 +382,13 @@ class Search:
             results = self._workers.wait(WAIT_SECONDS)
         for result in results:
             assert not isinstance(result, Sampled | Exhausted)
-            if result.verdict.status is not Status.OK:
+            if result.outcome.status is not Status.OK:
                 raise ProblemError(
-                    f"The first program of {self.problem.name} gets no score: {result.verdict.status}: "
-                    f"{result.verdict.error.strip()}. See `funsearch check`."
+                    f"The first program of {self.problem.name} gets no score: {result.outcome.status}: "
+                    f"{result.outcome.error.strip()}. See `funsearch check`."
                 )
-            self._first_score = result.verdict.score
-            self._ledger.register_first(job, result.verdict)
+            self._first_score = result.outcome.score
+            self._ledger.register_first(job, result.outcome)
 
     def _snapshot(self) -> Progress:
         counts, best = self._ledger.counts, self.database.best

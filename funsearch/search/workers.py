@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from funsearch.core.evaluator import Evaluator, Verdict
+from funsearch.core.evaluator import Evaluator, Outcome
 from funsearch.core.ports import Sampler
 from funsearch.core.records import Function, Prompt, Sample
 from funsearch.errors import SamplerExhausted
@@ -41,10 +41,10 @@ class Exhausted:
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """The verdict on a job."""
+    """The outcome of a job."""
 
     job: Job
-    verdict: Verdict
+    outcome: Outcome
 
 
 WorkResult = Sampled | Exhausted | Scored
@@ -144,7 +144,7 @@ class LocalWorkers:
     def wait(self, seconds: float) -> list[WorkResult]:
         if self._tasks:
             job = self._tasks.popleft()
-            return [Scored(job, self._evaluator.judge(job.function, self._best))]
+            return [Scored(job, self._evaluator.score_confirmed(job.function, self._best))]
         if self._prompts:
             prompt, at_most = self._prompts.popleft()
             try:

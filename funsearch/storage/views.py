@@ -20,7 +20,7 @@ from funsearch.storage.tables import evaluations, models, prompts, runs, samples
 EXCERPT = 2000
 """Characters of a program that a list shows at most."""
 WINDOW = 5_000
-"""Evaluations that are looked through for those of one verdict."""
+"""Evaluations that are looked through for those of one status."""
 MAPPED = 2_000
 """Programs of a run, the best ones, from which its clusters are read."""
 
@@ -55,7 +55,7 @@ class Leader:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A program in a list, whatever its verdict."""
+    """A program in a list, whatever its status."""
 
     program: int
     status: str

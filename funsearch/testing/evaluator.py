@@ -3,7 +3,7 @@
 import time
 import zlib
 
-from funsearch.core.evaluator import Verdict
+from funsearch.core.evaluator import Outcome
 from funsearch.core.records import Function, Status
 
 
@@ -15,11 +15,11 @@ class SleepingEvaluator:
         self._seconds = seconds
         self._inputs = inputs
 
-    def judge(self, function: Function, best: float | None) -> Verdict:
-        """Returns a verdict like that of an evaluator whose problem takes so long."""
+    def score_confirmed(self, function: Function, best: float | None) -> Outcome:
+        """Returns an outcome like that of an evaluator whose problem takes so long."""
         time.sleep(self._seconds)
         score = zlib.crc32(function.body.encode()) / 2**32
-        return Verdict(Status.OK, dict.fromkeys(self._inputs, score), score, seconds=self._seconds)
+        return Outcome(Status.OK, dict.fromkeys(self._inputs, score), score, seconds=self._seconds)
 
     def close(self) -> None:
         """Does nothing."""

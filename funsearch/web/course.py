@@ -17,7 +17,7 @@ FEWEST = 20
 EARLY = 0.05
 """Part of a run whose low scores are cut off, so that the later ones can be told apart."""
 MOST_WORDS = 7
-"""Verdicts shown by their words; the rarer ones together."""
+"""Statuses shown by their words; the rarer ones together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ def charts(snapshots: Sequence[Snapshot], resets: Sequence[Reset]) -> list[Chart
             ],
             low=0.0,
         ),
-        areas("verdicts", "Verdicts, %", "samples", _verdicts(parts)),
+        areas("statuses", "Evaluation status, %", "samples", _statuses(parts)),
         lines("samples", "Samples a second", "samples", [_rate("samples/s", parts, lambda s: s.new)], low=0.0),
         lines("tokens", "Tokens a second", "samples", [_rate("tokens/s", parts, lambda s: s.tokens)], low=0.0),
     ]
@@ -143,8 +143,8 @@ def _shares(label: str, parts: Sequence[Span], count: Callable[[Span], int]) -> 
     return Series(label, [(span.samples, 100 * count(span) / all if all else None) for span, all in judged])
 
 
-def _verdicts(parts: Sequence[Span]) -> list[Series]:
-    """Returns the shares of the verdicts, the most frequent first, the rarest together."""
+def _statuses(parts: Sequence[Span]) -> list[Series]:
+    """Returns the shares of the statuses, the most frequent first, the rarest together."""
     counts: Counter[str] = Counter()
     for span in parts:
         counts.update(span.statuses)

@@ -115,7 +115,7 @@ def test_slow_evaluator_is_told_of(tmp_path: Path) -> None:
     assert "Warning: that took longer" in done.stderr
 
 
-def test_evaluate_gives_every_file_its_verdict(tmp_path: Path) -> None:
+def test_evaluate_gives_every_file_its_status(tmp_path: Path) -> None:
     (tmp_path / "good.py").write_text("def priority(el, n):\n    return -float(sum(el))\n")
     (tmp_path / "slow.py").write_text("def priority(el, n):\n    while True: pass\n")
     (tmp_path / "broken.py").write_text("def priority(el, n:\n")

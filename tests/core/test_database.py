@@ -180,14 +180,14 @@ def test_known_program_may_come_back_to_an_island_that_was_reset() -> None:
     assert made.register(evaluation(on(1, resets=1), "good", 5.0, 5.0)).islands == ()
 
 
-def test_key_leads_to_its_first_evaluation_whatever_the_verdict() -> None:
+def test_key_leads_to_its_first_evaluation_whatever_its_status() -> None:
     made = database()
     made.register(evaluation(on(0), "loops", status=Status.TIMEOUT))
     made.register(evaluation(on(1), "loops", status=Status.TIMEOUT))
     assert [made.key_id(key) for key in ("first", "loops", "new", "")] == [0, 1, None, None]
 
 
-def test_our_own_fault_is_nobodys_verdict() -> None:
+def test_infrastructure_failure_does_not_count_as_an_evaluation() -> None:
     made = database()
     made.register(evaluation(on(0), "p", status=Status.INFRA))
     assert made.key_id("p") is None

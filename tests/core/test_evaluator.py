@@ -98,11 +98,11 @@ def sample(text: str) -> Sample:
 
 def test_one_process_serves_all_inputs_in_order() -> None:
     sandbox = CountingSandbox()
-    verdict = Evaluator(SPECIFICATION, Closeness(), sandbox).score(body("print(x); return x + 1"))
-    assert verdict.status is Status.OK
-    assert list(verdict.scores.items()) == [("two", -1.0), ("five", -1.0), ("nine", -1.0)]
-    assert verdict.output == "2.0\n5.0\n9.0\n"
-    assert (sandbox.started, sandbox.inputs, verdict.seconds) == (1, 3, 1.0)
+    outcome = Evaluator(SPECIFICATION, Closeness(), sandbox).score(body("print(x); return x + 1"))
+    assert outcome.status is Status.OK
+    assert list(outcome.scores.items()) == [("two", -1.0), ("five", -1.0), ("nine", -1.0)]
+    assert outcome.output == "2.0\n5.0\n9.0\n"
+    assert (sandbox.started, sandbox.inputs, outcome.seconds) == (1, 3, 1.0)
 
 
 def test_score_is_that_of_the_last_input_or_the_mean() -> None:
@@ -116,43 +116,43 @@ def test_score_is_that_of_the_last_input_or_the_mean() -> None:
 
 def test_first_failure_rejects_the_program() -> None:
     sandbox = CountingSandbox()
-    verdict = Evaluator(SPECIFICATION, Closeness(), sandbox).score(body("return 1 / (x - 5)"))
-    assert verdict.status is Status.RUNTIME_ERROR
-    assert (verdict.scores, verdict.score) == ({}, None)
-    assert verdict.error.startswith("five: ZeroDivisionError")
+    outcome = Evaluator(SPECIFICATION, Closeness(), sandbox).score(body("return 1 / (x - 5)"))
+    assert outcome.status is Status.RUNTIME_ERROR
+    assert (outcome.scores, outcome.score) == ({}, None)
+    assert outcome.error.startswith("five: ZeroDivisionError")
     assert sandbox.inputs == 2
 
 
 def test_keeping_goes_on_in_a_fresh_process() -> None:
     sandbox = CountingSandbox()
     source = "global calls; calls = globals().get('calls', 0) + 1; print(calls); return 1 / (x - 5)"
-    verdict = Evaluator(SPECIFICATION, Keeping(), sandbox).score(body(source))
-    assert verdict.status is Status.RUNTIME_ERROR
-    assert list(verdict.scores) == ["two", "nine"]
-    assert verdict.score is None
-    assert verdict.output == "1\n2\n1\n"
-    assert (sandbox.started, sandbox.inputs, verdict.seconds) == (2, 3, 2.0)
+    outcome = Evaluator(SPECIFICATION, Keeping(), sandbox).score(body(source))
+    assert outcome.status is Status.RUNTIME_ERROR
+    assert list(outcome.scores) == ["two", "nine"]
+    assert outcome.score is None
+    assert outcome.output == "1\n2\n1\n"
+    assert (sandbox.started, sandbox.inputs, outcome.seconds) == (2, 3, 2.0)
 
 
 def test_keeping_reports_the_first_of_several_failures() -> None:
-    verdict = Evaluator(SPECIFICATION, Keeping(), InProcessSandbox()).score(
+    outcome = Evaluator(SPECIFICATION, Keeping(), InProcessSandbox()).score(
         body("return 'text' if x < 3 else 1 / (x - 5)")
     )
-    assert (verdict.status, list(verdict.scores)) == (Status.INVALID_SOLUTION, ["nine"])
-    assert verdict.error == "two: a text: 'text'"
+    assert (outcome.status, list(outcome.scores)) == (Status.INVALID_SOLUTION, ["nine"])
+    assert outcome.error == "two: a text: 'text'"
 
 
 def test_source_that_fails_when_executed_is_started_once() -> None:
     sandbox = CountingSandbox()
-    verdict = Evaluator(SPECIFICATION, Keeping(), sandbox).score(Function("    return x\n", "table = [1][2]\n"))
-    assert verdict.status is Status.RUNTIME_ERROR
-    assert "IndexError" in verdict.error
+    outcome = Evaluator(SPECIFICATION, Keeping(), sandbox).score(Function("    return x\n", "table = [1][2]\n"))
+    assert outcome.status is Status.RUNTIME_ERROR
+    assert "IndexError" in outcome.error
     assert sandbox.started == 1
 
 
 def test_failure_on_the_only_input_does_not_name_it() -> None:
-    verdict = Evaluator(SPECIFICATION, Closeness(), InProcessSandbox(), inputs={"x": 1.0}).score(body("return 'a'"))
-    assert (verdict.status, verdict.error) == (Status.INVALID_SOLUTION, "a text: 'a'")
+    outcome = Evaluator(SPECIFICATION, Closeness(), InProcessSandbox(), inputs={"x": 1.0}).score(body("return 'a'"))
+    assert (outcome.status, outcome.error) == (Status.INVALID_SOLUTION, "a text: 'a'")
 
 
 @pytest.mark.parametrize(
@@ -168,9 +168,9 @@ def test_failure_on_the_only_input_does_not_name_it() -> None:
     ],
 )
 def test_anything_but_a_finite_real_number_is_a_bad_score(answer: str, named: str) -> None:
-    verdict = Evaluator(SPECIFICATION, Answer(), InProcessSandbox()).score(body(f"return {answer}"))
-    assert (verdict.status, verdict.score, verdict.scores) == (Status.BAD_SCORE, None, {})
-    assert named in verdict.error
+    outcome = Evaluator(SPECIFICATION, Answer(), InProcessSandbox()).score(body(f"return {answer}"))
+    assert (outcome.status, outcome.score, outcome.scores) == (Status.BAD_SCORE, None, {})
+    assert named in outcome.error
 
 
 @pytest.mark.parametrize("value", [3, 3.0, np.float32(3), np.float64(3), np.int8(3), np.uint64(3), Fraction(3)])
@@ -186,12 +186,12 @@ def test_other_objects_are_no_scores(value: Any) -> None:
         finite_score(value)
 
 
-def test_exception_of_the_evaluator_is_a_verdict_with_its_line() -> None:
-    verdict = Evaluator(SPECIFICATION, Closeness(), InProcessSandbox()).score(body("return [x]"))
+def test_exception_of_the_evaluator_is_an_outcome_with_its_line() -> None:
+    outcome = Evaluator(SPECIFICATION, Closeness(), InProcessSandbox()).score(body("return [x]"))
     line = Closeness.evaluate.__code__.co_firstlineno + 4
-    assert verdict.status is Status.RUNTIME_ERROR
-    assert verdict.error.startswith("two: the evaluator Closeness raised TypeError: unsupported operand")
-    assert verdict.error.endswith(f"(line {line} of the evaluator)")
+    assert outcome.status is Status.RUNTIME_ERROR
+    assert outcome.error.startswith("two: the evaluator Closeness raised TypeError: unsupported operand")
+    assert outcome.error.endswith(f"(line {line} of the evaluator)")
 
 
 def test_evaluator_that_swallows_a_failure_is_told_again() -> None:
@@ -205,11 +205,11 @@ def test_evaluator_that_swallows_a_failure_is_told_again() -> None:
             return candidate.guess(value)
 
     source = body("global n; n = globals().get('n', 0) + 1; return 1 / (n - 1)")
-    verdict = Evaluator(SPECIFICATION, Stubborn(), InProcessSandbox()).score(source)
-    assert verdict.status is Status.RUNTIME_ERROR
+    outcome = Evaluator(SPECIFICATION, Stubborn(), InProcessSandbox()).score(source)
+    assert outcome.status is Status.RUNTIME_ERROR
 
 
-def test_broken_sandbox_is_nobodys_verdict() -> None:
+def test_broken_sandbox_is_raised() -> None:
     class Gone(InProcessSandbox):
         def start(self, source: str, limits: Limits) -> Any:
             raise SandboxError("the worker is gone")
@@ -237,8 +237,8 @@ def test_given_inputs_and_limits_replace_the_problems() -> None:
 
     limits = Limits(seconds=1.0, output_bytes=3)
     evaluator = Evaluator(SPECIFICATION, Closeness(), Watching(), inputs={"one": 1.0}, limits=limits)
-    verdict = evaluator.score(body("print('abcdef'); return x"))
-    assert (verdict.scores, verdict.output, seen) == ({"one": 0.0}, "abc", [limits])
+    outcome = evaluator.score(body("print('abcdef'); return x"))
+    assert (outcome.scores, outcome.output, seen) == ({"one": 0.0}, "abc", [limits])
 
 
 def test_without_inputs_nothing_can_be_scored() -> None:
@@ -302,9 +302,9 @@ class Refreshing(InProcessSandbox):
 def judged(text: str, best: float | None) -> tuple[Status, str, int]:
     sandbox = Refreshing()
     evaluator = Evaluator(SPECIFICATION, Answer(), sandbox)
-    verdict = evaluator.judge(Function(text), best)
-    assert (verdict.score is None) == (verdict.status is not Status.OK)
-    return verdict.status, verdict.error, sandbox.refreshed
+    outcome = evaluator.score_confirmed(Function(text), best)
+    assert (outcome.score is None) == (outcome.status is not Status.OK)
+    return outcome.status, outcome.error, sandbox.refreshed
 
 
 def test_best_score_must_be_earned_twice() -> None:
@@ -340,11 +340,11 @@ def test_best_score_that_changes_is_set_aside() -> None:
 def test_program_below_a_threshold_is_not_evaluated_further(
     text: str, status: Status, scored: list[str], stage: int, error: str
 ) -> None:
-    verdict = Evaluator(SPECIFICATION, Staged(), InProcessSandbox()).score(body(text))
-    assert (verdict.status, list(verdict.scores)) == (status, scored)
-    assert (verdict.score is not None) == (status is Status.OK)
-    assert verdict.error.startswith(error)
-    assert verdict.stage == (stage if scored else 2)
+    outcome = Evaluator(SPECIFICATION, Staged(), InProcessSandbox()).score(body(text))
+    assert (outcome.status, list(outcome.scores)) == (status, scored)
+    assert (outcome.score is not None) == (status is Status.OK)
+    assert outcome.error.startswith(error)
+    assert outcome.stage == (stage if scored else 2)
 
 
 def test_keeping_does_not_go_on_past_a_threshold_that_was_not_reached() -> None:
@@ -360,8 +360,8 @@ def test_keeping_does_not_go_on_past_a_threshold_that_was_not_reached() -> None:
 
 def test_thresholds_of_inputs_that_were_replaced_do_not_count() -> None:
     inputs = {"other": 0.0, "five": 5.0}
-    verdict = Evaluator(SPECIFICATION, Staged(), InProcessSandbox(), inputs=inputs).score(body("return 100.0"))
-    assert (verdict.status, verdict.stage) == (Status.OK, 1)
+    outcome = Evaluator(SPECIFICATION, Staged(), InProcessSandbox(), inputs=inputs).score(body("return 100.0"))
+    assert (outcome.status, outcome.stage) == (Status.OK, 1)
 
 
 class Telling(funsearch.ProblemEvaluator):

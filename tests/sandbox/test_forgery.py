@@ -7,7 +7,7 @@ side makes many calls (bin packing).
 import pytest
 
 from funsearch.core.code.reading import read_file
-from funsearch.core.evaluator import Verdict
+from funsearch.core.evaluator import Outcome
 from funsearch.core.records import Limits, Status
 from funsearch.loading import Problem, load_problem
 from funsearch.sandbox.engine import ForkSandbox
@@ -91,7 +91,7 @@ CALLS = {
 """Bodies of `priority`; the honest ones among them do as best fit does."""
 
 
-def verdict(problem: Problem, sandbox: ForkSandbox, source: str) -> Verdict:
+def outcome(problem: Problem, sandbox: ForkSandbox, source: str) -> Outcome:
     evaluator = problem.scorer(sandbox, limits=LIMITS)
     return evaluator.score(read_file(problem.specification, source))
 
@@ -99,7 +99,7 @@ def verdict(problem: Problem, sandbox: ForkSandbox, source: str) -> Verdict:
 @pytest.mark.parametrize("name", OBJECTS)
 def test_forged_object_earns_what_it_is(name: str, sandbox: ForkSandbox) -> None:
     problem = load_problem("cap_set", inputs=["n=3"])
-    found = verdict(problem, sandbox, f"def priority(el, n):\n{REPLACE}{OBJECTS[name]}\n    return 0.0\n")
+    found = outcome(problem, sandbox, f"def priority(el, n):\n{REPLACE}{OBJECTS[name]}\n    return 0.0\n")
     assert found.status is not Status.INFRA
     assert found.score == (8.0 if found.status is Status.OK else None), found
 
@@ -107,8 +107,8 @@ def test_forged_object_earns_what_it_is(name: str, sandbox: ForkSandbox) -> None
 @pytest.mark.parametrize("name", CALLS)
 def test_forged_answers_earn_what_they_do(name: str, sandbox: ForkSandbox) -> None:
     problem = load_problem("bin_packing", inputs=[f"tiny={TINY}"])
-    honest = verdict(problem, sandbox, "def priority(item, bins):\n    return -bins\n")
-    found = verdict(problem, sandbox, f"def priority(item, bins):\n    {CALLS[name]}\n")
+    honest = outcome(problem, sandbox, "def priority(item, bins):\n    return -bins\n")
+    found = outcome(problem, sandbox, f"def priority(item, bins):\n    {CALLS[name]}\n")
     assert honest.status is Status.OK
     assert found.status is not Status.INFRA
     assert found.score == (honest.score if found.status is Status.OK else None), found
@@ -117,6 +117,6 @@ def test_forged_answers_earn_what_they_do(name: str, sandbox: ForkSandbox) -> No
 def test_better_program_does_earn_more(sandbox: ForkSandbox) -> None:
     """The control: scores do differ, so that the tests above could fail."""
     problem = load_problem("cap_set", inputs=["n=3"])
-    assert verdict(problem, sandbox, "def priority(el, n):\n    return 0.0\n").score == 8.0
+    assert outcome(problem, sandbox, "def priority(el, n):\n    return 0.0\n").score == 8.0
     better = "def priority(el, n):\n    return float(el.count(1) == 1)\n"
-    assert verdict(problem, sandbox, better).score == 9.0
+    assert outcome(problem, sandbox, better).score == 9.0

@@ -53,8 +53,8 @@ def test_limits_in_the_settings_are_those_of_the_candidates(problem: Problem) ->
     sampler = ScriptedSampler(["    while True: pass\n"], 1)
     with Search(problem, sampler=sampler, storage=MemoryStorage(), settings=settings) as search:
         search.run()
-        (verdict,) = [one for one in search._storage.evaluations(search.name) if one.sample.prompt.index >= 0]
-    assert (verdict.status, verdict.error) == (Status.TIMEOUT, "three: longer than 0.2 s")
+        (outcome,) = [one for one in search._storage.evaluations(search.name) if one.sample.prompt.index >= 0]
+    assert (outcome.status, outcome.error) == (Status.TIMEOUT, "three: longer than 0.2 s")
 
 
 def test_no_evaluator_ever_ends_with_the_minutes(problem: Problem) -> None:
@@ -151,7 +151,7 @@ def test_replay_is_identical_and_sees_a_changed_score(problem: Problem, answers:
     assert "scores were" in str(replay(storage, record, Liar()).first_difference)
 
 
-def test_duplicate_gets_the_verdict_of_the_first_without_an_evaluation(problem: Problem) -> None:
+def test_duplicate_gets_the_scores_of_the_first_without_an_evaluation(problem: Problem) -> None:
     storage = MemoryStorage()
     with searching(problem, ["    return x\n", "    return x  # again\n"] * 4, storage, name="run") as search:
         progress = search.run()

@@ -49,7 +49,7 @@ def test_an_excerpt_is_what_was_written(storage: SqlStorage, make) -> None:
     assert Views(storage).leaders(1, 1)[0].excerpt == body
 
 
-def test_lines_are_read_backwards_and_by_verdict(storage: SqlStorage, make) -> None:
+def test_lines_are_read_backwards_and_by_status(storage: SqlStorage, make) -> None:
     storage.append("demo", [event for index in range(6) for event in make.judged(index, 1.0 if index % 2 else None)])
     views = Views(storage)
     assert views.newest(1) == 5

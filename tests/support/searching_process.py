@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from funsearch.core.evaluator import Evaluator, Verdict
+from funsearch.core.evaluator import Evaluator, Outcome
 from funsearch.core.records import Function, Prompt, Sample
 from funsearch.loading import load_problem
 from funsearch.samplers.scripted import ScriptedSampler
@@ -33,7 +33,7 @@ def main(problem_file: str, database: str, answers: str, log: str) -> None:
             return samples
 
     class LoggingEvaluator(Evaluator):
-        def score(self, function: Function) -> Verdict:
+        def score(self, function: Function) -> Outcome:
             os.write(journal, f"evaluated {function.body.encode().hex()}\n".encode())
             time.sleep(PAUSE_SECONDS)
             return super().score(function)

@@ -150,7 +150,7 @@ def test_lineage_goes_back_to_the_first_program_with_gains(page: TestClient, dat
     assert f"--- program {a}" in bare
 
 
-def test_programs_of_one_verdict_can_be_asked_for(page: TestClient) -> None:
+def test_programs_of_one_status_can_be_asked_for(page: TestClient) -> None:
     text = shown(page, "/runs/1/programs?status=RUNTIME_ERROR")
     rows = re.findall(r"<tr><td>.*?</td><td>(\w+)", text)
     assert rows

@@ -73,7 +73,7 @@ def create_prompts_and_samples() -> None:
 
 
 def create_evaluations() -> None:
-    """Creates the verdicts, and the index that finds the best of them."""
+    """Creates the evaluations, and the index that finds the best of them."""
     op.create_table(
         "evaluations",
         sa.Column("run", sa.Integer(), primary_key=True, autoincrement=False),
