@@ -1,4 +1,4 @@
-"""An evaluator that only takes its time, for measuring what stands around evaluators."""
+"""An evaluator that sleeps instead of evaluating, to measure the overhead of the code around evaluators."""
 
 import time
 import zlib
@@ -8,15 +8,15 @@ from funsearch.core.records import Function, Status
 
 
 class SleepingEvaluator:
-    """Sleeps instead of evaluating; the score is drawn from the function's text, so it is the same every time."""
+    """Sleeps instead of evaluating. Scores are pseudo-random, but determined by the text of the function."""
 
     def __init__(self, seconds: float, inputs: tuple[str, ...]) -> None:
-        """Sleeps for `seconds` for each function, and scores it on every one of `inputs`."""
+        """Sleeps `seconds` for each function, and returns a score on each of `inputs`."""
         self._seconds = seconds
         self._inputs = inputs
 
     def score_confirmed(self, function: Function, best: float | None) -> Outcome:
-        """Returns an outcome like that of an evaluator whose problem takes so long."""
+        """Returns the outcome of a function after sleeping."""
         time.sleep(self._seconds)
         score = zlib.crc32(function.body.encode()) / 2**32
         return Outcome(Status.OK, dict.fromkeys(self._inputs, score), score, seconds=self._seconds)
