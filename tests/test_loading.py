@@ -103,11 +103,11 @@ def test_shipped_problem_loads_and_has_a_title_inputs_and_heldout_inputs(name: s
 
 
 def test_shipped_problems_are_listed_with_title_and_path() -> None:
-    found = {info.name: info for info in list_problems()}
-    assert {"cap_set", "bin_packing"} <= set(found)
-    assert found["cap_set"].title == "Finds large cap sets: sets of vectors in F_3^n with no three on a line."
-    assert found["cap_set"].origin == "funsearch"
-    assert Path(found["cap_set"].path).is_file()
+    problems = {info.name: info for info in list_problems()}
+    assert {"cap_set", "bin_packing"} <= set(problems)
+    assert problems["cap_set"].title == "Finds large cap sets: sets of vectors in F_3^n with no three on a line."
+    assert problems["cap_set"].origin == "funsearch"
+    assert Path(problems["cap_set"].path).is_file()
 
 
 def test_specification_and_evaluator_are_found_by_path(write: Write) -> None:
@@ -396,16 +396,16 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def test_installed_problem_is_found_under_the_name_of_its_entry_point(package: Path) -> None:
-    found = {info.name: info for info in list_problems()}
-    assert (found["closest"].title, found["closest"].origin) == ("Finds a number.", "my-package")
+    problems = {info.name: info for info in list_problems()}
+    assert (problems["closest"].title, problems["closest"].origin) == ("Finds a number.", "my-package")
     problem = load_problem("closest")
     assert (problem.name, score(problem).score) == ("closest", -3.0)
 
 
 def test_broken_package_does_not_hide_other_problems(package: Path) -> None:
-    found = {info.name: info for info in list_problems()}
-    assert found["lost"].title == "(cannot be read)"
-    assert {"cap_set", "closest"} <= set(found)
+    problems = {info.name: info for info in list_problems()}
+    assert problems["lost"].title == "(cannot be read)"
+    assert {"cap_set", "closest"} <= set(problems)
     assert "There is no problem file broken/problems/lost.py" in refusal("lost")
 
 

@@ -145,7 +145,7 @@ REMEDIES = (
     ("BAD_SCORE", "", "`evaluate` has to return a finite number."),
     (
         "RUNTIME_ERROR",
-        "does not cross",
+        "cannot be sent",
         "Give inputs as plain data: numbers, texts, lists, dicts, arrays.",
     ),
     ("RUNTIME_ERROR", "has no function", "Call a function that the specification defines."),

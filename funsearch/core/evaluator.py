@@ -83,7 +83,7 @@ class Evaluator:
         self._sandbox = sandbox
         self._inputs = dict(problem.inputs if inputs is None else inputs)
         self._limits = limits or problem.limits
-        # A threshold on the last input would have no further inputs to skip.
+        # A threshold on the last input has no effect, because no inputs follow it.
         self._thresholds = {
             name: problem.thresholds[name] for name in list(self._inputs)[:-1] if name in problem.thresholds
         }

@@ -98,7 +98,7 @@ def marked_functions(
         ProblemError: there is not exactly one function to evolve, there are several entry functions, or something other
             than a top-level function is marked.
     """
-    found: dict[str, list[ast.FunctionDef]] = {"evolve": [], "run": []}
+    marked: dict[str, list[ast.FunctionDef]] = {"evolve": [], "run": []}
     for node in sorted((node for node in nodes if isinstance(node, _DECORATED)), key=lambda node: node.lineno):
         for decorator in node.decorator_list:
             mark = "evolve" if marks.is_evolve(decorator) else "run" if marks.is_run(decorator) else ""
@@ -109,14 +109,14 @@ def marked_functions(
                     f"{filename}:{node.lineno}: @funsearch.{mark} is on {node.name}, which is {_kind(node)}: "
                     "decorate a plain function at the top level of the file."
                 )
-            found[mark].append(node)
-    if not found["evolve"]:
+            marked[mark].append(node)
+    if not marked["evolve"]:
         raise ProblemError(f"No @funsearch.evolve in {filename}: decorate the function to evolve.")
-    for mark, functions in found.items():
+    for mark, functions in marked.items():
         if len(functions) > 1:
             names = " and ".join(f"{node.name} (line {node.lineno})" for node in functions)
             raise ProblemError(f"{filename}: @funsearch.{mark} is on {names}: decorate only one function.")
-    evolved, entry = found["evolve"][0], next(iter(found["run"]), None)
+    evolved, entry = marked["evolve"][0], next(iter(marked["run"]), None)
     if evolved is entry:
         raise ProblemError(
             f"{filename}:{evolved.lineno}: {evolved.name} has both @funsearch.evolve and @funsearch.run: "

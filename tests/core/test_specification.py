@@ -19,8 +19,8 @@ def parse(name: str) -> Specification:
     return Specification.parse((GOLDEN / f"{name}.py.txt").read_text(), f"{name}.py")
 
 
-def load(source: str, **given: Any) -> dict[str, Any]:
-    namespace = {"__name__": "candidate", **given}
+def load(source: str, **names: Any) -> dict[str, Any]:
+    namespace = {"__name__": "candidate", **names}
     exec(compile(source, "<program>", "exec"), namespace)
     return namespace
 
