@@ -56,13 +56,13 @@ def command(
     specification = loaded.specification
     box = open_sandbox(sandbox or "auto", unsafe=bool(unsafe))
     started = time.perf_counter()
-    verdict = loaded.scorer(box).score(specification.first)
+    outcome = loaded.scorer(box).score(specification.first)
     seconds = time.perf_counter() - started
     shown = loaded.evaluator.show_notes
-    prompt = best_shot_prompt(specification, [specification.first], [joined_notes(verdict.feedback)] if shown else [])
+    prompt = best_shot_prompt(specification, [specification.first], [joined_notes(outcome.feedback)] if shown else [])
     compared = _compared(loaded, box) if baselines else {}
     figure = None
-    if image is not None and verdict.status is Status.OK:
+    if image is not None and outcome.status is Status.OK:
         artist = loaded.scorer(box, inputs=loaded.all_inputs)
         figure = artist.draw(specification.first, on or list(loaded.inputs)[-1])
     box.close()
@@ -72,11 +72,11 @@ def command(
                 "problem": loaded.name,
                 "function": specification.name,
                 "inputs": list(loaded.inputs),
-                "status": verdict.status.value,
-                "score": verdict.score,
-                "scores": dict(verdict.scores),
+                "status": outcome.status.value,
+                "score": outcome.score,
+                "scores": dict(outcome.scores),
                 "prompt": prompt,
-                "error": verdict.error,
+                "error": outcome.error,
                 "seconds": seconds,
                 "sandbox": box.level,
                 **({"baselines": compared} if baselines else {}),
@@ -87,19 +87,19 @@ def command(
         click.echo(
             f"evolves {specification.name}({', '.join(specification.parameters)}); inputs {', '.join(loaded.inputs)}"
         )
-        click.echo(f"first program: {verdict.status} in {seconds:.2f} s, sandbox {box.level}")
-        for name, score in verdict.scores.items():
-            said = verdict.feedback.get(name)
+        click.echo(f"first program: {outcome.status} in {seconds:.2f} s, sandbox {box.level}")
+        for name, score in outcome.scores.items():
+            said = outcome.feedback.get(name)
             click.echo(f"  {name}: {score:g}" + (f" ({said.notes})" if said and said.notes else ""))
         if baselines:
             click.echo()
             options.console().print(_table(compared))
         click.echo("\nThe first prompt:\n")
         click.echo(prompt)
-    if verdict.status is not Status.OK:
+    if outcome.status is not Status.OK:
         raise ProblemError(
-            f"The first program of {loaded.name} gets no score: {verdict.status}: {verdict.error.strip()}. "
-            f"{_remedy(verdict.status.value, verdict.error, specification.name)}"
+            f"The first program of {loaded.name} gets no score: {outcome.status}: {outcome.error.strip()}. "
+            f"{_remedy(outcome.status.value, outcome.error, specification.name)}"
         )
     if image is not None:
         options.write_image(figure, image)
@@ -145,7 +145,7 @@ REMEDIES = (
     ("BAD_SCORE", "", "`evaluate` has to return a finite number."),
     (
         "RUNTIME_ERROR",
-        "does not cross",
+        "cannot be sent",
         "Give inputs as plain data: numbers, texts, lists, dicts, arrays.",
     ),
     ("RUNTIME_ERROR", "has no function", "Call a function that the specification defines."),

@@ -38,7 +38,7 @@ def command(
     """Scores FILES as candidates for PROBLEM, in the sandbox, as a run would.
 
     A file holds the evolved function, with whatever imports, constants and helpers it needs above it. Exits with 0
-    when every file got a verdict, whatever it was.
+    when every file was evaluated, whatever its status.
     """
     from funsearch.loading import load_problem
     from funsearch.sandbox import open_sandbox
@@ -80,16 +80,16 @@ def _score(scorer: Any, text: str) -> dict[str, Any]:
     except UnreadableCompletion as unreadable:
         status, error = Status.COMPILE_ERROR, str(unreadable)
         return {"status": status.value, "score": None, "scores": {}, "error": error, "output": ""}
-    verdict = scorer.score(function)
+    outcome = scorer.score(function)
     return {
-        "status": verdict.status.value,
-        "score": verdict.score,
-        "scores": dict(verdict.scores),
-        "error": verdict.error,
-        "output": verdict.output,
-        "stage": verdict.stage,
-        "notes": {name: said.notes for name, said in verdict.feedback.items() if said.notes},
-        "artifacts": {name: dict(said.artifacts) for name, said in verdict.feedback.items() if said.artifacts},
+        "status": outcome.status.value,
+        "score": outcome.score,
+        "scores": dict(outcome.scores),
+        "error": outcome.error,
+        "output": outcome.output,
+        "stage": outcome.stage,
+        "notes": {name: said.notes for name, said in outcome.feedback.items() if said.notes},
+        "artifacts": {name: dict(said.artifacts) for name, said in outcome.feedback.items() if said.artifacts},
     }
 
 

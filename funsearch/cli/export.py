@@ -33,7 +33,7 @@ def command(run: str, output: Path | None, top: int, parquet: bool, db: str) -> 
     """Writes RUN into a folder: the best programs as Python files, the problem, all samples, and a report.
 
     The report says how to score the programs again with `funsearch evaluate`. samples.jsonl has a sample a line with
-    its prompt's number, verdict and scores; it can be sampled from again with --sampler scripted:samples.jsonl.
+    its prompt's number, status and scores; it can be sampled from again with --sampler scripted:samples.jsonl.
 
     \b
     funsearch export bin_packing-1 -o found

@@ -28,7 +28,7 @@ KINDS = (".png", ".svg", ".html")
 @options.db_option
 @options.verbosity
 def command(run: str, output: Path | None, db: str) -> None:
-    """Draws RUN: the score of every program over the samples, the islands' resets, and the shares of the verdicts.
+    """Draws RUN: the score of every program over the samples, the islands' resets, and the shares of the statuses.
 
     \b
     funsearch plot bin_packing-1 -o bin_packing.svg

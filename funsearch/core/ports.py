@@ -6,7 +6,7 @@ Knows nothing about any adapter.
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, Protocol, Self
+from typing import Protocol, Self
 
 from funsearch.core.completions import Completion, Request, SamplerStats
 from funsearch.core.records import (
@@ -52,9 +52,9 @@ class Sampler(Protocol):
 
 
 class CandidateFailure(Exception):
-    """Raised out of a call into a candidate that cannot go on: it crashed, ran out of time, sent nonsense.
+    """Raised by a call into a candidate that failed: it crashed, timed out, or sent invalid data.
 
-    A problem evaluator lets it pass.
+    A problem evaluator must not catch it.
     """
 
     def __init__(self, status: Status, detail: str = "") -> None:
@@ -65,46 +65,47 @@ class CandidateFailure(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ProcessReport:
-    """What is known of a candidate's process once it is gone."""
+    """Report on a candidate's process after its end."""
 
     output: str = ""
-    """Standard output and error, decoded with replacement, cut off at the cap."""
+    """Standard output and error, decoded with replacement and truncated to the output limit."""
     seconds: float = 0.0
-    """Wall clock from start to end, measured on the trusted side."""
+    """Wall-clock time from start to end, measured on the trusted side."""
     cpu_seconds: float = 0.0
+    """Processor time used."""
     too_much_output: bool = False
-    """Whether it wrote more than the cap and was ended for it."""
+    """Whether the process was ended because it exceeded the output limit."""
 
 
 class CandidateProcess(Protocol):
-    """One candidate program, loaded in a confined process of its own. Used by one thread."""
+    """A candidate program, loaded in its own confined process. Used by one thread."""
 
     def begin_input(self) -> None:
-        """Starts the wall clock of `Limits.seconds` anew; called before each input."""
+        """Restarts the wall clock of `Limits.seconds`; called before each input."""
 
-    def call(self, function: str, args: Sequence[Any]) -> Any:
-        """Returns what `function(*args)` returns in the candidate.
+    def call(self, function: str, args: Sequence[object]) -> object:
+        """Calls `function(*args)` in the candidate and returns its result.
 
         Raises:
-            CandidateFailure: the candidate raised, died, or ran out of a limit. Every later call raises the same.
-            TypeError: an argument is of a type that does not cross the boundary (the evaluator's fault).
+            CandidateFailure: the candidate raised, died, or exceeded a limit. Later calls raise the same failure.
+            TypeError: an argument is of a type that cannot be sent, which is an error in the evaluator.
         """
 
-    def call_many(self, function: str, columns: Sequence[Sequence[Any]]) -> list[Any]:
-        """Returns what `function` returns for the first of each column, for the second of each, and so on.
+    def call_many(self, function: str, columns: Sequence[Sequence[object]]) -> list[object]:
+        """Calls `function` with the first entry of each column, with the second of each, and so on.
 
-        There is a column for each argument, at least one, and all are of one length. The calls are made one after the
-        other, and each result is taken before the next; all of it costs little more than one `call`.
+        There is one column for each argument, at least one, and all have the same length. The calls are made in order,
+        and each result is recorded before the next call. The cost is little more than that of one `call`.
 
         Raises:
-            CandidateFailure: as `call`, for the first that fails.
-            TypeError: an argument is of a type that does not cross the boundary.
+            CandidateFailure: as for `call`, for the first call that fails.
+            TypeError: an argument is of a type that cannot be sent.
         """
 
     def close(self) -> ProcessReport:
-        """Ends the process and whatever it started, and reports. Calling it again returns the same report.
+        """Ends the process and all processes it started, and returns a report; a second call returns the same report.
 
-        All of it is gone before another candidate's process comes to be.
+        They are all gone before the process of another candidate is started.
         """
 
     def __enter__(self) -> Self: ...
@@ -113,28 +114,28 @@ class CandidateProcess(Protocol):
 
 
 class Sandbox(Protocol):
-    """Runs candidate programs apart from the engine, one at a time, each in a fresh child of a warm worker.
+    """Runs candidate programs isolated from the engine, one at a time, each in a fresh child of a warm worker.
 
-    Nothing a candidate does changes a later one. Used by one thread; make one sandbox per evaluator.
+    A candidate cannot affect later ones. Used by one thread; create one sandbox for each evaluator.
     """
 
     @property
     def level(self) -> str:
-        """Returns the level of confinement: L3, L2, L1 or `none`. It never changes."""
+        """The level of confinement: L3, L2, L1 or `none`. It never changes."""
 
     def start(self, source: str, limits: Limits) -> CandidateProcess:
-        """Returns a process that has executed `source` (a whole Python module).
+        """Executes `source`, a complete Python module, in a fresh process and returns the process.
 
         Raises:
-            CandidateFailure: the source does not compile or fails while it is executed.
-            SandboxError: the worker is gone and could not be started again.
+            CandidateFailure: the source does not compile, or fails while it is executed.
+            SandboxError: the worker has died and cannot be restarted.
         """
 
     def refresh(self) -> None:
-        """Has the next candidate run in a child of a new worker, which no other candidate has been near.
+        """Replaces the worker: the next candidate runs in a child of a new worker, which has run no other candidate.
 
         Raises:
-            SandboxError: it cannot be started.
+            SandboxError: the new worker cannot be started.
         """
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""What can be set of the sandbox. Light: importing it loads nothing else."""
+"""The sandbox's settings. Importing this module loads nothing else."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -6,8 +6,8 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class SandboxOptions:
-    """How candidates are confined."""
+    """Settings of the sandbox."""
 
     level: Literal["auto", "L1", "L2", "L3"] = "auto"
     unsafe: bool = False
-    """Permits running without confinement; every score made so is marked."""
+    """Permits running without confinement; scores computed this way are marked."""

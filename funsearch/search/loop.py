@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from funsearch.core.database import ProgramsDatabase
-from funsearch.core.evaluator import Verdict
+from funsearch.core.evaluator import Outcome
 from funsearch.core.ports import RunStorage
 from funsearch.core.records import IslandView, Prompt, RunRecord, Snapshot, Status
 from funsearch.errors import ConfigError, ProblemError
@@ -162,7 +162,7 @@ class SearchLoop:
         """Returns a prompt that was drawn and never answered, or else draws the next one."""
         return self._unanswered.popleft() if self._unanswered else self.ledger.draw_prompt()
 
-    def record_first(self, job: Job, outcome: Verdict) -> None:
+    def record_first(self, job: Job, outcome: Outcome) -> None:
         """Registers the first program on every island.
 
         Raises:

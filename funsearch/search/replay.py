@@ -78,7 +78,7 @@ def replay(
 
 
 def _evaluate(recorded: Evaluation, evaluator: Evaluator) -> Evaluation:
-    """Returns the evaluation of the recorded sample as it comes out now; a duplicate keeps its verdict."""
+    """Returns the evaluation of the recorded sample as it comes out now; a duplicate keeps its status and scores."""
     sample = recorded.sample
     try:
         function = _read(sample, evaluator)
@@ -87,8 +87,8 @@ def _evaluate(recorded: Evaluation, evaluator: Evaluator) -> Evaluation:
     again = replace(recorded, function=function, key=key(function))
     if recorded.duplicate_of is not None or recorded.status is Status.INFRA:
         return again
-    verdict = evaluator.score(function)
-    return replace(again, status=verdict.status, scores=verdict.scores)
+    outcome = evaluator.score(function)
+    return replace(again, status=outcome.status, scores=outcome.scores)
 
 
 def _read(sample: Sample, evaluator: Evaluator) -> Function:

@@ -326,14 +326,14 @@ class Search:
             self._telling = True
         if not self.database.registered:
             job = self._loop.ledger.first_job()
-            self._loop.record_first(job, self._evaluator.judge(job.function, None))
+            self._loop.record_first(job, self._evaluator.score_confirmed(job.function, None))
 
     def _evaluate(self, jobs: Sequence[Job]) -> None:
         """Evaluates jobs here and now, and those that their outcomes lead to."""
         queue = list(jobs)
         while queue:
             job, best = queue.pop(0), self.database.best
-            outcome = self._evaluator.judge(job.function, None if best is None else best.score)
+            outcome = self._evaluator.score_confirmed(job.function, None if best is None else best.score)
             queue += self._loop.ledger.record_outcome(job, outcome)
 
     def _heldout(self, id: int) -> Mapping[str, float]:

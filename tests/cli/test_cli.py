@@ -115,7 +115,7 @@ def test_slow_evaluator_is_told_of(tmp_path: Path) -> None:
     assert "Warning: that took longer" in done.stderr
 
 
-def test_evaluate_gives_every_file_its_verdict(tmp_path: Path) -> None:
+def test_evaluate_gives_every_file_its_status(tmp_path: Path) -> None:
     (tmp_path / "good.py").write_text("def priority(el, n):\n    return -float(sum(el))\n")
     (tmp_path / "slow.py").write_text("def priority(el, n):\n    while True: pass\n")
     (tmp_path / "broken.py").write_text("def priority(el, n:\n")
@@ -160,8 +160,11 @@ def test_verb_help_teaches(tmp_path: Path) -> None:
         (("run", "cap_set", "--sampler", "vllm:./no-model"), "no-model"),
         (("run", "cap_set", "--config", "missing.toml"), "missing.toml"),
         (("run", "cap_set", "--track", "tensorbord:x", "--db", "new.db"), "Unknown tracker tensorbord:x"),
-        (("check", "cap_set", "--image", "x.gif"), "x.gif is no name for a picture: end it in .png or .svg."),
-        (("check", "cap_set", "--image", "none/x.svg"), "there is no folder none"),
+        (
+            ("check", "cap_set", "--image", "x.gif"),
+            "Cannot write a picture to x.gif: use a file name that ends in .png or .svg.",
+        ),
+        (("check", "cap_set", "--image", "none/x.svg"), "the folder none does not exist"),
         (("check", "cap_set", "--image", "x.svg", "--on", "n88"), "no input n88: did you mean n8?"),
         (("check", "cap_set", "--on", "n8"), "add --image FILE.png"),
         (("check", "plain.py", "--image", "x.svg"), "The problem has no pictures"),

@@ -49,19 +49,19 @@ def test_work_of_actors_that_die_is_done_again(ray_here: None, problem: Problem,
     workers.evaluate([first], None)
     (judged,) = collect(workers, 1)
     assert isinstance(judged, Scored)
-    assert judged.verdict.status is Status.OK
+    assert judged.outcome.status is Status.OK
 
     slow = Function("    import time\n    time.sleep(1.0)\n    return x\n")
     workers.evaluate([Job(first.sample, slow, "slow")], None)
     os.kill(pid_of(workers.sampler_actors[0]), signal.SIGKILL)
     for actor in workers.evaluator_actors:
         os.kill(pid_of(actor), signal.SIGKILL)
-    ledger.register_first(first, judged.verdict)
+    ledger.register_first(first, judged.outcome)
     prompt = ledger.draw()
     workers.ask(prompt, 4)
     results = collect(workers, 2)
     assert {type(result) for result in results} == {Sampled, Scored}
-    assert all(r.verdict.status is Status.OK for r in results if isinstance(r, Scored))
+    assert all(r.outcome.status is Status.OK for r in results if isinstance(r, Scored))
     workers.close()
 
 
@@ -77,8 +77,8 @@ def test_program_that_kills_its_evaluator_every_time_is_named(
     )
     (judged,) = collect(workers, 1)
     assert isinstance(judged, Scored)
-    assert judged.verdict.status is Status.INFRA
-    assert "killed its evaluator twice" in judged.verdict.error
+    assert judged.outcome.status is Status.INFRA
+    assert "killed its evaluator twice" in judged.outcome.error
     workers.close()
 
 

@@ -66,8 +66,8 @@ def test_limits_in_the_settings_are_those_of_the_candidates(problem: Problem) ->
     sampler = ScriptedSampler(["    while True: pass\n"], 1)
     with Search(problem, sampler=sampler, storage=open_storage("sqlite://"), settings=settings) as search:
         search.run()
-        (verdict,) = [one for one in search._storage.evaluations(search.name) if one.sample.prompt.index >= 0]
-    assert (verdict.status, verdict.error) == (Status.TIMEOUT, "three: longer than 0.2 s")
+        (outcome,) = [one for one in search._storage.evaluations(search.name) if one.sample.prompt.index >= 0]
+    assert (outcome.status, outcome.error) == (Status.TIMEOUT, "three: longer than 0.2 s")
 
 
 def test_no_evaluator_ever_ends_with_the_minutes(problem: Problem) -> None:
