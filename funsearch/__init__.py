@@ -52,7 +52,7 @@ def evolve(function: _Function) -> _Function: ...
 def evolve() -> Callable[[_Function], _Function]: ...
 def evolve(function: _Function | None = None) -> _Function | Callable[[_Function], _Function]:
     """Marks the function of a specification that the model rewrites."""
-    return _unchanged if function is None else function
+    return _marked("evolve", function)
 
 
 @overload
@@ -61,10 +61,19 @@ def run(function: _Function) -> _Function: ...
 def run() -> Callable[[_Function], _Function]: ...
 def run(function: _Function | None = None) -> _Function | Callable[[_Function], _Function]:
     """Marks the `evaluate` of a specification in the one-file format of the FunSearch reference code."""
-    return _unchanged if function is None else function
+    return _marked("run", function)
 
 
-def _unchanged(function: _Function) -> _Function:
+def _marked(mark: str, function: _Function | None) -> _Function | Callable[[_Function], _Function]:
+    """Returns a marked function as it is: the marks are read from the text of the file.
+
+    Raises:
+        ProblemError: it is not a function.
+    """
+    if function is None:
+        return lambda function: function
+    if not callable(function):
+        raise ProblemError(f"@funsearch.{mark} decorates a function, not {function!r:.80}.")
     return function
 
 

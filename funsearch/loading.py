@@ -209,9 +209,28 @@ def load(source: ProblemSource) -> Problem:
     return Problem(source.name, source, specification, evaluator, inputs, dict(evaluator.heldout))
 
 
-def load_problem(name: str, evaluator: Path | None = None, inputs: Sequence[str] = ()) -> Problem:
-    """Finds and loads the problem with a name or path. See `find_problem` and `load`."""
-    return load(find_problem(name, evaluator, inputs))
+def load_problem(
+    name: str | Path, evaluator: str | Path | None = None, inputs: Sequence[str] | Mapping[str, object] = ()
+) -> Problem:
+    """Finds and loads the problem with a name or path.
+
+    Args:
+        name: a name from `funsearch problems`, or the path of a problem file.
+        evaluator: the evaluator's file, if it is not where it is looked for. See `find_problem`.
+        inputs: replace the problem's own: plain Python data by name, or "NAME=VALUE" as on the command line.
+
+    Raises:
+        ProblemError: there is no such problem, or an argument, a file or an input is invalid.
+    """
+    if not isinstance(name, str | Path):
+        raise ProblemError(f"name = {name!r:.80}: give the name of a problem, or the path of a problem file.")
+    if not isinstance(evaluator, str | Path | None):
+        raise ProblemError(f"evaluator = {evaluator!r:.80}: give the path of the evaluator's file.")
+    if isinstance(inputs, Mapping):
+        inputs = [f"{key}={value!r}" for key, value in inputs.items()]
+    if isinstance(inputs, str) or not all(isinstance(text, str) for text in inputs):
+        raise ProblemError(f"inputs = {inputs!r:.80}: give a dict, as {{'n8': 8}}, or a list, as ['n8=8'].")
+    return load(find_problem(str(name), Path(evaluator) if evaluator else None, inputs))
 
 
 def list_problems() -> list[ProblemInfo]:

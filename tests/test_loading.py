@@ -419,3 +419,39 @@ def test_name_used_by_several_packages_is_refused(package: Path) -> None:
 def test_user_evaluators_are_instances_of_the_public_class(write: Write) -> None:
     assert isinstance(load_problem(str(write())).evaluator, ProblemEvaluator)
     assert funsearch.ProblemEvaluator is ProblemEvaluator
+
+
+@pytest.mark.parametrize("inputs", [{"n": 3}, ["n=3"], ("n=3",)])
+def test_inputs_are_given_from_python_as_a_dict_or_as_texts(inputs: Any) -> None:
+    assert load_problem("cap_set", inputs=inputs).inputs == {"n": 3}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"name": 3}, "name = 3: give the name of a problem"),
+        ({"name": None}, "name = None"),
+        ({"evaluator": 3}, "evaluator = 3: give the path"),
+        ({"inputs": "n=3"}, "inputs = 'n=3': give a dict"),
+        ({"inputs": [3]}, r"inputs = \[3\]"),
+        ({"inputs": {"n": object()}}, "not a Python literal"),
+    ],
+)
+def test_argument_that_cannot_be_used_is_refused(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(ProblemError, match=message):
+        load_problem(**{"name": "cap_set", **arguments})
+
+
+@pytest.mark.parametrize("mark", [funsearch.evolve, funsearch.run])
+def test_marks_decorate_functions_only(mark: Any) -> None:
+    assert mark(len) is mark()(len) is len
+    with pytest.raises(ProblemError, match="decorates a function, not 3"):
+        mark(3)
+
+
+@pytest.mark.parametrize(
+    "limits", [{"seconds": 0}, {"seconds": "x"}, {"memory_mb": -1}, {"threads": True}, {"modules": "scipy"}]
+)
+def test_limits_that_cannot_be_kept_are_refused(limits: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=f"{next(iter(limits))} = .*: must be"):
+        funsearch.Limits(**limits)

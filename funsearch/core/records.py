@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from funsearch.core.ranges import check_ranges
+
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 """Plain JSON data."""
 
@@ -241,6 +243,16 @@ class Limits:
     """Threads of numpy's libraries. A value above 1 also lets candidates start threads, bounded only by memory."""
     modules: tuple[str, ...] = ()
     """Installed packages that candidates may import in addition to numpy and the standard library."""
+
+    def __post_init__(self) -> None:
+        """Refuses limits that no candidate can keep."""
+        for name in ("seconds", "memory_mb", "output_bytes", "cpu_seconds", "threads"):
+            value = getattr(self, name)
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
+                raise ValueError(f"{name} = {value!r:.80}: must be a number")
+        check_ranges(self, counts=("memory_mb", "output_bytes", "threads"), positive=("seconds", "cpu_seconds"))
+        if isinstance(self.modules, str) or not all(isinstance(module, str) for module in self.modules):
+            raise ValueError(f"modules = {self.modules!r:.80}: must be a tuple of package names")
 
 
 @dataclass(frozen=True, slots=True)
