@@ -11,8 +11,8 @@ from ray.cluster_utils import Cluster
 
 from funsearch.cluster.session import QUIET, start_ray
 from funsearch.loading import Problem
-from funsearch.search.progress import Progress
 from funsearch.search.loop import Budget
+from funsearch.search.progress import Progress
 from funsearch.settings.search import Settings
 
 pytestmark = pytest.mark.ray
