@@ -2,9 +2,9 @@
 
     python -m benchmarks.scale [--evaluators 1,4,16,64,128,256,400] [--seconds 20] [--sleep 0.05]
 
-Runs a real search with a real database; only the model and the evaluations take no processor time. As sleeping needs no
-processor, many evaluators share a process; to the driver each one is an actor of its own. Prints the efficiency relative
-to evaluators that never wait, how busy the driver is, and what a candidate costs it, by component.
+Runs a real search with a real database, in which the model and the evaluations take no processor time. As sleeping
+needs none, many evaluators share a process; to the driver each one is an actor of its own. Prints the efficiency
+relative to evaluators that never wait, how busy the driver is, and what a candidate costs it, by component.
 """
 
 import argparse
