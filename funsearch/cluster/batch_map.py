@@ -87,15 +87,13 @@ class BatchMap(Generic[A, Item, Result]):
         again: deque[Attempt[Item]] = deque()
         try:
             upcoming = next(batches, None)
-            while True:
+            while upcoming is not None or again or any(supervisor.tasks):
                 supervisor.reconcile()
                 while upcoming is not None and not again and (member := self._member_for_batch()):
                     self._send(member, Attempt(upcoming))
                     upcoming = next(batches, None)
                 if again and not any(supervisor.tasks) and (member := self._least_busy()):
                     self._send(member, again.popleft())
-                if upcoming is None and not again and not any(supervisor.tasks):
-                    return
                 for call in self.wait(supervisor.awaited):
                     match supervisor.take(call):
                         case Done(_, attempt, result):

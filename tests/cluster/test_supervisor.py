@@ -3,69 +3,17 @@
 from collections.abc import Callable
 
 import pytest
-import ray
-from ray.exceptions import RayActorError, RayError, RayTaskError
+from pretend_actors import CRASH, NODE_LOSS, Call, Worker, Workers
+from ray.exceptions import RayTaskError
 
-from funsearch.cluster import placement
 from funsearch.cluster.supervisor import Done, Failed, Lost, Supervisor
 from funsearch.errors import SamplerError
-
-CRASH = RayActorError(None, "The actor died of a segmentation fault.")
-NODE_LOSS = RayActorError(None, "The actor died because its node has died.")
-
-
-class Call:
-    """A call that has ended: with a value, or with an error."""
-
-    def __init__(self, outcome: object) -> None:
-        self.outcome = outcome
-
-
-class Worker:
-    """An actor whose start ends as given."""
-
-    def __init__(self, start: object) -> None:
-        self.start = self
-        self._outcome = start
-
-    def remote(self) -> Call:
-        return Call(self._outcome)
-
-
-class Workers:
-    """Replicas of such actors, which start as given and then on the node `n`."""
-
-    def __init__(self, count: int, starts: list[object]) -> None:
-        self.count = count
-        self.started: list[Worker] = []
-        self.stopped: list[Worker] = []
-        self._starts = starts
-
-    def wanted(self) -> int:
-        return self.count
-
-    def start(self) -> Worker:
-        self.started.append(Worker(self._starts.pop(0) if self._starts else "n"))
-        return self.started[-1]
-
-    def stop(self, actor: Worker) -> None:
-        self.stopped.append(actor)
-
 
 Make = Callable[..., tuple[Workers, "Supervisor[Worker, str, str]"]]  # type: ignore[type-var]
 
 
 @pytest.fixture
-def make(monkeypatch: pytest.MonkeyPatch) -> Make:
-    def get(call: Call) -> object:
-        if isinstance(call.outcome, RayError):
-            raise call.outcome
-        return call.outcome
-
-    monkeypatch.setattr(ray, "get", get)
-    monkeypatch.setattr(placement, "nodes", lambda: [{"NodeID": "n", "Alive": True}])
-    monkeypatch.setattr("funsearch.cluster.supervisor.RECONCILE_SECONDS", 0.0)
-
+def make(pretend_ray: None) -> Make:
     def make(count: int, *starts: object) -> tuple[Workers, "Supervisor[Worker, str, str]"]:  # type: ignore[type-var]
         replicas = Workers(count, list(starts))
         supervisor: Supervisor[Worker, str, str] = Supervisor(  # type: ignore[type-var]
