@@ -1,4 +1,4 @@
-"""ReST^EM beside its controls: two rounds, the same without the filter, and one round with twice the samples.
+"""Compares ReST^EM with its controls: two rounds, one without the filter, and one round with twice the samples.
 
 usage: python -m benchmarks.training [--tasks TASKS] [--model MODEL] [--folder FOLDER] [-- options of funsearch train]
 """
@@ -9,11 +9,10 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 SAMPLES = 16
 DEFAULTS = [
-    text
+    argument
     for setting in (
         "tasks.families=('gcd',)",
         "tasks.transfer_families=('lcm',)",
@@ -25,9 +24,9 @@ DEFAULTS = [
         "generate.max_tokens=16",
         "gate.pass_at_1=sampled",
     )
-    for text in ("--set", setting)
+    for argument in ("--set", setting)
 ]
-"""Of the built-in model on greatest common divisors of numbers up to 30; a user's own options take their place."""
+"""Options for the built-in model on greatest common divisors of numbers up to 30; options after -- replace them."""
 
 
 def main() -> None:
@@ -38,38 +37,37 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path("bench-train"))
     parser.add_argument("--samples", type=int, default=SAMPLES)
     parser.add_argument("options", nargs="*", help="passed on to funsearch train, after --")
-    given = parser.parse_args()
-    given.folder.mkdir(parents=True, exist_ok=True)
-    common = [given.tasks, *(["--model", given.model] if given.model else [])]
-    common += given.options or DEFAULTS
+    args = parser.parse_args()
+    args.folder.mkdir(parents=True, exist_ok=True)
+    common = [args.tasks, *(["--model", args.model] if args.model else [])]
+    common += args.options or DEFAULTS
     runs = {
-        "rest-em": ["--rounds", "2", "--samples-per-task", str(given.samples)],
-        # One answer of each task, so that the control trains on about as many.
-        "unfiltered": ["--rounds", "1", "--unfiltered", "--cutoff", "1", "--samples-per-task", str(given.samples)],
-        "twice": ["--rounds", "1", "--samples-per-task", str(2 * given.samples)],
+        "rest-em": ["--rounds", "2", "--samples-per-task", str(args.samples)],
+        # One answer of each task, so that the control trains on about as many answers.
+        "unfiltered": ["--rounds", "1", "--unfiltered", "--cutoff", "1", "--samples-per-task", str(args.samples)],
+        "twice": ["--rounds", "1", "--samples-per-task", str(2 * args.samples)],
     }
-    print("| training | round | samples | right | selected | held out | train | transfer | published |")
+    print("| training | round | samples | correct | selected | held out | train | transfer | published |")
     print("|---|---|---|---|---|---|---|---|---|")
     for name, options in runs.items():
         started = time.monotonic()
-        done = train(given.folder, name, [*common, *options])
-        for record in done["rounds"]:
+        for record in train(args.folder, name, [*common, *options]):
             print(row(name, record), flush=True)
         print(f"{name}: {time.monotonic() - started:.0f} s", file=sys.stderr)
 
 
-def train(folder: Path, name: str, options: list[str]) -> dict[str, Any]:
-    """Returns what `funsearch train --json` says."""
+def train(folder: Path, name: str, options: list[str]) -> list[dict[str, object]]:
+    """Returns the rounds that `funsearch train --json` prints."""
     command = [sys.executable, "-c", "from funsearch.cli import main; main()", "train", *options, "--name", name]
     out = subprocess.run(
         [*command, "--db", f"sqlite:///{folder}/training.db", "--json"], stdout=subprocess.PIPE, text=True, check=True
     ).stdout
-    found: dict[str, Any] = json.loads(out)
-    return found
+    rounds: list[dict[str, object]] = json.loads(out)["rounds"]
+    return rounds
 
 
-def row(name: str, record: dict[str, Any]) -> str:
-    """Returns a round as a line of the table."""
+def row(name: str, record: dict[str, object]) -> str:
+    """Returns a round as a row of the table."""
     cells = [name, str(record["round"]), str(record["samples"]), str(record["correct"]), str(record["selected"])]
     for split in ("heldout", "train", "transfer"):
         value = record[f"{split}_pass1"]

@@ -1,1 +1,1 @@
-"""The evaluators of the problems that come with funsearch: what the model never sees."""
+"""Evaluators of the problems shipped with funsearch: what the model never sees."""

@@ -1,24 +1,24 @@
-"""Symmetric admissible sets: the size of the full set that a candidate's vectors stand for, verified from scratch.
+"""Symmetric admissible sets: verifies a candidate's vectors and scores the size of the set that they represent.
 
 A constant-weight admissible set A(n, w) consists of vectors in {0, 1, 2}^n with w nonzero entries, no two of them in
 the same places, such that any three have a coordinate with the entries {0, 1, 2}, {0, 0, 1} or {0, 0, 2}. It has at
-most C(n, w) vectors, and is called I(n, w) when it has as many. It is symmetric when each triple of coordinates
-3i, 3i + 1, 3i + 2 can be rotated on its own without leaving the set (FunSearch, Methods). A candidate returns one
+most C(n, w) vectors, and is called I(n, w) if it has that many. It is symmetric if each triple of coordinates
+3i, 3i + 1, 3i + 2 can be rotated independently without leaving the set (FunSearch, Methods). A candidate returns one
 vector of each orbit.
 
 Best known sizes (FunSearch): I(12, 7) = 792 and I(15, 10) = 3003, which are full, A(21, 15) = 43 596,
-A(24, 17) = 237 984. A constant priority gives 690 on (12, 7) and 1842 on (15, 10); the published 548 for a constant on
-(12, 7) is of a skeleton without the symmetry, `admissible_set_full`, and no symmetric set can have that size: with
-weight 7 each orbit's is a multiple of 3. The first program takes the vectors with the most twos first: 630 on (12, 7),
-1740 on (15, 10).
+A(24, 17) = 237 984. A constant priority gives 690 on (12, 7) and 1842 on (15, 10). The published 548 for a constant on
+(12, 7) belongs to a skeleton without the symmetry, `admissible_set_full`. No symmetric set can have that size: with
+weight 7, the size of each orbit is a multiple of 3. The first program takes the vectors with the most twos first and
+scores 630 on (12, 7) and 1740 on (15, 10).
 
 A set of size s implies the lower bound
 
     (s * (12 m * 112^(m - 1))^(n - w) * 112^(m w))^(1 / (6 m n))
 
 on the cap set capacity, for any m >= 1, by Edel's product of the cap sets of sizes 12, 112, 112 in dimension 6 with a
-recursively admissible set I(m, m - 1): 2.21844 for I(12, 7) with m = 7, 2.21949 for I(15, 10) with m = 5, 2.22023 for
-A(24, 17) with m = 4.
+recursively admissible set I(m, m - 1). This gives 2.21844 for I(12, 7) with m = 7, 2.21949 for I(15, 10) with m = 5,
+and 2.22023 for A(24, 17) with m = 4.
 """
 
 import math
@@ -30,11 +30,11 @@ from numpy.typing import NDArray
 import funsearch
 
 LARGEST = 21
-"""A set is built from all 7^(n / 3) orbits; beyond this not even their list is practical."""
+"""Largest dimension: the skeleton lists all 7^(n / 3) orbits, which is impractical beyond this."""
 
 
 class AdmissibleSet(funsearch.ProblemEvaluator):
-    """Scores a candidate's `solve(n, w)` by the size of the set that its vectors stand for."""
+    """Scores a candidate's `solve(n, w)` by the size of the set that its vectors represent."""
 
     inputs = {"I12_7": (12, 7)}
     heldout = {"I15_10": (15, 10)}
@@ -46,7 +46,7 @@ class AdmissibleSet(funsearch.ProblemEvaluator):
         return float(verified_size(candidate.solve(n, w), n, w))
 
     def draw(self, candidate: funsearch.Candidate, value: Any) -> Any:
-        """Draws the vectors that the candidate returns, one of each orbit, as columns."""
+        """Draws the vectors that the candidate returns, one per orbit, as columns."""
         from matplotlib.colors import ListedColormap
         from matplotlib.figure import Figure
 
@@ -67,61 +67,61 @@ class AdmissibleSet(funsearch.ProblemEvaluator):
     def check_input(self, value: Any) -> tuple[int, int]:
         """Returns the dimension and the weight."""
         if not isinstance(value, tuple | list) or len(value) != 2 or any(type(number) is not int for number in value):
-            raise ValueError(f"{value!r:.80} is no pair (n, w) of integers")
+            raise ValueError(f"{value!r:.80} is not a pair (n, w) of integers")
         n, w = value
         if not 3 <= n <= LARGEST or n % 3:
-            raise ValueError(f"{n!r:.80} is no dimension: give a multiple of 3 up to {LARGEST}")
+            raise ValueError(f"{n!r:.80} is not a valid dimension: give a multiple of 3 up to {LARGEST}")
         if not 1 <= w <= n:
-            raise ValueError(f"{w!r:.80} is no weight: give an integer from 1 to {n}")
+            raise ValueError(f"{w!r:.80} is not a valid weight: give an integer from 1 to {n}")
         return n, w
 
 
 def verified_size(vectors: Any, n: int, w: int) -> int:
-    """Returns how many vectors there are in the orbits of `vectors`.
+    """Returns the number of vectors in the orbits of `vectors`.
 
-    The check looks at orbits, not at their members. Rotations of the triples are chosen independently. So three
-    different orbits have clashing members if and only if their triples have clashing rotations at every position. What
-    else there is to check follows, because of the rules below, from the number of nonzero entries in each triple, the
-    profile:
+    The check compares orbits, not their members. The triples can be rotated independently. So three different orbits
+    have clashing members if and only if their triples have clashing rotations at every position. All other conditions
+    follow, by the rules below, from the number of nonzero entries in each triple, the profile:
 
-    - Members of one orbit differ in their places, and any three of them have a coordinate that tells them apart: at a
-      position where they differ, one is zero where the other is not, or all three rotations occur.
-    - Members of two orbits can have the same places if and only if the profiles are equal. If they differ, then, the
-      sum being w in both, the first has fewer nonzero entries at some position than the second, and more at another.
-      At the former, no two members of the first clash with a member of the second, as `clashing_triples` shows for
-      each of the few cases, and at the latter no two of the second with one of the first.
+    - Members of one orbit are nonzero in different places, and any three of them have a coordinate that distinguishes
+      them: at a position where they differ, one is zero where the other is not, or all three rotations occur.
+    - Members of two orbits can be nonzero in the same places if and only if the profiles are equal. If the profiles
+      differ, then, because both sum to w, the first has fewer nonzero entries than the second at some position, and
+      more at another. At the former, no two members of the first clash with a member of the second, as
+      `clashing_triples` shows for each of the few cases; at the latter, no two of the second clash with one of the
+      first.
 
     Raises:
-        InvalidSolution: these are not vectors of weight w, or their orbits together are no admissible set.
+        InvalidSolution: these are not vectors of weight w, or the union of their orbits is not an admissible set.
     """
     orbits = read_triples(vectors, n, w)
     profiles = NONZERO[orbits]
     _, counts = np.unique(profiles, axis=0, return_counts=True)
     if (counts > 1).any():
-        raise funsearch.InvalidSolution("two vectors, rotated, are nonzero in the same places")
+        raise funsearch.InvalidSolution("two vectors are nonzero in the same places after rotation")
     clashes = clashing_triples()
     for index in range(2, len(orbits)):
-        # One position after the other, for all pairs of those before.
+        # One position at a time, for all pairs of earlier orbits.
         clashing = np.ones((index, index), dtype=bool)
         for position, triple in enumerate(orbits[index]):
             before = orbits[:index, position]
             clashing &= clashes[triple][before[:, None], before]
         np.fill_diagonal(clashing, False)
         if clashing.any():
-            raise funsearch.InvalidSolution(f"three orbits with a clash, one of them that of {vectors[index]}")
+            raise funsearch.InvalidSolution(f"three orbits clash, including the orbit of {vectors[index]}")
     return int(ROTATIONS[orbits].prod(axis=1).sum())
 
 
 def read_triples(vectors: Any, n: int, w: int) -> NDArray[np.int64]:
-    """Returns the triples of each vector, one vector a row, a triple as the number that has it as ternary digits.
+    """Returns the triples of the vectors, one vector per row; a triple is the number with these ternary digits.
 
     Raises:
         InvalidSolution: these are not vectors of weight w, or a vector clashes with its own rotations.
     """
     if not isinstance(vectors, list):
-        raise funsearch.InvalidSolution(f"not a list but of type {type(vectors).__name__}")
+        raise funsearch.InvalidSolution(f"expected a list, got {type(vectors).__name__}")
     if len(vectors) > math.comb(n, w):
-        raise funsearch.InvalidSolution(f"{len(vectors)} vectors, where there can be only {math.comb(n, w)}")
+        raise funsearch.InvalidSolution(f"{len(vectors)} vectors; at most {math.comb(n, w)} are possible")
     for vector in vectors:
         if not isinstance(vector, tuple | list) or len(vector) != n:
             raise funsearch.InvalidSolution(f"not a vector of length {n}: {vector!r:.80}")
@@ -130,9 +130,11 @@ def read_triples(vectors: Any, n: int, w: int) -> NDArray[np.int64]:
         if n - vector.count(0) != w:
             raise funsearch.InvalidSolution(f"{n - vector.count(0)} nonzero entries instead of {w}: {vector!r:.80}")
     triples: NDArray[np.int64] = np.array(vectors, dtype=np.int64).reshape(len(vectors), n // 3, 3) @ PLACES
-    lonely = ~ADMITTED[triples].all(axis=1)
-    if lonely.any():
-        raise funsearch.InvalidSolution(f"a vector clashes with its own rotations: {vectors[int(lonely.argmax())]}")
+    self_clashing = ~ADMITTED[triples].all(axis=1)
+    if self_clashing.any():
+        raise funsearch.InvalidSolution(
+            f"a vector clashes with its own rotations: {vectors[int(self_clashing.argmax())]}"
+        )
     return triples
 
 
@@ -143,22 +145,22 @@ DIGITS = np.arange(27)[:, None] // PLACES % 3
 NONZERO = np.count_nonzero(DIGITS, axis=1)
 CONSTANT = (DIGITS[:, :1] == DIGITS).all(axis=1)
 ROTATIONS = np.where(CONSTANT, 1, 3)
-"""How many different rotations a triple has."""
+"""Number of different rotations of each triple."""
 
 ADMITTED = CONSTANT | (NONZERO == 1) | (np.sort(DIGITS, axis=1) == [0, 1, 2]).all(axis=1)
 """The rotations of other triples are nonzero in the same places (1, 1, 2), or clash (0, 1, 1)."""
 
 
 def clashing_triples() -> NDArray[np.bool_]:
-    """Returns for any three of the 27 triples whether they have rotations with no coordinate that tells them apart."""
-    tells = np.zeros((3, 3, 3), dtype=bool)
-    for entries in np.ndindex(tells.shape):
-        tells[entries] = sorted(entries) in ([0, 1, 2], [0, 0, 1], [0, 0, 2])
+    """Returns, for any three of the 27 triples, whether some rotations have no coordinate that distinguishes them."""
+    distinguishes = np.zeros((3, 3, 3), dtype=bool)
+    for entries in np.ndindex(distinguishes.shape):
+        distinguishes[entries] = sorted(entries) in ([0, 1, 2], [0, 0, 1], [0, 0, 2])
     clashes = np.zeros((27, 27, 27), dtype=bool)
     first = DIGITS[:, None, None]
     for shift in range(3):
         second = np.roll(DIGITS, shift, axis=1)[:, None]
         for other_shift in range(3):
             third = np.roll(DIGITS, other_shift, axis=1)
-            clashes |= ~tells[first, second, third].any(axis=-1)
+            clashes |= ~distinguishes[first, second, third].any(axis=-1)
     return clashes

@@ -1,7 +1,7 @@
-"""Constant-weight admissible sets I(n, w) without any symmetry: their size, verified from scratch.
+"""Constant-weight admissible sets I(n, w) without symmetry: verifies the vectors and scores their number.
 
-What a set is, and which lower bound on the cap set capacity follows from it, stands in the evaluator of the symmetric
-ones, `admissible_set`. It has at most C(n, w) vectors; 792 are possible for (12, 7) (FunSearch). The first program
+The evaluator `admissible_set` defines these sets and gives the lower bound on the cap set capacity that follows from
+them. A set has at most C(n, w) vectors; 792 are possible for (12, 7) (FunSearch). The first program
 takes the vectors in lexicographic order and finds 548 of them.
 """
 
@@ -12,8 +12,8 @@ import numpy as np
 
 import funsearch
 
-MOST_VECTORS = 200_000
-"""All C(n, w) * 2^w vectors are listed; 101,376 for (12, 7)."""
+MAX_VECTORS = 200_000
+"""Limit on C(n, w) * 2^w, because the skeleton lists all vectors; 101,376 for (12, 7)."""
 
 
 class AdmissibleSetFull(funsearch.ProblemEvaluator):
@@ -49,46 +49,46 @@ class AdmissibleSetFull(funsearch.ProblemEvaluator):
     def check_input(self, value: Any) -> tuple[int, int]:
         """Returns the dimension and the weight."""
         if not isinstance(value, tuple | list) or len(value) != 2 or any(type(number) is not int for number in value):
-            raise ValueError(f"{value!r:.80} is no pair (n, w) of integers")
+            raise ValueError(f"{value!r:.80} is not a pair (n, w) of integers")
         n, w = value
-        if not 1 <= w <= n or n > 16 or math.comb(n, w) * 2**w > MOST_VECTORS:
-            raise ValueError(f"({n}, {w}) has more than {MOST_VECTORS:,} vectors, or none of that weight")
+        if not 1 <= w <= n or n > 16 or math.comb(n, w) * 2**w > MAX_VECTORS:
+            raise ValueError(f"({n}, {w}) has more than {MAX_VECTORS:,} vectors, or none of that weight")
         return n, w
 
 
 def verified_size(vectors: Any, n: int, w: int) -> int:
-    """Returns how many vectors there are.
+    """Returns the number of vectors.
 
     Raises:
-        InvalidSolution: these are no vectors of weight w, two are nonzero in the same places, or three clash.
+        InvalidSolution: these are not vectors of weight w, two are nonzero in the same places, or three clash.
     """
     points = read_vectors(vectors, n, w)
     if len(np.unique(points != 0, axis=0)) != len(points):
         raise funsearch.InvalidSolution("two vectors are nonzero in the same places")
-    tells = np.zeros((3, 3, 3), dtype=bool)
-    for entries in np.ndindex(tells.shape):
-        tells[entries] = sorted(entries) in ([0, 1, 2], [0, 0, 1], [0, 0, 2])
+    distinguishes = np.zeros((3, 3, 3), dtype=bool)
+    for entries in np.ndindex(distinguishes.shape):
+        distinguishes[entries] = sorted(entries) in ([0, 1, 2], [0, 0, 1], [0, 0, 2])
     for index in range(2, len(points)):
-        # One coordinate after the other, for all pairs of those before.
+        # One coordinate at a time, for all pairs of earlier vectors.
         clashing = ~np.eye(index, dtype=bool)
         for coordinate, entry in enumerate(points[index].tolist()):
             before = points[:index, coordinate]
-            clashing &= ~tells[entry][before[:, None], before]
+            clashing &= ~distinguishes[entry][before[:, None], before]
         if clashing.any():
-            raise funsearch.InvalidSolution(f"three vectors with a clash, one of them {vectors[index]}")
+            raise funsearch.InvalidSolution(f"three vectors clash, including {vectors[index]}")
     return len(points)
 
 
 def read_vectors(vectors: Any, n: int, w: int) -> np.ndarray:
-    """Returns the vectors, one a row.
+    """Returns the vectors, one per row.
 
     Raises:
-        InvalidSolution: these are no vectors of weight w, or too many.
+        InvalidSolution: these are not vectors of weight w, or there are too many.
     """
     if not isinstance(vectors, list):
-        raise funsearch.InvalidSolution(f"not a list but of type {type(vectors).__name__}")
+        raise funsearch.InvalidSolution(f"expected a list, got {type(vectors).__name__}")
     if len(vectors) > math.comb(n, w):
-        raise funsearch.InvalidSolution(f"{len(vectors)} vectors, where there can be only {math.comb(n, w)}")
+        raise funsearch.InvalidSolution(f"{len(vectors)} vectors; at most {math.comb(n, w)} are possible")
     for vector in vectors:
         if not isinstance(vector, tuple | list) or len(vector) != n:
             raise funsearch.InvalidSolution(f"not a vector of length {n}: {vector!r:.80}")

@@ -1,7 +1,7 @@
-"""Cap sets: the size of the set that a candidate builds, verified here from scratch.
+"""Cap sets: verifies the set that a candidate builds and scores its size.
 
 Best known sizes for n = 3 ... 8 (FunSearch, Table 1): 9, 20, 45, 112, 236, 512. The first program takes the vectors
-without a 2 first, and finds the 2^n of them.
+without a 2 first; there are 2^n of them, and it finds no others.
 """
 
 from typing import Any
@@ -11,7 +11,7 @@ import numpy as np
 import funsearch
 
 LARGEST = 12
-"""A set is built from all 3^n vectors; beyond this not even their list is practical."""
+"""Largest dimension: the skeleton lists all 3^n vectors, which is impractical beyond this."""
 
 
 class CapSet(funsearch.ProblemEvaluator):
@@ -25,7 +25,7 @@ class CapSet(funsearch.ProblemEvaluator):
         return float(verified_size(candidate.solve(value), value))
 
     def draw(self, candidate: funsearch.Candidate, value: Any) -> Any:
-        """Draws the set in the square of all vectors: entries 1, 3, ... say where across, 2, 4, ... where down."""
+        """Draws the set in a square of all vectors: entries 1, 3, ... give the column, entries 2, 4, ... the row."""
         from matplotlib.figure import Figure
 
         vectors = candidate.solve(value)
@@ -46,7 +46,7 @@ class CapSet(funsearch.ProblemEvaluator):
     def check_input(self, value: Any) -> int:
         """Returns the dimension."""
         if type(value) is not int or not 1 <= value <= LARGEST:
-            raise ValueError(f"{value!r} is no dimension: give an integer from 1 to {LARGEST}")
+            raise ValueError(f"{value!r} is not a valid dimension: give an integer from 1 to {LARGEST}")
         return value
 
 
@@ -56,15 +56,15 @@ def place(entries: Any) -> int:
 
 
 def verified_size(vectors: Any, n: int) -> int:
-    """Returns how many vectors there are.
+    """Returns the number of vectors.
 
     Raises:
         InvalidSolution: they are not distinct vectors of F_3^n with no three on a line.
     """
     if not isinstance(vectors, list):
-        raise funsearch.InvalidSolution(f"not a list but of type {type(vectors).__name__}")
+        raise funsearch.InvalidSolution(f"expected a list, got {type(vectors).__name__}")
     if len(vectors) > 3**n:
-        raise funsearch.InvalidSolution(f"{len(vectors)} vectors, where there are only {3**n}")
+        raise funsearch.InvalidSolution(f"{len(vectors)} vectors; at most {3**n} are possible")
     for vector in vectors:
         if not isinstance(vector, tuple | list) or len(vector) != n:
             raise funsearch.InvalidSolution(f"not a vector of length {n}: {vector!r:.80}")
@@ -76,9 +76,9 @@ def verified_size(vectors: Any, n: int) -> int:
     member[points @ weights] = True
     if np.count_nonzero(member) != len(vectors):
         raise funsearch.InvalidSolution("a vector occurs twice")
-    # Of two distinct points a and b, the third on their line is -(a + b), which is neither of them.
+    # The third point on the line through two distinct points a and b is -(a + b), which differs from both.
     for index, point in enumerate(points):
         thirds = (-(points[index + 1 :] + point) % 3) @ weights
         if member[thirds].any():
-            raise funsearch.InvalidSolution(f"three vectors on a line, one of them {vectors[index]}")
+            raise funsearch.InvalidSolution(f"three vectors are on a line, including {vectors[index]}")
     return len(vectors)

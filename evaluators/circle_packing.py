@@ -1,16 +1,16 @@
-"""Circle packing: the sum of the radii of n circles in the unit square, verified here in exact arithmetic.
+"""Circle packing: verifies n circles in the unit square in exact arithmetic and scores the sum of their radii.
 
-There is no tolerance: the floats that a candidate returns are taken for the rational numbers that they are, and no
-circle may leave the square or overlap another by anything. Circles may touch. The skeleton chooses the largest radii
-for a candidate's centres, less a part of about 10^-14 for what is rounded.
+There is no tolerance: the floats that a candidate returns are treated as exact rational numbers, and no circle may
+leave the square or overlap another by any amount. Circles may touch. The skeleton chooses the largest radii for a
+candidate's centres, reduced by a factor of about 10^-14 to allow for rounding.
 
     n                      26       32
-    best known          2.635    2.937    about: AlphaEvolve (2025), appendix B.12; 2.634 and 2.936 before it
-    first program       2.232    2.604    rows, every other one shifted
+    best known          2.635    2.937    AlphaEvolve (2025), appendix B.12, rounded; 2.634 and 2.936 before
+    first program       2.232    2.604    rows, with every other row shifted
     grid                2.167    2.667
-    grid and gaps       2.541    2.790    a smaller circle in each gap of a square grid, while there are any left
+    grid and gaps       2.541    2.790    a square grid, with the remaining circles in its gaps
 
-For 26, later reports go up to about 2.636, some of them within a tolerance.
+For 26, later reports reach about 2.636; some of them allow a tolerance.
 """
 
 from fractions import Fraction
@@ -22,8 +22,8 @@ import numpy as np
 
 import funsearch
 
-MOST = 100
-"""Skeleton and exact check take some tenths of a second for as many."""
+MAX_CIRCLES = 100
+"""The skeleton and the exact check take a few tenths of a second for this many."""
 
 
 class CirclePacking(funsearch.ProblemEvaluator):
@@ -52,7 +52,7 @@ def place(n):
         return verified_sum(candidate.solve(value), value)
 
     def draw(self, candidate: funsearch.Candidate, value: Any) -> Any:
-        """Draws the circles, the larger the darker."""
+        """Draws the circles; larger circles are darker."""
         from matplotlib import colormaps
         from matplotlib.figure import Figure
         from matplotlib.patches import Circle
@@ -71,8 +71,8 @@ def place(n):
 
     def check_input(self, value: Any) -> int:
         """Returns the number of circles."""
-        if type(value) is not int or not 1 <= value <= MOST:
-            raise ValueError(f"{value!r:.80} is no number of circles: give an integer from 1 to {MOST}")
+        if type(value) is not int or not 1 <= value <= MAX_CIRCLES:
+            raise ValueError(f"{value!r:.80} is not a valid number of circles: give an integer from 1 to {MAX_CIRCLES}")
         return value
 
 
@@ -83,16 +83,18 @@ def verified_sum(circles: Any, n: int) -> float:
         InvalidSolution: these are not n circles inside the unit square that do not overlap.
     """
     if not isinstance(circles, np.ndarray):
-        raise funsearch.InvalidSolution(f"not an array but of type {type(circles).__name__}")
+        raise funsearch.InvalidSolution(f"expected an array, got {type(circles).__name__}")
     if circles.dtype != np.float64 or circles.shape != (n, 3):
-        raise funsearch.InvalidSolution(f"an array of {circles.dtype}, shape {circles.shape}; wanted float64, ({n}, 3)")
+        raise funsearch.InvalidSolution(
+            f"expected float64 of shape ({n}, 3), got {circles.dtype} of shape {circles.shape}"
+        )
     rows: list[list[float]] = circles.tolist()
     if not np.isfinite(circles).all():
         raise funsearch.InvalidSolution("an entry is NaN or infinite")
     exact = [(Fraction(x), Fraction(y), Fraction(r)) for x, y, r in rows]
     for index, (x, y, r) in enumerate(exact):
         if r <= 0:
-            raise funsearch.InvalidSolution(f"circle {index} has no positive radius: {rows[index]}")
+            raise funsearch.InvalidSolution(f"circle {index} has a radius that is not positive: {rows[index]}")
         if not (r <= x <= 1 - r and r <= y <= 1 - r):
             raise funsearch.InvalidSolution(f"circle {index} leaves the unit square: {rows[index]}")
     for (i, (x, y, r)), (j, (u, v, s)) in combinations(enumerate(exact), 2):

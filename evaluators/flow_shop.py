@@ -1,17 +1,19 @@
-"""Permutation flow shops: all jobs pass all machines in one order, and a candidate says in which.
+"""Permutation flow shops: all machines process the jobs in the same order, which a candidate chooses.
 
 A score is minus the excess of the makespan over Taillard's lower bound, in percent, as a mean over the instances of an
-input. The bound is the larger of two: the longest job, and for the busiest machine its work, the least time in which
-any job gets to it, and the least time in which any leaves after it (E. Taillard, "Benchmarks for basic scheduling
-problems", EJOR 64, 1993). Instances are by Taillard's recipe, with seeds of our own.
+input. The bound is the larger of two values: the length of the longest job, and the maximum over the machines of the
+machine's total work plus the least time before a job can reach it plus the least time that a job needs after it (E.
+Taillard, "Benchmarks for basic scheduling problems", EJOR 64, 1993). Instances are generated like Taillard's, with
+other seeds.
 
-How far the bound is from the optimum is not known. What is found here:
+The distance of the bound from the optimum is not known. Scores, of which those of iterated greedy are not
+proven to be optimal:
 
                                         20x5      20x10
-    iterated greedy                    -1.03      -7.52    700 rounds (Ruiz and Stützle, EJOR 177, 2007); no proven best
-    first program                      -2.24     -11.20    the largest total first: NEH (Nawaz, Enscore, Ham, 1983)
+    iterated greedy                    -1.03      -7.52    700 rounds (Ruiz and Stützle, EJOR 177, 2007)
+    first program                      -2.24     -11.20    largest total time first: NEH (Nawaz, Enscore, Ham, 1983)
     mean and deviation                 -2.13     -11.14    (Dong, Huang, Chen, 2008)
-    Kalczynski and Kamburowski         -1.86     -11.51    NEHKK1 without its rule for ties (2008)
+    Kalczynski and Kamburowski         -1.86     -11.51    NEHKK1 without its tie-breaking rule (2008)
     as they come                       -3.63     -11.40
     shortest total first               -4.60     -14.89
 """
@@ -25,12 +27,12 @@ import numpy as np
 import funsearch
 
 LONGEST_TIME = 1_000_000
-MOST_JOBS, MOST_MACHINES = 200, 20
-"""As in Taillard's larger instances; the time to insert grows with the cube of the jobs."""
+MAX_JOBS, MAX_MACHINES = 200, 20
+"""As in Taillard's larger instances; the time to insert all jobs grows with the cube of their number."""
 
 
 def taillard_like(instances: int, jobs: int, machines: int, seed: int) -> list[np.ndarray]:
-    """Returns instances by Taillard's recipe, as `times[job, machine]`: integers uniform in [1, 99]."""
+    """Returns instances generated like Taillard's, as `times[job, machine]`: integers uniform in [1, 99]."""
     rng = np.random.default_rng(seed)
     return [rng.integers(1, 100, (jobs, machines)) for _ in range(instances)]
 
@@ -68,7 +70,7 @@ def priority(job, times):
         return -100.0 * excess / len(value)
 
     def draw(self, candidate: funsearch.Candidate, value: Sequence[np.ndarray]) -> Any:
-        """Draws the schedule of the first instance of `value`: when which job is on which machine."""
+        """Draws the schedule of the first instance of `value` as a Gantt chart."""
         from matplotlib import colormaps
         from matplotlib.figure import Figure
 
@@ -100,7 +102,7 @@ def priority(job, times):
         return figure
 
     def read_input(self, text: str) -> Any:
-        """Returns what JSON says."""
+        """Returns the parsed JSON."""
         return json.loads(text)
 
     def check_input(self, value: Any) -> list[np.ndarray]:
@@ -108,26 +110,26 @@ def priority(job, times):
         if not isinstance(value, list | tuple) or not value:
             raise ValueError(f"an instance is a list of jobs, each a list of times on the machines, not {value!r:.80}")
         jobs = value[0]
-        several = isinstance(jobs, list | tuple) and jobs and isinstance(jobs[0], list | tuple)
-        return [read_instance(one) for one in (value if several else [value])]
+        is_list = isinstance(jobs, list | tuple) and jobs and isinstance(jobs[0], list | tuple)
+        return [read_instance(instance) for instance in (value if is_list else [value])]
 
 
 def read_instance(value: Any) -> np.ndarray:
-    """Returns the times that a list of jobs gives.
+    """Returns the times of a list of jobs.
 
     Raises:
-        ValueError: they are not as many times for each job, or a time is no positive integer.
+        ValueError: the jobs differ in their number of times, or a time is not a positive integer.
     """
     if not isinstance(value, list | tuple) or not value or not all(isinstance(job, list | tuple) for job in value):
         raise ValueError(f"an instance is a list of jobs, each a list of times on the machines, not {value!r:.80}")
     jobs, machines = len(value), len(value[0])
     if any(len(job) != machines for job in value):
         raise ValueError("the jobs have different numbers of machines")
-    if jobs > MOST_JOBS or not 1 <= machines <= MOST_MACHINES:
-        raise ValueError(f"{jobs} jobs on {machines} machines: give at most {MOST_JOBS} on 1 to {MOST_MACHINES}")
+    if jobs > MAX_JOBS or not 1 <= machines <= MAX_MACHINES:
+        raise ValueError(f"{jobs} jobs on {machines} machines: give at most {MAX_JOBS} on 1 to {MAX_MACHINES}")
     for time in (time for job in value for time in job):
         if type(time) is not int or not 1 <= time <= LONGEST_TIME:
-            raise ValueError(f"the time {time!r:.80} is no integer from 1 to {LONGEST_TIME}")
+            raise ValueError(f"the time {time!r:.80} is not an integer from 1 to {LONGEST_TIME}")
     return np.array(value, dtype=np.int64)
 
 
@@ -138,9 +140,9 @@ def verified_order(order: Any, jobs: int) -> list[int]:
         InvalidSolution: it does not name each job once.
     """
     if not isinstance(order, list):
-        raise funsearch.InvalidSolution(f"not a list but of type {type(order).__name__}")
+        raise funsearch.InvalidSolution(f"expected a list, got {type(order).__name__}")
     if len(order) != jobs:
-        raise funsearch.InvalidSolution(f"{len(order)} jobs in the order, where there are {jobs}")
+        raise funsearch.InvalidSolution(f"{len(order)} jobs in the order instead of {jobs}")
     for job in order:
         if type(job) is not int or not 0 <= job < jobs:
             raise funsearch.InvalidSolution(f"not a job from 0 to {jobs - 1}: {job!r:.80}")
@@ -150,7 +152,7 @@ def verified_order(order: Any, jobs: int) -> list[int]:
 
 
 def makespan(order: list[int], times: np.ndarray) -> int:
-    """Returns when the last job leaves the last machine."""
+    """Returns the time at which the last job leaves the last machine."""
     ends = [0] * times.shape[1]
     for job in order:
         free = 0
@@ -160,7 +162,7 @@ def makespan(order: list[int], times: np.ndarray) -> int:
 
 
 def schedule(order: list[int], times: np.ndarray) -> np.ndarray:
-    """Returns when each job leaves each machine, as `ends[place in the order, machine]`."""
+    """Returns the time at which each job leaves each machine, as `ends[position in the order, machine]`."""
     ends = np.zeros((len(order) + 1, times.shape[1] + 1), dtype=np.int64)
     for place, job in enumerate(order, 1):
         for machine, time in enumerate(times[job], 1):

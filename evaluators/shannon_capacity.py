@@ -1,4 +1,4 @@
-"""Shannon capacity of cyclic graphs: the size of a candidate's independent set, verified here from scratch.
+"""Shannon capacity of cyclic graphs: verifies a candidate's independent set and scores its size.
 
 The n-th strong power of the cyclic graph C_k has the vectors in Z_k^n as vertices; two are adjacent if they differ by
 -1, 0 or 1 modulo k in each coordinate. An independent set of size s shows that the Shannon capacity of C_k is at least
@@ -17,7 +17,7 @@ import numpy as np
 import funsearch
 
 LARGEST = 10**6
-"""A set is built from all k^n vertices; beyond this not even their list is practical."""
+"""Largest k^n: the skeleton lists all vertices, which is impractical beyond this."""
 
 
 class ShannonCapacity(funsearch.ProblemEvaluator):
@@ -32,7 +32,7 @@ class ShannonCapacity(funsearch.ProblemEvaluator):
         return float(verified_size(candidate.solve(k, n), k, n))
 
     def draw(self, candidate: funsearch.Candidate, value: Any) -> Any:
-        """Draws the set in the table of all vertices, and how many of the set each other vertex is adjacent to."""
+        """Draws a table of all vertices, with the set, and the number of its vertices adjacent to each other vertex."""
         from matplotlib.figure import Figure
 
         k, n = value
@@ -56,26 +56,26 @@ class ShannonCapacity(funsearch.ProblemEvaluator):
     def check_input(self, value: Any) -> tuple[int, int]:
         """Returns the length of the cycle and the power."""
         if not isinstance(value, tuple | list) or len(value) != 2 or any(type(number) is not int for number in value):
-            raise ValueError(f"{value!r:.80} is no pair (k, n) of integers")
+            raise ValueError(f"{value!r:.80} is not a pair (k, n) of integers")
         k, n = value
         if not 3 <= k <= LARGEST:
-            raise ValueError(f"{k!r:.80} is no length of a cycle: give an integer of at least 3")
+            raise ValueError(f"{k!r:.80} is not a valid cycle length: give an integer of at least 3")
         # The order matters: a large power would not even be computed quickly.
         if not 1 <= n <= 20 or k**n > LARGEST:
-            raise ValueError(f"{n!r:.80} is no power: give a positive integer with {k}^n of at most {LARGEST}")
+            raise ValueError(f"{n!r:.80} is not a valid power: give a positive integer with {k}^n of at most {LARGEST}")
         return k, n
 
 
 def verified_size(vertices: Any, k: int, n: int) -> int:
-    """Returns how many vertices there are.
+    """Returns the number of vertices.
 
     Raises:
         InvalidSolution: they are not distinct vectors of Z_k^n with no two adjacent.
     """
     if not isinstance(vertices, list):
-        raise funsearch.InvalidSolution(f"not a list but of type {type(vertices).__name__}")
+        raise funsearch.InvalidSolution(f"expected a list, got {type(vertices).__name__}")
     if len(vertices) > k**n:
-        raise funsearch.InvalidSolution(f"{len(vertices)} vertices, where there are only {k**n}")
+        raise funsearch.InvalidSolution(f"{len(vertices)} vertices; at most {k**n} are possible")
     for vertex in vertices:
         if not isinstance(vertex, tuple | list) or len(vertex) != n:
             raise funsearch.InvalidSolution(f"not a vector of length {n}: {vertex!r:.80}")
@@ -83,7 +83,7 @@ def verified_size(vertices: Any, k: int, n: int) -> int:
             raise funsearch.InvalidSolution(f"entries other than 0 ... {k - 1}: {vertex!r:.80}")
     points = np.array(vertices, dtype=np.int64).reshape(len(vertices), n)
     for index, point in enumerate(points):
-        # From one entry to another modulo k, plus one: 0, 1 or 2 if they are adjacent or equal.
+        # Differences of entries modulo k, plus one: 0, 1 or 2 if the entries are adjacent or equal.
         steps = (points[:index] - point + 1) % k
         close = (steps <= 2).all(axis=1)
         if close.any():

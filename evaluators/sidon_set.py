@@ -1,15 +1,15 @@
-"""Sidon sets: the size of the subset of {1, ..., n} that a candidate builds, verified here from scratch.
+"""Sidon sets: verifies the subset of {1, ..., n} that a candidate builds and scores its size.
 
-All sums a + b with a <= b are distinct, or, what is the same, all differences: the set is a Golomb ruler of length at
+All sums a + b with a <= b are distinct, or, equivalently, all differences: the set is a Golomb ruler of length at
 most n - 1. Constructions by Singer, Bose and Ruzsa give about sqrt(n) elements, and no set has more than
-sqrt(n) + O(n^(1/4)) (Erdős and Turán). The best known, from the shortest known rulers (J. B. Shearer's table, OEIS
-A003022), and what is found here:
+sqrt(n) + O(n^(1/4)) (Erdős and Turán). The best known sizes come from the shortest known rulers (J. B. Shearer's
+table, OEIS A003022):
 
     n                    250   500   1000
     best known            19    26     35    proven to be the largest for 250 and 500
-    first program         16    21     28    outside in
-    Mian-Chowla           15    20     27    the least number that fits, OEIS A005282
-    Ruzsa                 13    22     30    for the prime that suits n
+    first program         16    21     28    from both ends inwards
+    Mian-Chowla           15    20     27    always the smallest number that fits, OEIS A005282
+    Ruzsa                 13    22     30    for the largest suitable prime
 """
 
 from typing import Any
@@ -17,7 +17,7 @@ from typing import Any
 import funsearch
 
 LARGEST = 20_000
-"""A priority is asked for each number up to n."""
+"""Largest n: the skeleton calls the priority function for each number up to n."""
 
 
 class SidonSet(funsearch.ProblemEvaluator):
@@ -41,7 +41,7 @@ def priority(x, n):
         return float(verified_size(candidate.solve(value), value))
 
     def draw(self, candidate: funsearch.Candidate, value: Any) -> Any:
-        """Draws the elements on a line, and below it their differences, none of which occurs twice."""
+        """Draws the elements on a line, and their differences, all distinct, below it."""
         from matplotlib.figure import Figure
 
         elements = candidate.solve(value)
@@ -56,27 +56,27 @@ def priority(x, n):
     def check_input(self, value: Any) -> int:
         """Returns the largest number allowed in a set."""
         if type(value) is not int or not 1 <= value <= LARGEST:
-            raise ValueError(f"{value!r:.80} is no n: give an integer from 1 to {LARGEST}")
+            raise ValueError(f"{value!r:.80} is not a valid n: give an integer from 1 to {LARGEST}")
         return value
 
 
 def verified_size(elements: Any, n: int) -> int:
-    """Returns how many elements there are.
+    """Returns the number of elements.
 
     Raises:
-        InvalidSolution: they are not distinct integers from 1 to n of which all sums of two are distinct.
+        InvalidSolution: they are not distinct integers from 1 to n with distinct pairwise sums.
     """
     if not isinstance(elements, list):
-        raise funsearch.InvalidSolution(f"not a list but of type {type(elements).__name__}")
+        raise funsearch.InvalidSolution(f"expected a list, got {type(elements).__name__}")
     if len(elements) > n:
-        raise funsearch.InvalidSolution(f"{len(elements)} elements, where there are only {n}")
+        raise funsearch.InvalidSolution(f"{len(elements)} elements; at most {n} are possible")
     for element in elements:
         if type(element) is not int or not 1 <= element <= n:
             raise funsearch.InvalidSolution(f"not an integer from 1 to {n}: {element!r:.80}")
     if len(set(elements)) != len(elements):
         raise funsearch.InvalidSolution("an element occurs twice")
     pairs: dict[int, tuple[int, int]] = {}
-    # There are fewer than 2n sums, so that this ends after as many pairs however long the list is.
+    # There are fewer than 2n sums, so this ends after that many pairs, however long the list is.
     for index, a in enumerate(elements):
         for b in elements[: index + 1]:
             if a + b in pairs:

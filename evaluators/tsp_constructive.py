@@ -1,19 +1,19 @@
-"""Travelling salesman, constructive: how much longer a candidate's tours are than tours of a local search.
+"""Travelling salesman, constructive: compares the length of a candidate's tours with tours of a local search.
 
-One call of `solve(coordinates)` returns a whole tour as a list of cities; that it visits each city once is verified
-here, and its length computed. A score is minus the excess in percent over the reference, a tour by nearest neighbour
-and then 2-opt: the mean over the instances of an input. It may be positive: the shortest tours through 100 uniform
-cities have a mean length of 7.76 (Kool, van Hoof and Welling, 2019), the references here one of 8.13, so that the best
-possible score on such cities is about 4.5. Nearest neighbour stays 25 percent above the shortest (Johnson and McGeoch,
-1997). What is found here:
+One call of `solve(coordinates)` returns a whole tour as a list of cities. The evaluator verifies that it visits each
+city once and computes its length. A score is minus the excess over a reference, in percent: the mean over the instances
+of an input. The reference is a nearest-neighbour tour improved by 2-opt. A score may be positive: the shortest tours
+through 100 uniform cities have a mean length of 7.76 (Kool, van Hoof and Welling, 2019) and the references here a mean
+length of 8.13, so the best possible score on such cities is about 4.5. Nearest-neighbour tours are about 25 percent
+longer than the shortest ones (Johnson and McGeoch, 1997). Scores:
 
     input                uniform   clustered
     first program         -21.0      -17.1     nearest neighbour
-    in order             -529.9     -804.8     the cities as they are numbered
-    far from the start    -10.6      -15.5     nearest neighbour that leaves what is near the start for later
-    lonely neighbour      -13.8      -15.0     nearest neighbour that prefers a city far from the others
+    in order             -529.9     -804.8     the cities in the order of their numbers
+    far from the start    -10.6      -15.5     nearest neighbour that postpones cities near the start
+    lonely neighbour      -13.8      -15.0     nearest neighbour that prefers isolated cities
 
-Coordinates are multiples of 2^-20, so that squares and their sums are exact and all machines find the same lengths.
+Coordinates are multiples of 2^-20, so that squares and their sums are exact and all machines compute the same lengths.
 """
 
 import json
@@ -28,13 +28,13 @@ import numpy as np
 import funsearch
 
 GRID = 2**20
-"""Cities lie on a grid of this many lines each way, in the unit square."""
-MOST_CITIES = 500
-"""The reference takes seconds beyond this."""
+"""Number of grid lines in each direction of the unit square; cities lie on the grid."""
+MAX_CITIES = 500
+"""Computing the reference takes seconds beyond this."""
 FARTHEST = 1e9
-"""Largest coordinate given by the user."""
+"""Largest absolute value of a coordinate in a user's input."""
 CLOSEST = 1e-9
-"""Some two of a user's cities are as far from each other, so that no reference vanishes."""
+"""Least distance between some two cities in a user's input, so that the reference is not zero."""
 
 
 @dataclass(frozen=True)
@@ -45,14 +45,14 @@ class Instance:
 
     @cached_property
     def distances(self) -> np.ndarray:
-        """The distances between all cities."""
+        """Distances between all cities."""
         x, y = np.array(self.cities).T
         distances: np.ndarray = np.sqrt((x[:, None] - x) ** 2 + (y[:, None] - y) ** 2)
         return distances
 
     @cached_property
     def reference(self) -> float:
-        """The length of a tour that nothing but the cities decides on."""
+        """Length of the reference tour."""
         return length(self.distances, improved(self.distances, nearest_neighbour(self.distances)))
 
 
@@ -62,7 +62,7 @@ def length(distances: np.ndarray, tour: Sequence[int]) -> float:
 
 
 def nearest_neighbour(distances: np.ndarray) -> list[int]:
-    """Returns the tour that starts in city 0 and always goes on to the nearest unvisited city."""
+    """Returns the tour that starts in city 0 and always continues to the nearest unvisited city."""
     tour, unvisited = [0], np.arange(1, len(distances))
     while len(unvisited):
         place = int(np.argmin(distances[tour[-1], unvisited]))
@@ -72,7 +72,7 @@ def nearest_neighbour(distances: np.ndarray) -> list[int]:
 
 
 def improved(distances: np.ndarray, tour: Sequence[int]) -> list[int]:
-    """Returns the tour after reversing parts of it, each time the best part, until that makes it no shorter (2-opt)."""
+    """Returns the tour after repeating the best reversal of a part of it until none makes it shorter (2-opt)."""
     order = np.array(tour)
     least = 1e-9 * distances.max()
     while True:
@@ -93,15 +93,15 @@ def uniform(instances: int, cities: int, seed: int) -> list[Instance]:
 
 
 def clustered(instances: int, cities: int, seed: int) -> list[Instance]:
-    """Returns instances of cities near a tenth as many centres, by up to 1/16 in each coordinate."""
+    """Returns instances of cities within 1/16 of a centre in each coordinate, with one centre per ten cities."""
     rng = np.random.default_rng(seed)
     spread = GRID // 16
-    made = []
+    created = []
     for _ in range(instances):
         centres = rng.integers(spread, GRID - spread, (math.ceil(cities / 10), 2))
-        own = centres[rng.integers(0, len(centres), cities)]
-        made.append(on_grid(own + rng.integers(-spread, spread, (cities, 2))))
-    return made
+        nearest = centres[rng.integers(0, len(centres), cities)]
+        created.append(on_grid(nearest + rng.integers(-spread, spread, (cities, 2))))
+    return created
 
 
 def on_grid(points: np.ndarray) -> Instance:
@@ -132,34 +132,36 @@ def priority(to_current, to_start, between):
 
     def evaluate(self, candidate: funsearch.Candidate, value: Sequence[Instance]) -> float:
         """Returns minus the excess over the reference, in percent, as a mean over the instances of `value`."""
-        ratios = [tour_length(candidate.solve(np.array(one.cities)), one) / one.reference for one in value]
+        ratios = [
+            tour_length(candidate.solve(np.array(instance.cities)), instance) / instance.reference for instance in value
+        ]
         return -100.0 * (math.fsum(ratios) / len(ratios) - 1.0)
 
     def draw(self, candidate: funsearch.Candidate, value: Sequence[Instance]) -> Any:
         """Draws the tour through the first instance of `value`."""
         from matplotlib.figure import Figure
 
-        one = value[0]
-        tour = candidate.solve(np.array(one.cities))
-        excess = 100.0 * (tour_length(tour, one) / one.reference - 1.0)
+        instance = value[0]
+        tour = candidate.solve(np.array(instance.cities))
+        excess = 100.0 * (tour_length(tour, instance) / instance.reference - 1.0)
         figure = Figure(figsize=(6, 6.2), layout="constrained")
         title = f"{len(tour)} cities, instance 1 of {len(value)}: {excess:+.1f} % against 2-opt"
         axes = figure.add_subplot(title=title, aspect="equal")
-        axes.plot(*zip(*(one.cities[city] for city in [*tour, tour[0]]), strict=True), color="#0072b2", marker=".")
-        axes.plot(*one.cities[tour[0]], color="#d55e00", marker="s", linestyle="", label="first city")
+        axes.plot(*zip(*(instance.cities[city] for city in [*tour, tour[0]]), strict=True), color="#0072b2", marker=".")
+        axes.plot(*instance.cities[tour[0]], color="#d55e00", marker="s", linestyle="", label="first city")
         axes.legend()
         return figure
 
     def read_input(self, text: str) -> Any:
-        """Returns what JSON says."""
+        """Returns the parsed JSON."""
         return json.loads(text)
 
     def check_input(self, value: Any) -> list[Instance]:
         """Returns the instances of {"cities": [[x, y], ...]}, or of a list of those."""
         values = value if isinstance(value, list | tuple) else [value]
         if not values:
-            raise ValueError("there are no instances in it")
-        return [one if isinstance(one, Instance) else read_instance(one) for one in values]
+            raise ValueError("it contains no instances")
+        return [item if isinstance(item, Instance) else read_instance(item) for item in values]
 
 
 def tour_length(tour: Any, instance: Instance) -> float:
@@ -170,7 +172,7 @@ def tour_length(tour: Any, instance: Instance) -> float:
     """
     count = len(instance.cities)
     if not isinstance(tour, list):
-        raise funsearch.InvalidSolution(f"not a list but of type {type(tour).__name__}")
+        raise funsearch.InvalidSolution(f"expected a list, got {type(tour).__name__}")
     if len(tour) != count:
         raise funsearch.InvalidSolution(f"a tour of length {len(tour)} through {count} cities")
     for city in tour:
@@ -185,19 +187,19 @@ def read_instance(value: Any) -> Instance:
     """Returns the instance that a mapping with `cities` describes.
 
     Raises:
-        ValueError: it is none, or all its cities are one.
+        ValueError: it does not describe an instance, or all its cities are in one place.
     """
     if not isinstance(value, Mapping) or "cities" not in value:
         raise ValueError(f'an instance is {{"cities": [[x, y], ...]}}, not {value!r:.80}')
     cities = value["cities"]
-    if not isinstance(cities, list | tuple) or not 3 <= len(cities) <= MOST_CITIES:
-        raise ValueError(f"the cities {cities!r:.80} are no list of 3 to {MOST_CITIES} pairs of coordinates")
+    if not isinstance(cities, list | tuple) or not 3 <= len(cities) <= MAX_CITIES:
+        raise ValueError(f"the cities {cities!r:.80} are not a list of 3 to {MAX_CITIES} pairs of coordinates")
     for city in cities:
         if not isinstance(city, list | tuple) or len(city) != 2 or not all(map(is_coordinate, city)):
-            raise ValueError(f"the city {city!r:.80} is no pair of numbers from -{FARTHEST:g} to {FARTHEST:g}")
+            raise ValueError(f"the city {city!r:.80} is not a pair of numbers from -{FARTHEST:g} to {FARTHEST:g}")
     instance = Instance(tuple((float(x), float(y)) for x, y in cities))
     if instance.distances.max() < CLOSEST:
-        raise ValueError(f"all cities are in one place, within {CLOSEST:g} of each other: a tour has no length")
+        raise ValueError(f"all cities are in one place, within {CLOSEST:g} of each other, so that tours have no length")
     return instance
 
 

@@ -1,1 +1,1 @@
-"""The problems that come with funsearch: what the model sees."""
+"""Specifications of the problems shipped with funsearch: what the model sees."""

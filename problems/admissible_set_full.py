@@ -9,7 +9,7 @@ import funsearch
 
 
 def solve(n: int, w: int) -> list[tuple[int, ...]]:
-    """Returns the set: takes the vectors by descending priority, and each unless it makes a clash."""
+    """Returns the set: adds the vectors by descending priority, except those that clash."""
     vectors = all_vectors(n, w)
     powers = 3 ** np.arange(n)[::-1]
     places = (vectors != 0) @ 2 ** np.arange(n)
@@ -39,9 +39,10 @@ def all_vectors(n: int, w: int) -> np.ndarray:
 
 
 def clashing(first: np.ndarray, second: np.ndarray, powers: np.ndarray) -> np.ndarray:
-    """Returns the vectors, as ternary numbers, without a coordinate that tells them apart from two different ones.
+    """Returns the vectors that clash with two different vectors, as ternary numbers.
 
-    Where one of the two is zero, a third has to be their sum; where they are equal, anything; else 1 or 2.
+    A vector clashes if each of its entries has the following value: the sum of the two entries where at least one of
+    them is zero, any value where they are equal and nonzero, and 1 or 2 elsewhere.
     """
     both = (first != 0) & (second != 0)
     numbers = np.array([(first + second)[~both] @ powers[~both]])

@@ -8,7 +8,7 @@ import funsearch
 
 
 def solve(n: int) -> list[tuple[int, ...]]:
-    """Returns a cap set: takes the vectors by descending priority, and each unless it closes a line."""
+    """Returns a cap set: adds the vectors by descending priority, except those that complete a line."""
     vectors = list(itertools.product(range(3), repeat=n))
     priorities = np.array([priority(vector, n) for vector in vectors], dtype=float)
     points = np.array(vectors)

@@ -6,23 +6,23 @@ import funsearch
 
 
 def solve(n: int) -> np.ndarray:
-    """Returns circles as rows x, y, r: those with the largest sum of radii around the centres that are placed."""
+    """Returns circles as rows x, y, r, with the largest sum of radii for the centres that `place` returns."""
     centres = np.array(place(n), dtype=float).reshape(n, 2)
     return np.column_stack([centres, largest_radii(centres)])
 
 
 def largest_radii(centres: np.ndarray) -> np.ndarray:
-    """Returns the radii with the largest sum, but for rounding, of circles that neither overlap nor leave the square.
+    """Returns the radii with the largest sum, up to rounding, of circles that neither overlap nor leave the square.
 
     Raises:
-        ValueError: some circle has no room at all.
+        ValueError: a circle has no room at all.
     """
     first, second = np.triu_indices(len(centres), 1)
     walls = np.minimum(centres, 1 - centres).min(axis=1)
     apart = np.hypot(*(centres[first] - centres[second]).T)
     if not ((walls > 0).all() and (apart > 0).all()):
-        raise ValueError("a centre is not inside the unit square, or two are in one place")
-    # No radius may vanish: each is at least a hundredth of what it can have beside a neighbour with the same.
+        raise ValueError("a centre is not inside the unit square, or two centres coincide")
+    # No radius may vanish: each is at least a hundredth of the largest radius beside an equal neighbour.
     least = walls.copy()
     np.minimum.at(least, first, apart / 2)
     np.minimum.at(least, second, apart / 2)
@@ -30,14 +30,17 @@ def largest_radii(centres: np.ndarray) -> np.ndarray:
     own = np.eye(len(centres))
     limits = np.concatenate([walls - least, apart - least[first] - least[second]])
     radii = least + largest_sum(np.vstack([own, own[first] + own[second]]), limits)
-    # What is exceeded by rounding shrinks all; so does, by a little, the rounding of this very step.
+    # Shrinks all radii if rounding exceeded a limit, and a little more to allow for the rounding of this step.
     fit = min(np.min(walls / radii), np.min(apart / (radii[first] + radii[second]), initial=1.0), 1.0)
     shrunk: np.ndarray = radii * (fit * (1 - 2.0**-48))
     return shrunk
 
 
 def largest_sum(rows: np.ndarray, limits: np.ndarray) -> np.ndarray:
-    """Returns the x >= 0 of the largest sum with rows @ x <= limits, all >= 0: simplex method, Bland's rule."""
+    """Returns the x >= 0 with the largest sum such that rows @ x <= limits, for limits >= 0.
+
+    Uses the simplex method with Bland's rule.
+    """
     count = rows.shape[1]
     table = np.block([[rows, limits[:, None]], [np.full((1, count), -1.0), np.zeros((1, 1))]])
     free, basic = np.arange(count), np.arange(count, count + len(rows))

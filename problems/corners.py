@@ -11,14 +11,14 @@ import funsearch
 
 
 def solve(p: int, n: int) -> list[tuple[tuple[int, ...], tuple[int, int]]]:
-    """Returns points, x before y, each with its labels: takes them by descending priority, as the corners allow it."""
+    """Returns points, x before y, with their labels: adds them by descending priority where the corners permit."""
     points = list(itertools.product(range(p), repeat=2 * n))
     answers = np.array([label(point[:n], point[n:], p, n) for point in points], dtype=float)
     f, g = np.rint(answers[:, :2].T).astype(np.int64)
     corners = all_corners(points, p, n)
     apex, right, up = corners.T
     open_corners = corners[f[apex] + g[right] <= f[up] + g[up]]
-    # The rows of open corners by the points that they have, point after point.
+    # The rows of open_corners that contain each point, sorted by point.
     rows = np.argsort(open_corners, axis=None, kind="stable") // 3
     starts = np.searchsorted(np.sort(open_corners, axis=None), np.arange(len(points) + 1))
     member = np.zeros(len(points), dtype=bool)
@@ -32,7 +32,7 @@ def solve(p: int, n: int) -> list[tuple[tuple[int, ...], tuple[int, int]]]:
 
 
 def all_corners(points: list[tuple[int, ...]], p: int, n: int) -> np.ndarray:
-    """Returns the corners of the whole grid, a row each, as indices of (x, y), (x + d, y), (x, y + d)."""
+    """Returns all corners of the grid, one per row, as indices of (x, y), (x + d, y), (x, y + d)."""
     grid = np.array(points)[:, None]
     steps = np.array(list(itertools.product(range(p), repeat=n))[1:])
     weights = p ** np.arange(2 * n)[::-1]

@@ -6,7 +6,7 @@ import funsearch
 
 
 def solve(times: np.ndarray) -> list[int]:
-    """Returns an order of the jobs: inserts them by descending priority, each where it delays the end least."""
+    """Returns an order of the jobs: inserts them by descending priority, each where the makespan grows least."""
     priorities = np.array([priority(job, times) for job in range(len(times))], dtype=float)
     order = np.zeros(0, dtype=int)
     for job in np.argsort(-priorities, kind="stable"):
@@ -16,7 +16,7 @@ def solve(times: np.ndarray) -> list[int]:
 
 
 def makespans(orders: np.ndarray, times: np.ndarray) -> np.ndarray:
-    """Returns when each of several orders of the same jobs ends."""
+    """Returns the makespan of each of several orders of the same jobs."""
     ends = [np.zeros(len(orders), dtype=int)] * (times.shape[1] + 1)
     for jobs in orders.T:
         for machine, work in enumerate(times[jobs].T):

@@ -6,7 +6,7 @@ import funsearch
 
 
 def solve(n: int) -> list[tuple[int, int]]:
-    """Returns such a set: takes the points by descending priority, and each unless it is on a line with two."""
+    """Returns such a set: adds the points by descending priority, except those on a line with two chosen ones."""
     points = [(x, y) for x in range(n) for y in range(n)]
     priorities = np.array([priority(x, y, n) for x, y in points], dtype=float)
     grid = np.array(points)
@@ -14,7 +14,7 @@ def solve(n: int) -> list[tuple[int, int]]:
     chosen: list[int] = []
     for index in np.argsort(-priorities, kind="stable").tolist():
         if not blocked[index]:
-            # Seen from the new point, what is on a line with a chosen one has cross product 0 with it.
+            # Relative to the new point, points on a line with a chosen one have cross product 0 with it.
             (dx, dy), (x, y) = (grid[chosen] - grid[index]).T, (grid - grid[index]).T
             blocked |= (np.outer(dx, y) == np.outer(dy, x)).any(axis=0)
             chosen.append(index)

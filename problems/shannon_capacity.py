@@ -11,7 +11,7 @@ import funsearch
 
 
 def solve(k: int, n: int) -> list[tuple[int, ...]]:
-    """Returns an independent set: takes the vertices by descending priority, and each that has no neighbour in it."""
+    """Returns an independent set: adds the vertices by descending priority, except neighbours of chosen ones."""
     vertices = list(itertools.product(range(k), repeat=n))
     priorities = np.array([priority(vertex, k, n) for vertex in vertices], dtype=float)
     steps = np.array(list(itertools.product((-1, 0, 1), repeat=n)))

@@ -6,7 +6,7 @@ import funsearch
 
 
 def solve(coordinates: np.ndarray) -> list[int]:
-    """Returns a tour: from city 0 on always to the unvisited city of the highest priority, the first of equals."""
+    """Returns a tour: starts in city 0 and always continues to the unvisited city with the highest priority."""
     steps = coordinates[:, None] - coordinates[None, :]
     distances = np.sqrt((steps**2).sum(axis=2))
     tour, unvisited = [0], np.arange(1, len(coordinates))

@@ -1,4 +1,4 @@
-"""The files for containers: they agree with the package, and candidates' containers hold nothing worth taking."""
+"""Container files agree with the package, and the containers of candidates hold no secrets."""
 
 import importlib.metadata
 import re
@@ -27,35 +27,35 @@ ROLES = {"driver", "sampler", "evaluator"}
 def groups() -> dict[str, Any]:
     """Returns the groups of pods by the role in their labels."""
     spec = CLUSTER["spec"]
-    every = [spec["headGroupSpec"], *spec["workerGroupSpecs"]]
-    return {group["template"]["metadata"]["labels"]["role"]: group for group in every}
+    groups = [spec["headGroupSpec"], *spec["workerGroupSpecs"]]
+    return {group["template"]["metadata"]["labels"]["role"]: group for group in groups}
 
 
 def services() -> dict[str, Any]:
-    """Returns the services of the cluster by the role that they start their node with."""
-    found = {}
+    """Returns the services of the cluster by the role of their nodes."""
+    nodes = {}
     for name, service in COMPOSE["services"].items():
         role = re.search(r"--labels=role=(\w+)", service.get("command", ""))
         if role and name != "sampler-gpu":
-            found[role[1]] = service
-    return found
+            nodes[role[1]] = service
+    return nodes
 
 
 def options(command: Command) -> set[str]:
     return {option for parameter in command.params for option in parameter.opts}
 
 
-def test_images_install_extras_that_there_are() -> None:
+def test_images_install_existing_extras() -> None:
     text = (DOCKER / "Dockerfile").read_text()
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-    asked = {name for names in re.findall(r'"\.\[([\w,]+)\]"', text) for name in names.split(",")}
-    assert {"cpu", "gpu", "postgres"} <= asked <= extras.keys()
+    installed = {name for names in re.findall(r'"\.\[([\w,]+)\]"', text) for name in names.split(",")}
+    assert {"cpu", "gpu", "postgres"} <= installed <= extras.keys()
     for source, _ in re.findall(r"^COPY (\S+) (\S+)$", text, re.MULTILINE):
         assert (ROOT / source).exists(), source
         assert f"!{source}" in (ROOT / ".dockerignore").read_text().splitlines()
 
 
-def test_images_that_are_run_are_built() -> None:
+def test_images_that_are_used_are_built() -> None:
     stages = set(re.findall(r"^FROM base AS (\w+)$", (DOCKER / "Dockerfile").read_text(), re.MULTILINE))
     used = {service["image"] for service in COMPOSE["services"].values()} - {"postgres:16"}
     used |= {group["template"]["spec"]["containers"][0]["image"] for group in groups().values()}
@@ -65,7 +65,7 @@ def test_images_that_are_run_are_built() -> None:
             assert service["image"] == f"funsearch:{service['build']['target']}"
 
 
-def test_settings_place_every_actor_on_nodes_that_are_started() -> None:
+def test_settings_place_every_actor_on_nodes_that_exist() -> None:
     settings = tomllib.loads((DOCKER / "search.toml").read_text())
     assert {place["labels"]["role"] for place in settings["placement"].values()} == ROLES
     assert services().keys() == groups().keys() == ROLES
@@ -74,19 +74,19 @@ def test_settings_place_every_actor_on_nodes_that_are_started() -> None:
 
 
 @pytest.mark.parametrize("role", sorted(ROLES))
-def test_nodes_are_started_with_options_that_ray_has(role: str) -> None:
+def test_nodes_are_started_with_existing_options_of_ray(role: str) -> None:
     command = shlex.split(services()[role]["command"])
     assert command[:2] == ["ray", "start"]
-    given = {word.split("=")[0] for word in command[2:]} | {f"--{name}" for name in groups()[role]["rayStartParams"]}
-    assert given <= options(start)
+    used = {word.split("=")[0] for word in command[2:]} | {f"--{name}" for name in groups()[role]["rayStartParams"]}
+    assert used <= options(start)
 
 
-def test_version_of_ray_is_one_that_the_package_takes() -> None:
-    needed = next(r for r in map(Requirement, importlib.metadata.requires("funsearch") or []) if r.name == "ray")
-    assert CLUSTER["spec"]["rayVersion"] in needed.specifier
+def test_version_of_ray_is_supported_by_the_package() -> None:
+    requirement = next(r for r in map(Requirement, importlib.metadata.requires("funsearch") or []) if r.name == "ray")
+    assert CLUSTER["spec"]["rayVersion"] in requirement.specifier
 
 
-def test_job_calls_the_command_line_as_it_is() -> None:
+def test_job_uses_existing_commands_and_options() -> None:
     _, verb, problem, *rest = shlex.split(JOB["spec"]["entrypoint"])
     assert verb in VERBS
     assert problem == "bin_packing"
@@ -95,7 +95,7 @@ def test_job_calls_the_command_line_as_it_is() -> None:
     assert {word for word in rest if word.startswith("--")} <= options(command)
 
 
-def test_evaluators_hold_no_secret_and_reach_nothing_but_the_cluster() -> None:
+def test_evaluators_hold_no_secrets_and_reach_only_the_cluster() -> None:
     service, pod = services()["evaluator"], groups()["evaluator"]["template"]["spec"]
     assert not {"environment", "env_file", "secrets", "volumes"} & service.keys()
     assert service["networks"] == ["cluster"]
@@ -122,9 +122,9 @@ def test_pods_meet_the_restricted_profile(role: str) -> None:
     assert services()[role]["read_only"]
 
 
-def test_network_is_denied_but_for_what_is_named() -> None:
+def test_network_denies_all_traffic_that_is_not_listed() -> None:
     deny, *permitted = POLICIES
     assert deny["spec"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
-    beyond = [policy for policy in permitted if any("to" not in rule for rule in policy["spec"].get("egress", []))]
-    roles = {policy["spec"]["podSelector"]["matchLabels"].get("role") for policy in beyond}
+    external = [policy for policy in permitted if any("to" not in rule for rule in policy["spec"].get("egress", []))]
+    roles = {policy["spec"]["podSelector"]["matchLabels"].get("role") for policy in external}
     assert roles == {"driver", "sampler"}

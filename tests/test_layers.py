@@ -16,6 +16,7 @@ LAYERS = (
     ("errors", "_version", "text"),
     ("core",),
     ("loading", "picture", "rest_em"),
+    ("notebook",),
     ("samplers", "sandbox", "storage", "trainers", "tasks"),
     ("settings",),
     ("search",),

@@ -198,7 +198,7 @@ def _picture(folder: Path, storage: "Storage", run: str) -> str:
     import importlib.util
 
     from funsearch.cli.plot import write
-    from funsearch.cli.plotting import plot
+    from funsearch.search.plotting import plot
 
     if importlib.util.find_spec("matplotlib") is None:
         return ""

@@ -33,7 +33,7 @@ def command(run: str, output: Path | None, db: str) -> None:
     \b
     funsearch plot bin_packing-1 -o bin_packing.svg
     """
-    from funsearch.cli.plotting import plot
+    from funsearch.search.plotting import plot
     from funsearch.storage import open_storage
 
     file = output or Path(f"{run}.png")

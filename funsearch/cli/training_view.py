@@ -1,4 +1,4 @@
-"""The live view of a training: one bar on a terminal, plain lines where there is none."""
+"""The live view of a training: a progress bar on a terminal, plain lines elsewhere."""
 
 import time
 from collections.abc import Sequence
@@ -13,11 +13,11 @@ from funsearch.rest_em.records import Estimate, RoundRecord, Split
 from funsearch.training.rounds import RoundProgress
 
 LINE_SECONDS = 15.0
-"""How often a plain line is printed within a step."""
+"""Interval between plain lines within a step."""
 
 
 class TrainingView:
-    """Shows how a training stands on standard error."""
+    """Shows the progress of a training on a console."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -39,7 +39,7 @@ class TrainingView:
             self._bar.stop()
 
     def show(self, progress: RoundProgress) -> None:
-        """Shows how the training stands."""
+        """Shows the progress of the training."""
         step = (f"round {progress.round}", progress.step)
         text = f"{step[0]}: {progress.step} {progress.detail}".strip()
         if self._bar:
@@ -52,19 +52,19 @@ class TrainingView:
             self._console.print(f"{text}: {progress.done} of {progress.total}", soft_wrap=True)
         self._step = step
 
-    def table(self, rounds: Sequence[RoundRecord], how: str) -> Table:
-        """Returns the rounds, one a row; `how` says which pass@1 is meant."""
-        table = Table("round", "samples", "right", "selected", "held out", "train", "transfer", "pass@k", box=None)
+    def table(self, rounds: Sequence[RoundRecord], phase: str) -> Table:
+        """Returns a table with one row per round; `phase` chooses the pass@1 to show, `greedy` or `sampled`."""
+        table = Table("round", "samples", "correct", "selected", "held out", "train", "transfer", "pass@k", box=None)
         for record in rounds:
             cells = [
-                _shown(getattr(record.figures[split], how)) if split in record.figures else "-"
+                _text(getattr(record.figures[split], phase)) if split in record.figures else "-"
                 for split in (Split.HELDOUT, Split.TRAIN, Split.TRANSFER)
             ]
-            held = record.figures[Split.HELDOUT]
+            heldout = record.figures[Split.HELDOUT]
             counts = (str(record.round), str(record.samples), str(record.correct), str(record.selected))
-            table.add_row(*counts, *cells, f"{_shown(held.pass_at_k)} (k={held.k})")
+            table.add_row(*counts, *cells, f"{_text(heldout.pass_at_k)} (k={heldout.k})")
         return table
 
 
-def _shown(estimate: Estimate) -> str:
+def _text(estimate: Estimate) -> str:
     return f"{estimate.value:.3f} ± {estimate.error:.3f}"

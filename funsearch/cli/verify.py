@@ -1,15 +1,13 @@
 """`funsearch verify`: whether the best programs' scores are true."""
 
 import sys
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict
+from typing import Any
 
 import click
 from rich.table import Table
 
 from funsearch.cli import options
-
-if TYPE_CHECKING:
-    from funsearch.core.records import Evaluation
 
 
 @click.command(name="verify")
@@ -35,7 +33,7 @@ def command(run: str, top: int, db: str, as_json: bool) -> None:
 
     storage = open_storage(db, create=False)
     scorer = Scorer(storage.run(run))
-    lines = [_verified(scorer, id, evaluation) for id, evaluation in storage.best(run, top)]
+    lines = [asdict(scorer.verify(id, evaluation)) for id, evaluation in storage.best(run, top)]
     scorer.close()
     unstable = [line for line in lines if not line["stable"]]
     if as_json:
@@ -49,22 +47,6 @@ def command(run: str, top: int, db: str, as_json: bool) -> None:
         else:
             click.echo(f"{len(lines)} of {len(lines)} score the same again.")
     sys.exit(1 if unstable else 0)
-
-
-def _verified(scorer: Any, id: int, evaluation: "Evaluation") -> dict[str, Any]:
-    """Returns what `--json` prints of one program."""
-    function = evaluation.function
-    assert function is not None
-    again = scorer.again(function)
-    heldout = scorer.again(function, heldout=True) if scorer.problem.heldout else None
-    return {
-        "program": id,
-        "score": evaluation.score,
-        "again": again.score,
-        "stable": dict(again.scores) == dict(evaluation.scores),
-        "error": again.error,
-        "heldout": dict(heldout.scores) if heldout else None,
-    }
 
 
 def _table(lines: list[dict[str, Any]]) -> Table:

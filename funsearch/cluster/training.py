@@ -1,15 +1,23 @@
-"""Runs a training on Ray: what `funsearch train` calls."""
+"""Runs a training on Ray: `funsearch.train`, and what the verb `funsearch train` calls."""
 
 import os
+import time
+from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
 
 from funsearch.cluster.policy_samplers import DedicatedSampler
 from funsearch.cluster.session import start_ray
 from funsearch.cluster.training_workers import RayTrainingWorkers
+from funsearch.errors import ConfigError
 from funsearch.rest_em.records import RoundRecord
 from funsearch.sandbox import open_sandbox
-from funsearch.storage import SqlTrainingStorage
-from funsearch.training.opening import Training
+from funsearch.search.search import DEFAULT_STORAGE
+from funsearch.settings.parsing import SettingsLike, gathered_from
+from funsearch.settings.training import TrainingSettings
+from funsearch.storage import SqlTrainingStorage, open_training_storage
+from funsearch.training.opening import Training, open_training
 from funsearch.training.rounds import Rounds, Watch
 
 
@@ -48,3 +56,60 @@ def run_training(
             watch=watch,
         )
         return rounds.run()
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """The result of a training."""
+
+    name: str
+    rounds: Sequence[RoundRecord]
+    """Those that have ended; round 0 is the base model."""
+    policy: str
+    """The best published policy, for `sampler="vllm:policy:NAME"`; that of round 0 is the base model."""
+
+
+def train(
+    tasks: str,
+    *,
+    model: str | Path = "",
+    rounds: int | None = None,
+    name: str | None = None,
+    storage: str = DEFAULT_STORAGE,
+    settings: SettingsLike | None = None,
+    watch: Watch = lambda progress: None,
+    ray: str | None = None,
+    **options: object,
+) -> Trained:
+    """Trains a model on its own correct answers (ReST^EM), and returns when all rounds have ended.
+
+    A training of the same name and the same settings resumes where it stood.
+
+    Args:
+        tasks: a task set, a JSON Lines file, or `run:RUN` for the samples of a search.
+        model: the base model, a folder or a name on a hub; by default, the built-in model.
+        rounds: at most; 0 measures the base model only.
+        name: of the training; by default, after its tasks.
+        storage: the URL of the database.
+        settings: to start from: a dict with sections, or the path of a TOML file.
+        watch: called with the progress of every step.
+        ray: address of a Ray cluster; by default, Ray is started on this machine.
+        options: further settings by name, as `samples_per_task=8` or `trainer={"rank": 16}`; a double underscore
+            reaches into a section, as in `trainer__rank=16`.
+
+    Raises:
+        ConfigError: a setting is unknown or cannot be used, or the training was begun with other settings.
+        FunsearchError: the training cannot continue; what was finished is saved.
+    """
+    if not isinstance(tasks, str) or not tasks.strip():
+        raise ConfigError(f"tasks = {tasks!r:.80}: give a task set such as 'reasoning', a file, or 'run:RUN'.")
+    if not isinstance(model, str | Path):
+        raise ConfigError(f"model = {model!r:.80}: give a model's folder or its name on a hub.")
+    if not isinstance(storage, str):
+        raise ConfigError(f"storage = {storage!r:.80}: give the URL of a database, as sqlite:///runs.db.")
+    checked = TrainingSettings.checked(gathered_from(settings, {"rounds": rounds, **options}))
+    with closing(open_training_storage(storage)) as opened:
+        training = open_training(tasks, str(model), checked, name, opened, time.time())
+        done = run_training(training, opened, watch, ray)
+    best = max(record.round for record in done if record.published)
+    return Trained(training.record.name, done, next(record.policy for record in done if record.round == best))

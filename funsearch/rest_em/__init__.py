@@ -1,1 +1,1 @@
-"""ReST^EM: what a round is made of. Like the core it needs Python and numpy only, and does nothing by itself."""
+"""ReST^EM: the parts of a round. Like the core it needs only Python and numpy, and performs no I/O."""

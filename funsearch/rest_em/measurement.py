@@ -1,4 +1,4 @@
-"""What was measured of one policy: the rewards of its answers, task by task, and the figures they come to.
+"""The measurement of one policy: the rewards of its answers, task by task, and the figures computed from them.
 
 Knows nothing about which policy is better.
 """
@@ -15,30 +15,30 @@ from funsearch.rest_em.statistics import Floats, estimate, majority_at_k, pass_a
 
 @dataclass(frozen=True, slots=True)
 class SplitMeasurement:
-    """The answers of a policy to the tasks of one split; everything is in the order of the tasks."""
+    """A policy's answers to the tasks of one split; every field is in the order of the tasks."""
 
     greedy: Floats
-    """Reward of the likeliest answer to each task."""
+    """Reward of the greedy answer to each task."""
     sampled: tuple[tuple[float, ...], ...]
-    """Rewards of the drawn answers to each task."""
+    """Rewards of the sampled answers to each task."""
     values: tuple[tuple[str, ...], ...]
-    """The drawn answers as a majority votes on them."""
+    """Values of the sampled answers, which a majority votes on."""
 
     @property
     def k(self) -> int:
-        """Returns how many drawn answers every task has at least."""
+        """Number of sampled answers that every task has at least."""
         return min(map(len, self.sampled))
 
-    def pass_at_1(self, how: Phase) -> Floats:
-        """Returns pass@1 of each task, by its likeliest answer or over those drawn."""
-        return self.greedy if how is Phase.GREEDY else np.array([np.mean(rewards) for rewards in self.sampled])
+    def pass_at_1(self, phase: Phase) -> Floats:
+        """Returns pass@1 of each task, from its greedy answer or as the mean over its sampled ones."""
+        return self.greedy if phase is Phase.GREEDY else np.array([np.mean(rewards) for rewards in self.sampled])
 
     def pass_at_k(self, k: int) -> Floats:
         """Returns pass@k of each task."""
         return np.array([pass_at_k(rewards, k) for rewards in self.sampled])
 
     def figures(self) -> Figures:
-        """Returns what it comes to."""
+        """Returns the means over tasks with their standard errors."""
         k = self.k
         majority = [
             majority_at_k(values, rewards, k) for values, rewards in zip(self.values, self.sampled, strict=True)
@@ -62,23 +62,23 @@ def measure(tasks: Sequence[Task], graded: Iterable[Graded]) -> dict[Split, Spli
     """Returns the measurement of each split that has answers; `graded` holds both phases of measuring.
 
     Raises:
-        ValueError: a task has answers of one phase and none of the other.
+        ValueError: a task has answers of one phase but not of the other.
     """
-    of_task: dict[int, _Answers] = defaultdict(_Answers)
-    for one in graded:
-        answers = of_task[one.answer.task]
-        (answers.greedy if one.answer.phase is Phase.GREEDY else answers.sampled).append(one)
+    by_task: dict[int, _Answers] = defaultdict(_Answers)
+    for item in graded:
+        answers = by_task[item.answer.task]
+        (answers.greedy if item.answer.phase is Phase.GREEDY else answers.sampled).append(item)
     measured = {}
     for split in Split:
-        here = [of_task[task.index] for task in tasks if task.split is split and task.index in of_task]
-        if not here:
+        of_split = [by_task[task.index] for task in tasks if task.split is split and task.index in by_task]
+        if not of_split:
             continue
-        if not all(answers.greedy and answers.sampled for answers in here):
-            raise ValueError(f"a task of the split {split} is measured only in part")
-        drawn = [sorted(answers.sampled, key=lambda one: one.answer.index) for answers in here]
+        if not all(answers.greedy and answers.sampled for answers in of_split):
+            raise ValueError(f"a task of the split {split} is only partly measured")
+        sampled = [sorted(answers.sampled, key=lambda item: item.answer.index) for answers in of_split]
         measured[split] = SplitMeasurement(
-            np.array([answers.greedy[0].grade.reward for answers in here]),
-            tuple(tuple(one.grade.reward for one in several) for several in drawn),
-            tuple(tuple(one.grade.value for one in several) for several in drawn),
+            np.array([answers.greedy[0].grade.reward for answers in of_split]),
+            tuple(tuple(item.grade.reward for item in items) for items in sampled),
+            tuple(tuple(item.grade.value for item in items) for items in sampled),
         )
     return measured

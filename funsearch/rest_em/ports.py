@@ -1,4 +1,4 @@
-"""The ports of ReST^EM, with their promises. Adapters implement them; fakes live in `funsearch.testing`.
+"""The ports of ReST^EM and what they promise. Adapters implement them; fakes live in `funsearch.testing`.
 
 Knows nothing about any adapter.
 """
@@ -6,7 +6,7 @@ Knows nothing about any adapter.
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 from funsearch.core.completions import Policy
 from funsearch.core.ports import Sandbox
@@ -28,92 +28,92 @@ class Verifier(Protocol):
     """Grades answers. Used by one thread."""
 
     def grade(self, task: Task, text: str) -> Grade:
-        """Returns the grade of one answer; an answer that is wrong, unreadable or hostile has reward 0.
+        """Returns the grade of one answer; an answer that is wrong, unreadable or hostile gets reward 0.
 
         Raises:
-            SandboxError: answers cannot be run at all.
+            SandboxError: no answer can be run.
         """
 
     def close(self) -> None:
-        """Frees what it holds."""
+        """Releases its resources."""
 
 
 OpenVerifier = Callable[[Callable[[], Sandbox]], Verifier]
-"""Makes a verifier; one that runs programs opens a sandbox for itself by the argument."""
+"""Makes a verifier. The argument opens a sandbox, for verifiers that run programs."""
 
 
 class TaskSet(Protocol):
     """Prompts with a verifier. Plain data: it is sent to other processes.
 
     A package declares one as an entry point of the group `funsearch.task_sets`: NAME = "module:factory", called as
-    `factory(argument, options)` with what the user wrote after `NAME:`, or nothing.
+    `factory(argument, options)` with the text that the user wrote after `NAME:`, which may be empty.
     """
 
     @property
     def name(self) -> str:
-        """Returns what the task set is called."""
+        """Name of the task set."""
 
     @property
     def stop(self) -> tuple[str, ...]:
-        """Returns the texts that end an answer where the model completes texts."""
+        """Texts that end an answer where the model completes texts."""
 
     @property
     def max_tokens(self) -> int:
-        """Returns how many tokens are enough for a right answer."""
+        """Number of tokens that suffice for a correct answer."""
 
     @property
     def across_tasks(self) -> bool:
-        """Returns whether equal answers to different tasks are duplicates."""
+        """Whether equal answers to different tasks are duplicates."""
 
     def tasks(self, options: TaskOptions, *, chat: bool, seed: int) -> list[Task]:
         """Returns the tasks, indexed from 0; the same for the same arguments.
 
         Args:
             options: of the training.
-            chat: whether a prompt is a request in a chat, or a text to go on with.
-            seed: of what is drawn.
+            chat: whether a prompt is a request in a chat, or a text to complete.
+            seed: of the random draws.
 
         Raises:
-            TrainingError: they cannot be had; names file and line, or value.
+            TrainingError: the tasks cannot be read or generated; names file and line, or the value.
         """
 
     def verifier(self, options: TaskOptions) -> OpenVerifier:
-        """Returns what makes a verifier in another process: plain data, and no more of it than a verifier needs."""
+        """Returns a function that makes a verifier in another process: plain data, no more than a verifier needs."""
 
     def recorded(self, tasks: Sequence[Task]) -> Iterator[Graded]:
-        """Yields answers that are there already, for the first round to train on; none means that it generates."""
+        """Yields existing answers for the first round to train on; if there are none, that round generates its own."""
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """What a policy is to write; with DPO, what it is to write rather than something else."""
+    """A completion to train on; with DPO, one that is preferred to `rejected`."""
 
     prompt: str
     completion: str
     ending: str = ""
-    """The text that ended the completion; empty when the model is to end with its own token."""
+    """The stop text that ended the completion; empty if the model should end it with its own token."""
     rejected: str | None = None
     rejected_ending: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class ImproveJob:
-    """One M-step: from the base model, never from the policy before."""
+    """One M-step: trains from the base model, never from the previous policy."""
 
     policy: str
-    """Name of the policy to be made."""
+    """Name of the policy to train."""
     base: str
     folder: str
-    """Where its weights go; checkpoints are kept beside it until it is whole."""
+    """Where its weights are written; checkpoints are kept beside it until it is complete."""
     chat: bool
     seed: int
-    options: Any
+    options: object
     """The trainer's own options, plain data."""
 
 
 @dataclass(frozen=True, slots=True)
 class ImproveProgress:
-    """How an M-step stands."""
+    """Progress of an M-step."""
 
     step: int
     steps: int
@@ -122,7 +122,7 @@ class ImproveProgress:
 
 @dataclass(frozen=True, slots=True)
 class Improved:
-    """What an M-step made."""
+    """The result of an M-step."""
 
     kind: Literal["lora", "full"]
     figures: dict[str, float] = field(default_factory=dict)
@@ -134,17 +134,17 @@ class Trainer(Protocol):
     def improve(
         self, job: ImproveJob, examples: Sequence[Example], watch: Callable[[ImproveProgress], None]
     ) -> Improved:
-        """Returns when the policy's folder is whole; one that is whole already is left as it is.
+        """Returns when the policy's folder is complete; a folder that is complete already is left unchanged.
 
-        After a crash the same call goes on from the latest checkpoint.
+        After a crash the same call resumes from the latest checkpoint.
 
         Raises:
-            TrainingError: it cannot be trained; says why and what to do.
+            TrainingError: the policy cannot be trained; says why and what to do.
         """
 
 
 RoundEvent = Answer | Graded | Selected | Policy | RoundRecord
-"""One thing that happened in a training. `Graded` is the grade; its answer is there before it."""
+"""One event of a training. `Graded` stores the grade; its answer is stored before it."""
 
 
 class TrainingStorage(Protocol):

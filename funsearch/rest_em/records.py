@@ -1,57 +1,56 @@
 """The values of ReST^EM that travel between components: frozen, passed by value.
 
-Knows nothing about how answers are made, graded or stored.
+Knows nothing about how answers are generated, graded or stored.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
 BASE_ROUND = 0
-"""The round in which the base model is measured, and nothing is trained."""
+"""The round that measures the base model and trains nothing."""
 
 
 class Split(StrEnum):
-    """What a task is for."""
+    """The purpose of a task."""
 
     TRAIN = "train"
     HELDOUT = "heldout"
-    """Of the families that are trained on, and never trained on itself."""
+    """Measures on families that are trained on; the task itself is never trained on."""
     TRANSFER = "transfer"
-    """Of families that are not trained on."""
+    """Measures on families that are not trained on."""
 
 
 class Phase(StrEnum):
-    """Why an answer was asked for."""
+    """The purpose of an answer."""
 
     GENERATE = "generate"
-    """To train on (the E-step)."""
+    """To be trained on (the E-step)."""
     GREEDY = "greedy"
-    """To measure: the likeliest token each time."""
+    """To measure: one answer, from the most likely token at each step."""
     SAMPLED = "sampled"
-    """To measure: several, drawn."""
+    """To measure: several answers, sampled."""
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One prompt with what its verifier needs."""
+    """One prompt with the data its verifier needs."""
 
     index: int
-    """Position in the task set; answers refer to it."""
+    """Position in the task set, by which answers refer to it."""
     key: str
-    """What its author calls it."""
+    """Its author's name for it."""
     family: str
-    """Tasks of one kind. Splits follow families, and a cap may be set on what a family brings to the training."""
+    """Tasks of one kind. Splits follow families, and the number of a family's answers to train on can be limited."""
     split: Split
     prompt: str
-    reference: Any
-    """Plain JSON data for the verifier; no model sees it."""
+    reference: Mapping[str, object]
+    """A JSON object for the verifier, which is not shown to the model."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a policy wrote to a task."""
+    """The answer of a policy to a task."""
 
     round: int
     phase: Phase
@@ -64,21 +63,21 @@ class Answer:
     finish_reason: str
     """`stop` or `length`."""
     ending: str = ""
-    """The text that ended it and is not part of `text`; empty when the model ended it with its own token."""
+    """The stop text that ended it, not part of `text`; empty if the model ended it with its own token."""
     prompt_tokens: int = 0
     tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Grade:
-    """A verifier's verdict on an answer."""
+    """A verifier's grade of an answer."""
 
     reward: float
     """1 or 0."""
     value: str = ""
-    """The answer as a majority votes on it; empty when there is none to be read."""
+    """The final answer, on which a majority votes; empty if none could be read."""
     keys: tuple[str, ...] = ()
-    """Answers that share one of them are duplicates."""
+    """Answers that share a key are duplicates."""
     error: str = ""
     seconds: float = 0.0
 
@@ -93,7 +92,7 @@ class Graded:
 
 @dataclass(frozen=True, slots=True)
 class Selected:
-    """An answer that a round trains on; with DPO, `rejected` is one to the same task that it is preferred to."""
+    """An answer that a round trains on; with DPO, it is preferred to `rejected`, another answer to the same task."""
 
     round: int
     task: int
@@ -108,18 +107,18 @@ class Estimate:
 
     value: float
     error: float
-    """Its standard error; NaN-free: 0 for a single task."""
+    """Its standard error; 0 for a single task, never NaN."""
     tasks: int
 
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """How good a policy is on one split."""
+    """The quality of a policy on one split."""
 
     greedy: Estimate
-    """pass@1 with the likeliest answer."""
+    """pass@1 of the greedy answer."""
     sampled: Estimate
-    """pass@1 over drawn answers."""
+    """Mean pass@1 of sampled answers."""
     pass_at_k: Estimate
     majority_at_k: Estimate
     k: int
@@ -136,35 +135,35 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class RoundRecord:
-    """How a round ended. Round 0 is the base model."""
+    """The result of a round. Round 0 is the base model."""
 
     round: int
     policy: str
     samples: int
-    """Answers generated to train on."""
+    """Number of answers generated to train on."""
     correct: int
     selected: int
     figures: Mapping[str, Figures]
-    """By split; a split without tasks is missing."""
+    """By split; splits without tasks are missing."""
     published: bool
     stop: str
-    """Why no further round shall follow; empty when one may."""
+    """Why no further round follows; empty if one may follow."""
     reason: str
     """The gate's decision in words."""
     gain: Difference | None = None
-    """On held-out pass@1, against the best policy before; None for the base model."""
+    """On held-out pass@1, over the best policy before; None for the base model."""
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingRecord:
-    """What a training was started with: enough to go on with it by its name alone."""
+    """What a training was started with; suffices to resume it by name."""
 
     name: str
     tasks: str
     """The task set as the user wrote it."""
     model: str
     """The base model."""
-    settings: Mapping[str, Any]
+    settings: Mapping[str, object]
     created: float
 
 
@@ -176,5 +175,5 @@ class TrainingSummary:
     tasks: str
     model: str
     rounds: int
-    """How many have ended, the base model's not counted."""
+    """Number of rounds that have ended, not counting the base model's."""
     state: str

@@ -1,6 +1,6 @@
-"""How good a policy is: pass@1, pass@k, majority@k, their standard errors over tasks, and the paired bootstrap.
+"""Estimators of a policy's quality: pass@1, pass@k, majority@k, their standard errors, and the paired bootstrap.
 
-Knows nothing about tasks but the rewards that answers to them got.
+Knows nothing about tasks except the rewards of the answers to them.
 """
 
 from collections.abc import Sequence
@@ -13,38 +13,38 @@ from funsearch.rest_em.records import Difference, Estimate
 
 Floats = NDArray[np.float64]
 BLOCK = 500
-"""Draws of the bootstrap that are made at once, to bound its memory."""
+"""Number of bootstrap draws computed together, to bound the memory."""
 
 
 def estimate(values: Sequence[float] | Floats) -> Estimate:
-    """Returns the mean of one value for each task, with its standard error over tasks.
+    """Returns the mean of one value per task, with its standard error over tasks.
 
     Raises:
-        ValueError: there is no value.
+        ValueError: there are no values.
     """
     array = np.asarray(values, dtype=float)
     if not len(array):
-        raise ValueError("no task to estimate a mean over")
+        raise ValueError("there are no tasks to estimate a mean over")
     error = float(array.std(ddof=1) / np.sqrt(len(array))) if len(array) > 1 else 0.0
     return Estimate(float(array.mean()), error, len(array))
 
 
 def pass_at_k(rewards: Sequence[float], k: int) -> float:
-    """Returns the chance that one of `k` answers is right, from n >= k answers, without bias.
+    """Returns an unbiased estimate of the chance that one of `k` answers is correct, from n >= k answers.
 
-    1 - C(n - c, k) / C(n, k), for c right ones of n (Chen et al., arXiv 2107.03374).
+    1 - C(n - c, k) / C(n, k), where c of n answers are correct (Chen et al., arXiv 2107.03374).
 
     Raises:
         ValueError: there are fewer than `k` answers.
     """
-    n, right = len(rewards), sum(reward > 0 for reward in rewards)
+    n, correct = len(rewards), sum(reward > 0 for reward in rewards)
     if not 0 < k <= n:
-        raise ValueError(f"pass@{k} cannot be had of {n} answers")
-    return 1.0 - comb(n - right, k) / comb(n, k)
+        raise ValueError(f"pass@{k} cannot be estimated from {n} answers")
+    return 1.0 - comb(n - correct, k) / comb(n, k)
 
 
 def majority_at_k(values: Sequence[str], rewards: Sequence[float], k: int) -> float:
-    """Returns the reward of the value that most of the first `k` answers have; of several such, their mean.
+    """Returns the reward of the most frequent value among the first `k` answers; the mean reward if several tie.
 
     Answers without a value do not vote.
 
@@ -52,13 +52,13 @@ def majority_at_k(values: Sequence[str], rewards: Sequence[float], k: int) -> fl
         ValueError: there are fewer than `k` answers.
     """
     if not 0 < k <= len(values):
-        raise ValueError(f"majority@{k} cannot be had of {len(values)} answers")
+        raise ValueError(f"majority@{k} cannot be estimated from {len(values)} answers")
     votes: dict[str, list[float]] = {}
     for value, reward in zip(values[:k], rewards[:k], strict=True):
         if value:
             votes.setdefault(value, []).append(reward)
     most = max(map(len, votes.values()), default=0)
-    winners = [float(np.mean(given)) for given in votes.values() if len(given) == most]
+    winners = [float(np.mean(won)) for won in votes.values() if len(won) == most]
     return float(np.mean(winners)) if winners else 0.0
 
 
@@ -72,15 +72,15 @@ def paired_bootstrap(
 ) -> Difference:
     """Returns the mean of `new - old` over tasks, with the bounds of its two-sided percentile interval.
 
-    Tasks are drawn, so both policies are judged by the same ones each time.
+    Each draw resamples tasks, so both policies are compared on the same ones.
 
     Raises:
-        ValueError: the values are not of the same tasks, or there are none.
+        ValueError: the two have different numbers of tasks, or there are none.
     """
     differences = np.asarray(new, dtype=float) - np.asarray(old, dtype=float)
     count = len(differences)
     if not count:
-        raise ValueError("no task to compare on")
+        raise ValueError("there are no tasks to compare on")
     means = [
         differences[rng.integers(0, count, (min(BLOCK, draws - start), count))].mean(axis=1)
         for start in range(0, draws, BLOCK)

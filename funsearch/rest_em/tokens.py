@@ -1,21 +1,47 @@
-"""How a prompt and an answer become tokens: in one way for the samplers that ask and the trainer that teaches.
+"""Turns prompts and answers into tokens, in the same way for the samplers and for the trainer.
 
-Takes any tokenizer of transformers; knows nothing about who uses the tokens.
+Works with any tokenizer of transformers; knows nothing about how the tokens are used.
 """
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Protocol
 
 
-def prompt_tokens(tokenizer: Any, prompt: str, *, chat: bool) -> list[int]:
-    """Returns the tokens after which the answer begins."""
+class Tokenizer(Protocol):
+    """The part of a tokenizer of transformers that is used here."""
+
+    @property
+    def bos_token_id(self) -> int | None:
+        """Token that begins a text; None if the model has no such token."""
+
+    @property
+    def eos_token_id(self) -> int:
+        """Token that ends a text."""
+
+    def encode(self, text: str, *, add_special_tokens: bool = True) -> Sequence[int]:
+        """Returns the tokens of a text."""
+
+    def apply_chat_template(
+        self,
+        conversation: list[dict[str, str]],
+        *,
+        add_generation_prompt: bool = False,
+        tokenize: bool = True,
+        return_dict: bool = True,
+    ) -> Sequence[int]:
+        """Returns the tokens of the turns of a chat."""
+
+
+def prompt_tokens(tokenizer: Tokenizer, prompt: str, *, chat: bool) -> list[int]:
+    """Returns the tokens that precede the answer."""
     if chat:
-        turn = [{"role": "user", "content": prompt}]
-        return list(tokenizer.apply_chat_template(turn, add_generation_prompt=True, tokenize=True, return_dict=False))
+        turns = [{"role": "user", "content": prompt}]
+        return list(tokenizer.apply_chat_template(turns, add_generation_prompt=True, tokenize=True, return_dict=False))
     return with_start(tokenizer, list(tokenizer.encode(prompt)))
 
 
-def completion_tokens(tokenizer: Any, prompt: str, completion: str, ending: str, *, chat: bool) -> list[int]:
-    """Returns the tokens of an answer, up to what ended it: the text `ending`, or the model's own token."""
+def completion_tokens(tokenizer: Tokenizer, prompt: str, completion: str, ending: str, *, chat: bool) -> list[int]:
+    """Returns the tokens of an answer including what ended it: the text `ending`, or the model's own end token."""
     before = prompt_tokens(tokenizer, prompt, chat=chat)
     if chat:
         turns = [{"role": "user", "content": prompt}, {"role": "assistant", "content": completion}]
@@ -25,18 +51,18 @@ def completion_tokens(tokenizer: Any, prompt: str, completion: str, ending: str,
         return [*tokenizer.encode(completion, add_special_tokens=False), tokenizer.eos_token_id]
     text = completion + ending
     whole = with_start(tokenizer, list(tokenizer.encode(prompt + text)))
-    # Where tokens merge across the border, the answer is cut up by itself: the prompt stays what it was when asked.
-    apart = whole[: len(before)] != before
-    tokens = list(tokenizer.encode(text, add_special_tokens=False)) if apart else whole[len(before) :]
+    # Where a token spans the border, the answer is tokenized by itself: the prompt keeps the tokens it was sent with.
+    separate = whole[: len(before)] != before
+    tokens = list(tokenizer.encode(text, add_special_tokens=False)) if separate else whole[len(before) :]
     if tokens[-1:] == [tokenizer.eos_token_id]:
         return tokens
     return tokens if ending else [*tokens, tokenizer.eos_token_id]
 
 
-def with_start(tokenizer: Any, tokens: list[int]) -> list[int]:
-    """Returns the tokens of a text with the token that begins one, if the model has it.
+def with_start(tokenizer: Tokenizer, tokens: list[int]) -> list[int]:
+    """Returns the tokens of a text, beginning with the start token if the model has one.
 
-    Some converted tokenizers leave it out, and without it a model may print nothing but blanks.
+    Some converted tokenizers omit it, and without it a model may print only blanks.
     """
     if tokens[-1:] == [tokenizer.eos_token_id] and len(tokens) > 1:
         tokens = tokens[:-1]  # some tokenizers end every text

@@ -1,18 +1,30 @@
-"""A recorded run in a notebook: its best programs, any program, and all evaluations as a table.
+"""`funsearch.Run`: a recorded run in a notebook, with its best programs, any program, and all evaluations as a table.
 
-Reads through the storage and changes nothing; a run may be read while it goes on.
+Reads through the storage; only scores on held-out inputs are written. A run may be read while it is running.
 """
 
 import html
+from collections import defaultdict
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
 from funsearch.core.lineage import line_of_descent
+from funsearch.core.ports import Storage
 from funsearch.core.records import Evaluation, joined_notes
 from funsearch.core.specification import Specification
-from funsearch.errors import FunsearchError
+from funsearch.errors import ConfigError, FunsearchError, ProblemError
+from funsearch.search.plotting import plot
+from funsearch.search.report import Scorer, Verification
+from funsearch.search.search import DEFAULT_STORAGE
 from funsearch.storage import open_storage
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+FIRST, MODEL = "first", "model"
+"""Operators: what proposed a program. The first program comes from the problem, every other from a model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +36,9 @@ class ProgramView:
     score: float | None
     scores: Mapping[str, float]
     heldout: Mapping[str, float] | None
-    """None when it has not been scored on held-out inputs; `funsearch best` does that."""
+    """None when it has not been scored on held-out inputs."""
     code: str
-    """Empty when no function could be read from the answer."""
+    """Empty when no function could be read from the model's answer."""
     parents: tuple[int, ...]
     model: str
     notes: str
@@ -34,66 +46,117 @@ class ProgramView:
     sandbox: str
 
     def _repr_html_(self) -> str:
-        verdict = f"{self.score:.6g}" if self.score is not None else f"{self.status} {self.error}"
+        outcome = f"{self.score:.6g}" if self.score is not None else f"{self.status} {self.error}"
         tables = [("scores", self.scores), ("held out", self.heldout or {})]
         scores = "; ".join(
             f"{title}: {', '.join(f'{name} {value:.6g}' for name, value in values.items())}"
             for title, values in tables
             if values
         )
-        lines = [f"program {self.id}: {verdict}", scores, self.notes, f"by {self.model}, sandbox {self.sandbox}"]
+        lines = [f"program {self.id}: {outcome}", scores, self.notes, f"by {self.model}, sandbox {self.sandbox}"]
         head = "<br>".join(html.escape(line) for line in lines if line)
         return f"<div>{head}</div><pre>{html.escape(self.code)}</pre>"
 
 
 class Run:
-    """A run of a database, to be looked at."""
+    """A recorded run."""
 
-    def __init__(self, name: str, db: str = "sqlite:///funsearch.db") -> None:
-        """Opens it.
+    def __init__(self, name: str, storage: str | Storage = DEFAULT_STORAGE) -> None:
+        """Opens the run.
+
+        Args:
+            name: of the run.
+            storage: the URL of its database, or an open storage, which stays the caller's.
 
         Raises:
+            ConfigError: an argument cannot be used.
             StorageError: there is no such database or run.
         """
-        self._storage = open_storage(db, create=False)
+        if not isinstance(name, str):
+            raise ConfigError(f"name = {name!r:.80}: give the name of a recorded run, a string.")
+        if not isinstance(storage, str) and not hasattr(storage, "evaluations"):
+            raise ConfigError(f"storage = {storage!r:.80}: give the URL of a database, as sqlite:///runs.db.")
+        self._owned = isinstance(storage, str)
+        self._storage = open_storage(storage, create=False) if isinstance(storage, str) else storage
         self.record = self._storage.run(name)
         self.name = name
         self._specification = Specification.parse(self.record.specification, self.record.problem)
 
-    def best(self, top: int = 1) -> list[ProgramView]:
-        """Returns the best distinct programs, best first."""
-        found = dict(self._storage.best(self.name, top))
-        heldout = self._storage.heldout(self.name, list(found))
-        return [self._view(id, e, heldout[id].scores if id in heldout else None) for id, e in found.items()]
+    @overload
+    def best(self, top: None = None, *, heldout: bool = False) -> ProgramView: ...
+    @overload
+    def best(self, top: int, *, heldout: bool = False) -> list[ProgramView]: ...
+    def best(self, top: int | None = None, *, heldout: bool = False) -> ProgramView | list[ProgramView]:
+        """Returns the best program, or with `top` a list of up to so many distinct programs, best first.
+
+        Args:
+            top: how many.
+            heldout: whether to score them on the problem's held-out inputs, where that is not recorded yet.
+
+        Raises:
+            ConfigError: `top` is not a positive number.
+            ProblemError: no program has been scored yet, or the problem has no held-out inputs.
+            SandboxError: candidates cannot be confined as they were in the run.
+        """
+        if top is not None and (isinstance(top, bool) or not isinstance(top, int) or top < 1):
+            raise ConfigError(f"top = {top!r:.80}: give a number of at least 1, or leave it out.")
+        found = dict(self._storage.best(self.name, top or 1))
+        if not found and top is None:
+            raise ProblemError(f"No program of the run {self.name} has been scored yet: let it run first.")
+        if heldout and found:
+            with closing(Scorer(self.record)) as scorer:
+                scorer.entries(found, self._storage, heldout=True)
+        known = self._storage.heldout(self.name, list(found))
+        views = [self._view(id, e, known[id].scores if id in known else None) for id, e in found.items()]
+        return views[0] if top is None else views
 
     def program(self, id: int) -> ProgramView:
         """Returns a program by its number.
 
         Raises:
-            StorageError: there is none.
+            StorageError: there is no such program.
         """
-        heldout = self._storage.heldout(self.name, [id])
-        return self._view(id, self._storage.program(self.name, id), heldout[id].scores if id in heldout else None)
+        known = self._storage.heldout(self.name, [id])
+        return self._view(id, self._storage.program(self.name, id), known[id].scores if id in known else None)
 
     def lineage(self, id: int) -> list[ProgramView]:
-        """Returns the line of descent of a program, the first program first. See `funsearch.core.lineage`."""
+        """Returns the ancestors of a program, the first program first. See `funsearch.core.lineage`."""
         steps = line_of_descent(self._specification, id, lambda id: self._storage.program(self.name, id))
         return [self._view(step.program, step.evaluation, None) for step in steps]
 
-    def to_dataframe(self, library: Literal["pandas", "polars"] = "pandas") -> Any:
-        """Returns all evaluations as a data frame, a row each, without their texts.
+    def verify(self, count: int = 10) -> list[Verification]:
+        """Scores the best programs again, each in a fresh sandbox, and compares with what is recorded.
 
         Raises:
-            FunsearchError: the library is not installed.
+            SandboxError: candidates cannot be confined as they were in the run.
+        """
+        with closing(Scorer(self.record)) as scorer:
+            return [scorer.verify(id, evaluation) for id, evaluation in self._storage.best(self.name, count)]
+
+    def plot(self) -> "Figure":
+        """Returns a picture of the run: the score of every program over the samples, resets, and evaluation statuses.
+
+        Raises:
+            FunsearchError: matplotlib is not installed, or nothing has been evaluated yet.
         """
         points = list(self._storage.points(self.name))
-        columns = {
-            "program": [point.program for point in points],
-            "island": [point.island for point in points],
-            "status": [str(point.status) for point in points],
-            "score": [point.score for point in points],
-            "duplicate": [point.duplicate for point in points],
-        }
+        if not points:
+            raise FunsearchError(f"The run {self.name} has nothing to draw yet: no program has been evaluated.")
+        return plot(self.name, points, self._storage.resets(self.name))
+
+    def to_dataframe(self, library: Literal["pandas", "polars"] = "pandas") -> Any:
+        """Returns a data frame with one row per evaluation, in the order in which they were registered.
+
+        Columns: program, prompt, sample, island, parents, operator, model, status, score, `score.INPUT` for each input,
+        duplicate, duplicate_of, prompt_tokens, tokens, seconds, error, code.
+
+        Raises:
+            ConfigError: the library is not one of the two.
+            FunsearchError: the library is not installed.
+        """
+        if library not in ("pandas", "polars"):
+            raise ConfigError(f"library = {library!r:.80}: choose pandas or polars.")
+        columns = self._columns()
         try:
             if library == "polars":
                 import polars
@@ -107,13 +170,49 @@ class Run:
 
     def close(self) -> None:
         """Releases the database."""
-        self._storage.close()
+        if self._owned:
+            self._storage.close()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc: object) -> None:
         self.close()
+
+    def _columns(self) -> dict[str, list[object]]:
+        evaluations = list(self._storage.evaluations(self.name))
+        inputs = dict.fromkeys(name for evaluation in evaluations for name in evaluation.scores)
+        columns: dict[str, list[object]] = defaultdict(list)
+        for program, evaluation in enumerate(evaluations):
+            for name, value in self._row(program, evaluation).items():
+                columns[name].append(value)
+            for name in inputs:
+                columns[f"score.{name}"].append(evaluation.scores.get(name))
+        return columns
+
+    def _row(self, program: int, evaluation: Evaluation) -> dict[str, object]:
+        sample = evaluation.sample
+        return {
+            "program": program,
+            "prompt": sample.prompt.index,
+            "sample": sample.index,
+            "island": sample.prompt.island,
+            "parents": list(sample.prompt.parents),
+            "operator": FIRST if sample.prompt.index < 0 else MODEL,
+            "model": sample.model,
+            "status": str(evaluation.status),
+            "score": evaluation.score,
+            "duplicate": evaluation.duplicate_of is not None,
+            "duplicate_of": evaluation.duplicate_of,
+            "prompt_tokens": sample.prompt_tokens,
+            "tokens": sample.tokens,
+            "seconds": evaluation.seconds,
+            "error": evaluation.error,
+            "code": self._code(evaluation),
+        }
+
+    def _code(self, evaluation: Evaluation) -> str:
+        return self._specification.function_source(evaluation.function) if evaluation.function else ""
 
     def _repr_html_(self) -> str:
         counts = self._storage.counts(self.name)
@@ -122,14 +221,13 @@ class Run:
         return f"<b>{html.escape(self.name)}</b>: {html.escape(facts)}"
 
     def _view(self, id: int, evaluation: Evaluation, heldout: Mapping[str, float] | None) -> ProgramView:
-        function = evaluation.function
         return ProgramView(
             id,
             evaluation.status.value,
             evaluation.score,
             evaluation.scores,
             heldout,
-            self._specification.function_source(function) if function else "",
+            self._code(evaluation),
             evaluation.sample.prompt.parents,
             evaluation.sample.model,
             joined_notes(evaluation.feedback),

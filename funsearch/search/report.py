@@ -30,6 +30,21 @@ class Entry:
     """None when it has not been scored on held-out inputs."""
 
 
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """A program that was scored again in a fresh sandbox."""
+
+    program: int
+    score: float | None
+    """As recorded."""
+    again: float | None
+    stable: bool
+    """Whether it has the recorded scores again. If not, it depends on chance, on the clock, or on earlier calls."""
+    error: str
+    heldout: Mapping[str, float] | None
+    """None if the problem has no held-out inputs."""
+
+
 class Scorer:
     """Scores programs of a run again, in a fresh sandbox, on inputs of one's choice."""
 
@@ -104,6 +119,15 @@ class Scorer:
         """Returns the verdict of a worker that no candidate has been near, on the run's or the held-out inputs."""
         self._sandbox().refresh()
         return self._verdict(function, self.problem.heldout if heldout else self.problem.inputs)
+
+    def verify(self, id: int, evaluation: Evaluation) -> Verification:
+        """Returns how a recorded program scores again, on the run's inputs and on the held-out ones."""
+        function = evaluation.function
+        assert function is not None
+        again = self.again(function)
+        heldout = self.again(function, heldout=True).scores if self.problem.heldout else None
+        stable = dict(again.scores) == dict(evaluation.scores)
+        return Verification(id, evaluation.score, again.score, stable, again.error, heldout)
 
     def draw(self, function: Function, on: str | None) -> "Figure":
         """Returns a picture of what a function builds for an input of the run or a held-out one; else for the last.

@@ -127,7 +127,8 @@ def specifications(sampler: SamplerLike | None) -> tuple[str, ...]:
         for spec in sampler:
             split_spec(spec)
         return tuple(sampler)
-    if not callable(getattr(sampler, "complete", None)) and _function(sampler) is None:
+    is_port = not isinstance(sampler, type) and callable(getattr(sampler, "complete", None))
+    if not is_port and _function(sampler) is None:
         raise ConfigError(
             f"sampler = {sampler!r:.80}: give a specification such as 'openai:MODEL', an object with a method "
             "`complete` (see funsearch.Sampler), or a callable (prompt, count) -> list of texts."
@@ -150,9 +151,9 @@ def name_of(sampler: object) -> str:
 
 def _function(sampler: object) -> PromptCallable | None:
     """Returns the function to call for texts, or None for an object of the sampler port."""
-    if callable(getattr(sampler, "complete", None)):
+    if isinstance(sampler, type) or callable(getattr(sampler, "complete", None)):
         return None
     method = getattr(sampler, "sample", None)
     if callable(method):
         return method  # type: ignore[no-any-return]
-    return sampler if callable(sampler) and not isinstance(sampler, type) else None
+    return sampler if callable(sampler) else None

@@ -3,6 +3,7 @@
 The command line and clusters run the same loop on Ray (`funsearch.cluster.driver`).
 """
 
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -25,7 +26,7 @@ from funsearch.search.runs import new_run, restored
 from funsearch.search.sampling import SamplerLike, as_samples, checked_texts, completion, specifications
 from funsearch.search.threads import ThreadWorkers
 from funsearch.search.workers import Job, LocalWorkers, Workers
-from funsearch.settings.parsing import gathered
+from funsearch.settings.parsing import SettingsLike, gathered_from
 from funsearch.settings.samplers import check_samplers, is_python, make_sampler
 from funsearch.settings.search import Settings
 from funsearch.storage import open_storage
@@ -67,10 +68,10 @@ class Search:
         storage: str | Storage = DEFAULT_STORAGE,
         name: str | None = None,
         seed: int | None = None,
-        settings: Settings | None = None,
+        settings: SettingsLike | None = None,
         sandbox: Sandbox | None = None,
         clock: Callable[[], float] = time.monotonic,
-        **options: Any,
+        **options: object,
     ) -> None:
         """Starts a new run. Nothing is written unless every argument can be used.
 
@@ -83,7 +84,7 @@ class Search:
             storage: the URL of a database, or an open storage, which stays the caller's.
             name: of the run; by default, the problem's name and a number.
             seed: of every draw.
-            settings: to start from; by default, the defaults.
+            settings: to start from: a dict with sections, or the path of a TOML file.
             sandbox: to run candidates in; by default, the best that the machine offers, or `settings.sandbox`.
             clock: monotonic, in seconds.
             options: further settings by name, such as `samples_per_prompt=8` or `database={"islands": 4}`; a double
@@ -308,7 +309,7 @@ class Search:
             )
         if sampler is not None and not isinstance(sampler, str | Sequence):
             return LocalWorkers(sampler, self._evaluator)
-        evaluators = settings.evaluators if isinstance(settings.evaluators, int) else 1
+        evaluators = len(os.sched_getaffinity(0)) if settings.evaluators == "auto" else settings.evaluators
         workers = ThreadWorkers(make_sampler(settings), self._fresh_evaluator, evaluators, settings.most_in_flight())
         self._resources.callback(workers.close)
         return workers
@@ -373,18 +374,20 @@ def _loaded(problem: str | Path | Problem) -> Problem:
     )
 
 
-def _checked(settings: Settings | None, sampler: SamplerLike | None, options: Mapping[str, Any]) -> Settings:
+def _checked(settings: SettingsLike | None, sampler: SamplerLike | None, options: Mapping[str, Any]) -> Settings:
     """Returns the settings with the sampler and the options, all of it checked.
 
     Raises:
         ConfigError: a setting is unknown or cannot be used.
     """
-    if settings is not None and not isinstance(settings, Settings):
-        raise ConfigError(f"settings = {settings!r:.80}: give funsearch.Settings, or settings by name.")
-    start = settings.model_dump() if settings is not None else {}
-    data = gathered(None, (), {"samplers": specifications(sampler), **options}, start)
-    checked = Settings.checked(data)
+    chosen = {"samplers": specifications(sampler), **options}
+    checked = Settings.checked(gathered_from(settings, chosen))
     check_samplers(checked)
+    if checked.train.every:
+        raise ConfigError(
+            f"train.every = {checked.train.every}: a search in this process does not train its model. Start it with "
+            "`funsearch run --train every=N`, or call funsearch.train on its samples."
+        )
     return checked
 
 

@@ -1,1 +1,1 @@
-"""The task sets that come with funsearch."""
+"""The task sets that are shipped with funsearch, and the opening of installed ones."""

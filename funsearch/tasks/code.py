@@ -1,7 +1,7 @@
 """Programs with tests, run in the sandbox: APPS-style inputs and outputs, and HumanEval-style functions.
 
-Expected outputs stay on the trusted side: a program is called and what it returns is compared here. A HumanEval-style
-`check` is trusted code of the task file, run here with the function in the sandbox behind it.
+Expected outputs stay on the trusted side: the program runs in the sandbox and its results are compared here. A
+HumanEval-style `check` is trusted code of the task file; it runs here and calls the function in the sandbox.
 """
 
 import ast
@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 from funsearch.core.code.identity import key
 from funsearch.core.ports import CandidateFailure, CandidateProcess, Sandbox
@@ -25,7 +25,7 @@ from funsearch.rest_em.records import Grade, Graded, Task
 from funsearch.tasks.drafts import Draft, Line, make_tasks, read_lines
 
 RELATIVE_ERROR = 1e-6
-"""How far a float may be off an expected one."""
+"""Tolerance, relative or absolute, of a float against the expected one."""
 STANDARD_INPUT = "_funsearch_main"
 _FENCE = re.compile(r"```(?:python|py)?[ \t]*\n(.*?)(?:```|\Z)", re.DOTALL | re.IGNORECASE)
 
@@ -41,12 +41,12 @@ def {main}(text):
         (sys.stdin, out), sys.stdout = (before[0], sys.stdout), before[1]
     return out.getvalue()
 """
-"""Makes a function of a program that reads standard input."""
+"""Wraps a program that reads standard input in a function."""
 
 
 @dataclass(frozen=True, slots=True)
 class CodeTasks:
-    """Tasks with `question` and `input_output`, or with `prompt`, `entry_point` and `test`; mixed if need be."""
+    """Tasks with `question` and `input_output`, or with `prompt`, `entry_point` and `test`; a file may mix them."""
 
     path: Path
     name: str = "code"
@@ -67,7 +67,7 @@ class CodeTasks:
 
 
 class CodeVerifier:
-    """Runs the tests of a task on the code in an answer, one process for all of them."""
+    """Runs the tests of a task on the code in an answer, all of them in one process."""
 
     def __init__(self, sandbox: Sandbox, limits: Limits) -> None:
         self._sandbox = sandbox
@@ -79,12 +79,12 @@ class CodeVerifier:
         keys = (_identity(source),)
         try:
             with self._sandbox.start(_callable(source, reference), self._limits) as process:
-                wrong = _check(process, reference) if "test" in reference else _compare(process, reference)
+                mistake = _check(process, reference) if "test" in reference else _compare(process, reference)
         except CandidateFailure as failure:
             if failure.status is Status.INFRA:
-                raise SandboxError(f"The task {task.key} cannot be tried: {failure.detail}.") from None
-            wrong = str(failure)
-        return Grade(float(not wrong), keys[0], keys, wrong)
+                raise SandboxError(f"The task {task.key} cannot be run: {failure.detail}.") from None
+            mistake = str(failure)
+        return Grade(float(not mistake), keys[0], keys, mistake)
 
     def close(self) -> None:
         self._sandbox.close()
@@ -94,18 +94,18 @@ def _open(limits: Limits, sandbox: Callable[[], Sandbox]) -> Verifier:
     return CodeVerifier(sandbox(), limits)
 
 
-def program(text: str, reference: Mapping[str, Any]) -> str:
-    """Returns the code in an answer: what stands in its last fence, or all of it; completed, if it goes on a prompt."""
+def program(text: str, reference: Mapping[str, object]) -> str:
+    """Returns the program in an answer: the code in its last fence, or all of it, after the prompt it completes."""
     blocks = _FENCE.findall(text)
     code = blocks[-1] if blocks else text
     if "test" not in reference:
         return str(code)
-    given = str(reference["prompt"])
-    if re.search(rf"^(async )?def {re.escape(reference['entry_point'])}\b", code, re.MULTILINE):
-        # Restated; what stands above the function in the prompt may be needed all the same.
-        above = given.partition(f"def {reference['entry_point']}")[0]
+    prompt, function = str(reference["prompt"]), str(reference["entry_point"])
+    if re.search(rf"^(async )?def {re.escape(function)}\b", code, re.MULTILINE):
+        # A whole function, which may still need the imports and helpers above it in the prompt.
+        above = prompt.partition(f"def {function}")[0]
         return f"{above}\n{code}"
-    return given + code
+    return prompt + code
 
 
 def code(argument: str, options: TaskOptions) -> CodeTasks:
@@ -127,46 +127,46 @@ def _draft(line: Line) -> Draft:
         try:
             ast.parse(source if field == "test" else f"{prompt.rstrip()}\n    pass\n")
         except SyntaxError as error:
-            raise line.error(f"`{field}` is no Python ({error.msg})") from None
+            raise line.error(f"`{field}` is not valid Python ({error.msg})") from None
     reference = {"prompt": prompt, "test": test, "entry_point": entry}
     return Draft(name, family, prompt, "", reference, line.split())
 
 
-def _tests(line: Line) -> dict[str, Any]:
-    given = line.data.get("input_output")
-    if isinstance(given, str):
+def _tests(line: Line) -> dict[str, object]:
+    tests = line.data.get("input_output")
+    if isinstance(tests, str):
         try:
-            given = json.loads(given)
+            tests = json.loads(tests)
         except ValueError as error:
             raise line.error(f"`input_output` is not JSON ({error})") from None
-    if not isinstance(given, dict):
+    if not isinstance(tests, dict):
         raise line.error("there is no field `input_output` with `inputs` and `outputs`")
-    inputs, outputs = given.get("inputs"), given.get("outputs")
+    inputs, outputs = tests.get("inputs"), tests.get("outputs")
     if not isinstance(inputs, list) or not isinstance(outputs, list) or len(inputs) != len(outputs) or not inputs:
-        raise line.error("`input_output` needs `inputs` and `outputs`, two lists of the same length, not empty")
-    function = given.get("fn_name")
+        raise line.error("`input_output` needs `inputs` and `outputs`, two non-empty lists of the same length")
+    function = tests.get("fn_name")
     return {"inputs": inputs, "outputs": outputs} | ({"fn_name": function} if function else {})
 
 
 def _text(draft: Draft) -> str:
     if "test" in draft.reference:
         return draft.question
-    return f"QUESTION:\n{draft.question}\n{draft.solution}\n{_how(draft)}\n\nANSWER:\n```python\n"
+    return f"QUESTION:\n{draft.question}\n{draft.solution}\n{_instruction(draft)}\n\nANSWER:\n```python\n"
 
 
 def _request(draft: Draft) -> str:
     if "test" in draft.reference:
         return f"Complete this function. Answer with the whole of it in one Python code block.\n\n{draft.question}"
-    return f"{draft.question}\n{draft.solution}\n{_how(draft)} Answer with one Python code block."
+    return f"{draft.question}\n{draft.solution}\n{_instruction(draft)} Answer with one Python code block."
 
 
-def _how(draft: Draft) -> str:
+def _instruction(draft: Draft) -> str:
     function = draft.reference.get("fn_name")
     return f"Write the function `{function}`." if function else "Read standard input and print the answer."
 
 
-def _callable(source: str, reference: Mapping[str, Any]) -> str:
-    """Returns a module in which the tests find what they call."""
+def _callable(source: str, reference: Mapping[str, object]) -> str:
+    """Returns a module that defines the function that the tests call."""
     if "test" in reference:
         return source
     function = reference.get("fn_name")
@@ -175,40 +175,43 @@ def _callable(source: str, reference: Mapping[str, Any]) -> str:
     return f'{source}\n\nif "{function}" not in globals():\n    {function} = Solution().{function}\n'
 
 
-def _compare(process: CandidateProcess, reference: Mapping[str, Any]) -> str:
-    """Returns what is wrong with the outputs, or nothing."""
+def _compare(process: CandidateProcess, reference: Mapping[str, object]) -> str:
+    """Returns which test fails, or an empty text."""
+    inputs, outputs = cast(list[object], reference["inputs"]), cast(list[object], reference["outputs"])
     function = reference.get("fn_name")
-    for number, (given, expected) in enumerate(zip(reference["inputs"], reference["outputs"], strict=True), 1):
+    for number, (value, expected) in enumerate(zip(inputs, outputs, strict=True), 1):
         process.begin_input()
         if function is None:
-            text = "\n".join(given) if isinstance(given, list) else given
+            text = "\n".join(value) if isinstance(value, list) else value
             same = _same_lines(process.call(STANDARD_INPUT, [text]), expected)
         else:
-            result = process.call(function, given if isinstance(given, list) else [given])
+            result = process.call(str(function), value if isinstance(value, list) else [value])
             # APPS wraps some expected values in a list.
-            wrapped = isinstance(expected, list) and len(expected) == 1
-            same = _same(result, expected) or (wrapped and _same(result, expected[0]))
+            wrapped = isinstance(expected, list) and len(expected) == 1 and _same(result, expected[0])
+            same = wrapped or _same(result, expected)
         if not same:
-            return f"test {number}: not what is expected"
+            return f"test {number}: the result differs from the expected one"
     return ""
 
 
-def _same_lines(said: Any, expected: Any) -> bool:
-    wanted = "\n".join(map(str, expected)) if isinstance(expected, list) else str(expected)
-    words, others = str(said).split(), wanted.split()
-    return len(words) == len(others) and all(map(_same_word, words, others))
+def _same_lines(printed: object, expected: object) -> bool:
+    lines = "\n".join(map(str, expected)) if isinstance(expected, list) else str(expected)
+    words, expected_words = str(printed).split(), lines.split()
+    return len(words) == len(expected_words) and all(map(_same_word, words, expected_words))
 
 
-def _same_word(one: str, other: str) -> bool:
-    if one == other:
+def _same_word(word: str, expected: str) -> bool:
+    if word == expected:
         return True
+    if "." not in expected:
+        return False
     try:
-        return "." in other and math.isclose(float(one), float(other), rel_tol=RELATIVE_ERROR, abs_tol=RELATIVE_ERROR)
+        return math.isclose(float(word), float(expected), rel_tol=RELATIVE_ERROR, abs_tol=RELATIVE_ERROR)
     except ValueError:
         return False
 
 
-def _same(value: Any, expected: Any) -> bool:
+def _same(value: object, expected: object) -> bool:
     if isinstance(value, list | tuple) and isinstance(expected, list | tuple):
         return len(value) == len(expected) and all(map(_same, value, expected))
     if isinstance(value, dict) and isinstance(expected, dict):
@@ -222,29 +225,28 @@ def _same(value: Any, expected: Any) -> bool:
     return type(value) is type(expected) and bool(value == expected)
 
 
-def _check(process: CandidateProcess, reference: Mapping[str, Any]) -> str:
-    """Returns what the `check` of the task says against the function, or nothing."""
-    names: dict[str, Any] = {}
-    entry = reference["entry_point"]
-    # Helpers that a test may use stand in the prompt, above the function.
-    exec(compile(f"{reference['prompt'].rstrip()}\n    pass\n", "prompt.py", "exec"), names)
-    exec(compile(reference["test"], "test.py", "exec"), names)
-    function = getattr(Candidate(process), entry)
+def _check(process: CandidateProcess, reference: Mapping[str, object]) -> str:
+    """Returns why the `check` of the task rejects the function, or an empty text."""
+    names: dict[str, object] = {}
+    # Helpers that a test may use are defined in the prompt, above the function.
+    exec(compile(f"{str(reference['prompt']).rstrip()}\n    pass\n", "prompt.py", "exec"), names)
+    exec(compile(str(reference["test"]), "test.py", "exec"), names)
+    function = getattr(Candidate(process), str(reference["entry_point"]))
     process.begin_input()
     try:
-        names["check"](function)
+        cast(Callable[[object], object], names["check"])(function)
     except AssertionError as error:
         return f"a test fails: {error}"
     except (CandidateFailure, SandboxError):
         raise
-    # A test meets values it was not written for.
+    # The test receives values that it was not written for.
     except Exception as error:
         return f"a test raises {type(error).__name__}: {error}"
     return ""
 
 
 def _identity(source: str) -> str:
-    """Returns a digest that a program shares with those that differ from it in layout and comments only."""
+    """Returns a digest that is the same for programs that differ only in layout and comments."""
     try:
         body = "".join(f"    {line}\n" for line in ast.unparse(ast.parse(source)).splitlines())
         return key(Function(body or "    pass\n"))

@@ -1,4 +1,4 @@
-"""Questions whose answer is one text: JSON Lines with `prompt` and `answer`, compared letter by letter."""
+"""Questions with one exact answer: JSON Lines with `prompt` and `answer`, compared letter by letter."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from funsearch.tasks.drafts import Draft, make_tasks, read_lines
 
 @dataclass(frozen=True, slots=True)
 class ExactTasks:
-    """The tasks of a file; the prompt is shown as it is, and the first line of an answer counts."""
+    """The tasks of a file. The prompt is shown as it is, and only the first line of an answer counts."""
 
     path: Path
     name: str = "exact"
@@ -34,7 +34,7 @@ class ExactTasks:
             )
             for line in read_lines(self.path)
         ]
-        return make_tasks(str(self.path), drafts, options, seed, wording=lambda _shown, draft: draft.question)
+        return make_tasks(str(self.path), drafts, options, seed, wording=lambda _examples, draft: draft.question)
 
     def verifier(self, options: TaskOptions) -> OpenVerifier:
         return _open
@@ -44,11 +44,11 @@ class ExactTasks:
 
 
 class ExactVerifier:
-    """Compares with the one right answer."""
+    """Compares an answer with the one correct answer."""
 
     def grade(self, task: Task, text: str) -> Grade:
-        said = text.strip().partition("\n")[0].strip()
-        return Grade(float(said == task.reference["answer"].strip()), said, (said,))
+        answer = text.strip().partition("\n")[0].strip()
+        return Grade(float(answer == str(task.reference["answer"]).strip()), answer, (answer,))
 
     def close(self) -> None:
         """Does nothing."""

@@ -1,11 +1,10 @@
-"""Mathematics: JSON Lines or a dataset with the fields of MATH, answers compared by math-verify."""
+"""Mathematics: JSON Lines or a dataset with the fields of MATH; answers are compared by math-verify."""
 
 import importlib.util
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from funsearch.core.ports import Sandbox
 from funsearch.errors import TrainingError, first_line
@@ -30,7 +29,7 @@ class MathTasks:
     across_tasks: bool = False
 
     def tasks(self, options: TaskOptions, *, chat: bool, seed: int) -> list[Task]:
-        _need()
+        _require_math_verify()
         drafts = [_draft(line) for line in self._lines()]
         return make_tasks(
             self.source,
@@ -55,34 +54,34 @@ class MathTasks:
 
 
 class MathVerifier:
-    """Compares the last answer that can be read from a text with the right one, as mathematics."""
+    """Compares the last answer that can be parsed from a text with the correct one, as mathematics."""
 
     def grade(self, task: Task, text: str) -> Grade:
         from math_verify import parse, verify
 
-        # Its own limit works by a signal, which only the main thread may set.
-        seconds: Any = PARSING_SECONDS if threading.current_thread() is threading.main_thread() else None
+        # The library's own time limit uses a signal, which only the main thread may set.
+        seconds = PARSING_SECONDS if threading.current_thread() is threading.main_thread() else None
         keys = (" ".join(text.split()),)
-        # What a model writes meets a parser and an algebra system that may raise anything.
+        # The answer goes to a parser and an algebra system that may raise anything.
         try:
             gold = parse(f"\\boxed{{{task.reference['answer']}}}", parsing_timeout=seconds)
-            said = parse(text, parsing_timeout=seconds)
-            right = bool(said) and verify(gold, said, timeout_seconds=seconds)
+            answer = parse(text, parsing_timeout=seconds)
+            correct = bool(answer) and verify(gold, answer, timeout_seconds=seconds)
         except Exception as error:
             return Grade(0.0, "", keys, f"{type(error).__name__}: {error}")
-        return Grade(float(right), str(said[0]) if said else "", keys)
+        return Grade(float(correct), str(answer[0]) if answer else "", keys)
 
     def close(self) -> None:
         """Does nothing."""
 
 
 def _open(_sandbox: Callable[[], Sandbox]) -> Verifier:
-    _need()
+    _require_math_verify()
     return MathVerifier()
 
 
 def boxed(text: str) -> str | None:
-    """Returns what stands in the last \\boxed{} of a text, None if there is none or it does not end."""
+    """Returns the content of the last \\boxed{} of a text, None if there is none or it is not closed."""
     start = text.rfind("\\boxed{")
     depth = 0
     for end in range(start + len("\\boxed"), len(text) if start >= 0 else 0):
@@ -112,42 +111,44 @@ def _draft(line: Line) -> Draft:
     return Draft(key, family, problem, solution or f"\\boxed{{{answer}}}", {"answer": answer}, line.split())
 
 
-def _text(shown: Sequence[Draft], draft: Draft) -> str:
-    worked = "".join(f"Problem:\n{one.question}\n\nSolution:\n{one.solution}\n\n" for one in shown)
-    return f"{worked}Problem:\n{draft.question}\n\nSolution:\n"
+def _text(examples: Sequence[Draft], draft: Draft) -> str:
+    return f"{_worked(examples)}Problem:\n{draft.question}\n\nSolution:\n"
 
 
-def _request(shown: Sequence[Draft], draft: Draft) -> str:
-    worked = "".join(f"Problem:\n{one.question}\n\nSolution:\n{one.solution}\n\n" for one in shown)
-    return f"{worked}Solve this problem and put the final answer in \\boxed{{}}.\n\n{draft.question}"
+def _request(examples: Sequence[Draft], draft: Draft) -> str:
+    return f"{_worked(examples)}Solve this problem and put the final answer in \\boxed{{}}.\n\n{draft.question}"
+
+
+def _worked(examples: Sequence[Draft]) -> str:
+    return "".join(f"Problem:\n{draft.question}\n\nSolution:\n{draft.solution}\n\n" for draft in examples)
 
 
 def _dataset(name: str) -> Iterator[Line]:
-    """Yields the rows of a dataset on a hub, with the splits it has if there is one to train on and one to hold out.
+    """Yields the rows of a dataset on a hub; its own splits are kept if they include a training and a held-out one.
 
     Raises:
-        TrainingError: it cannot be loaded.
+        TrainingError: the dataset cannot be loaded.
     """
     if importlib.util.find_spec("datasets") is None:
-        raise TrainingError(f"There is no file {name}, and datasets on hubs need the trainer: {INSTALL}.")
+        raise TrainingError(f"There is no file {name}, and loading a dataset from a hub needs the trainer: {INSTALL}.")
     from datasets import load_dataset
 
-    # The library raises whatever network, hub and parser raise.
+    # The library passes on any error of the network, the hub or the parser.
     try:
         splits = load_dataset(name)
     except Exception as error:
         raise TrainingError(
-            f"{name} is no file here, and the dataset of that name cannot be loaded: {first_line(error)}"
+            f"There is no file {name}, and the dataset of that name cannot be loaded: {first_line(error)}"
         ) from None
     has_both = {Split.TRAIN, Split.HELDOUT} <= {SPLITS.get(split) for split in splits}
     for split, rows in splits.items():
-        if has_both and split not in SPLITS:
+        if has_both and split not in SPLITS:  # neither trained nor measured on
             continue
         for number, row in enumerate(rows, 1):
             data = {"key": f"{split}/{number}", **row, "split": split if has_both else None}
             yield Line(Path(f"{name}/{split}"), number, data)
 
 
-def _need() -> None:
+def _require_math_verify() -> None:
     if importlib.util.find_spec("math_verify") is None:
         raise TrainingError(f"The task set math compares answers with math-verify, which is not installed: {INSTALL}.")

@@ -1,13 +1,13 @@
-"""Procedurally generated reasoning with exact verifiers, from reasoning-gym: no file and no network."""
+"""Procedurally generated reasoning tasks with exact verifiers, from reasoning-gym; needs no file and no network."""
 
 import importlib
 import importlib.util
 import json
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Protocol
 
 from funsearch.core.ports import Sandbox
 from funsearch.errors import TrainingError
@@ -16,24 +16,33 @@ from funsearch.rest_em.ports import OpenVerifier, Verifier
 from funsearch.rest_em.records import Grade, Graded, Split, Task
 from funsearch.tasks.drafts import Draft, make_tasks
 
-FAMILIES: Mapping[str, Mapping[str, Any]] = {
+FAMILIES: Mapping[str, Mapping[str, object]] = {
     "chain_sum": {"min_terms": 2, "max_terms": 2, "min_digits": 1, "max_digits": 2},
     "gcd": {"max_numbers": 2, "max_value": 30},
     "count_bits": {"max_n": 31},
     "letter_counting": {"max_words": 5},
 }
-"""What is trained on when nothing is said, and how hard it is: a model of some 100 million parameters can begin."""
-TRANSFER: Mapping[str, Mapping[str, Any]] = {
+"""The families that are trained on by default, with their difficulty: solvable for a model of some 100 million
+parameters."""
+TRANSFER: Mapping[str, Mapping[str, object]] = {
     "products": {"min_terms": 2, "max_terms": 2, "min_digits": 1, "max_digits": 1},
     "lcm": {"max_numbers": 2, "max_value": 12},
 }
 SPARE = 8
-"""Generated beyond what is asked for in each family, to show as worked examples and to make up for repetitions."""
+"""Extra tasks generated in each family, to serve as worked examples and to replace duplicates."""
+
+
+class _Dataset(Protocol):
+    """A dataset of reasoning-gym."""
+
+    def __iter__(self) -> Iterator[Mapping[str, object]]: ...
+
+    def score_answer(self, answer: str, entry: object) -> float: ...
 
 
 @dataclass(frozen=True, slots=True)
 class ReasoningTasks:
-    """Families of reasoning-gym, by its names."""
+    """Families of reasoning-gym, under the names it gives them."""
 
     name: str = "reasoning"
     stop: tuple[str, ...] = ("\n",)
@@ -43,23 +52,25 @@ class ReasoningTasks:
     def tasks(self, options: TaskOptions, *, chat: bool, seed: int) -> list[Task]:
         trained = options.families or tuple(FAMILIES)
         transfer = options.transfer_families or tuple(family for family in TRANSFER if family not in trained)
-        both = set(trained) & set(transfer)
-        if both:
-            raise TrainingError(f"tasks.families and tasks.transfer_families both have {min(both)}: take one out.")
+        shared = set(trained) & set(transfer)
+        if shared:
+            raise TrainingError(
+                f"tasks.families and tasks.transfer_families both have {min(shared)}: remove it from one of them."
+            )
         each = -(-(options.count + options.heldout) // len(trained)) + SPARE
-        drafts = [
-            draft
-            for number, family in enumerate(trained)
-            for draft in _drafts(family, _config(family, options), each, 1000 * seed + number, options, len(trained))
-        ]
+        heldout = -(-options.heldout // len(trained))
+        drafts: list[Draft] = []
+        for number, family in enumerate(trained):
+            generated = _generate(family, _config(family, options), each, 1000 * seed + number)
+            drafts += _held_out(generated, heldout)
         if options.transfer and transfer:
             each = -(-options.transfer // len(transfer))
             for number, family in enumerate(transfer):
-                some = _generate(family, _config(family, options), each, 1000 * seed + 500 + number)
-                drafts += [Draft(*draft, split=Split.TRANSFER) for draft in some]
-        counted = TaskOptions(options.count, options.heldout, options.transfer)
+                generated = _generate(family, _config(family, options), each, 1000 * seed + 500 + number)
+                drafts += [replace(draft, split=Split.TRANSFER) for draft in generated]
+        counts = TaskOptions(options.count, options.heldout, options.transfer)
         shots = options.shots_for(chat)
-        return make_tasks("reasoning", drafts, counted, seed, shots=shots, wording=_request if chat else _text)
+        return make_tasks("reasoning", drafts, counts, seed, shots=shots, wording=_request if chat else _text)
 
     def verifier(self, options: TaskOptions) -> OpenVerifier:
         return partial(_open, options)
@@ -69,23 +80,23 @@ class ReasoningTasks:
 
 
 class ReasoningVerifier:
-    """Asks reasoning-gym itself. An answer is the first line, or what follows `Answer:` or stands in <answer> tags."""
+    """Grades with reasoning-gym. The answer is the first line, the text after `Answer:`, or that in <answer> tags."""
 
     def __init__(self, options: TaskOptions) -> None:
         self._options = options
-        self._datasets: dict[str, Any] = {}
+        self._datasets: dict[str, _Dataset] = {}
 
     def grade(self, task: Task, text: str) -> Grade:
-        family = task.reference["family"]
+        family = str(task.reference["family"])
         if family not in self._datasets:
             self._datasets[family] = _dataset(family, _config(family, self._options), 1, 0)
-        said = final_answer(text)
-        # A verifier of reasoning-gym meets whatever a model wrote.
+        answer = final_answer(text)
+        # A verifier of reasoning-gym may raise anything on what a model wrote.
         try:
-            score = float(self._datasets[family].score_answer(said, task.reference["entry"]))
+            score = float(self._datasets[family].score_answer(answer, task.reference["entry"]))
         except Exception as error:
-            return Grade(0.0, said, (said,), f"{type(error).__name__}: {error}")
-        return Grade(float(score >= 1.0), said, (said,))
+            return Grade(0.0, answer, (answer,), f"{type(error).__name__}: {error}")
+        return Grade(float(score >= 1.0), answer, (answer,))
 
     def close(self) -> None:
         """Does nothing."""
@@ -96,7 +107,7 @@ def _open(options: TaskOptions, _sandbox: Callable[[], Sandbox]) -> Verifier:
 
 
 def final_answer(text: str) -> str:
-    """Returns the part of an answer that counts."""
+    """Returns the part of an answer that is graded."""
     if "<answer>" in text:
         return text.rpartition("<answer>")[2].partition("</answer>")[0].strip()
     if "Answer:" in text:
@@ -108,62 +119,60 @@ def reasoning(argument: str, options: TaskOptions) -> ReasoningTasks:
     """Returns the task set `reasoning`."""
     if argument:
         raise TrainingError(
-            f"reasoning:{argument}: write reasoning alone, and its families as --set tasks.families=\"('gcd',)\"."
+            f"reasoning:{argument}: write only reasoning, and give its families as --set tasks.families=\"('gcd',)\"."
         )
     return ReasoningTasks()
 
 
-def _config(family: str, options: TaskOptions) -> Mapping[str, Any]:
+def _config(family: str, options: TaskOptions) -> Mapping[str, object]:
     return options.config.get(family, FAMILIES.get(family, TRANSFER.get(family, {})))
 
 
-def _drafts(
-    family: str, config: Mapping[str, Any], count: int, seed: int, options: TaskOptions, families: int
-) -> Iterator[Draft]:
-    """Yields the tasks of a family to train on and to hold out; a question stands in one split only."""
-    generated = _generate(family, config, count, seed)
-    held = min(-(-options.heldout // families), len(generated) // 2)
-    for number, draft in enumerate(generated):
-        yield Draft(*draft, split=Split.HELDOUT if number < held else Split.TRAIN)
+def _held_out(drafts: Sequence[Draft], count: int) -> list[Draft]:
+    """Returns the drafts of a family, the first `count` of them (at most half) held out and the others to train on."""
+    heldout = min(count, len(drafts) // 2)
+    return [
+        replace(draft, split=Split.HELDOUT if number < heldout else Split.TRAIN) for number, draft in enumerate(drafts)
+    ]
 
 
-def _generate(
-    family: str, config: Mapping[str, Any], count: int, seed: int
-) -> list[tuple[str, str, str, str, dict[str, Any]]]:
-    """Returns the fields of distinct drafts of a family, as many as asked for unless it has no more."""
-    found: dict[str, tuple[str, str, str, str, dict[str, Any]]] = {}
+def _generate(family: str, config: Mapping[str, object], count: int, seed: int) -> list[Draft]:
+    """Returns `count` drafts of a family with distinct questions, fewer if the family does not have that many."""
+    by_question: dict[str, Draft] = {}
     for number, entry in enumerate(_dataset(family, config, 3 * count, seed)):
-        if len(found) == count:
+        if len(by_question) == count:
             break
         question = str(entry["question"]).strip()
-        plain = json.loads(json.dumps(entry, default=str))
-        reference = {"family": family, "entry": plain}
-        found.setdefault(question, (f"{family}/{number}", family, question, str(entry["answer"]), reference))
-    return list(found.values())
+        reference = {"family": family, "entry": json.loads(json.dumps(entry, default=str))}
+        by_question.setdefault(question, Draft(f"{family}/{number}", family, question, str(entry["answer"]), reference))
+    return list(by_question.values())
 
 
-def _dataset(family: str, config: Mapping[str, Any], size: int, seed: int) -> Any:
+def _dataset(family: str, config: Mapping[str, object], size: int, seed: int) -> _Dataset:
     if importlib.util.find_spec("reasoning_gym") is None:
         raise TrainingError(
             'The task set reasoning needs reasoning-gym, which is not installed: pip install "funsearch[train]".'
         )
-    # Its dependencies are compiled with warnings when they are first imported.
+    # The first import compiles its dependencies, which emits warnings.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         gym = importlib.import_module("reasoning_gym")
     try:
-        return gym.create_dataset(family, size=size, seed=seed, **config)
+        dataset: _Dataset = gym.create_dataset(family, size=size, seed=seed, **config)
     except (ValueError, KeyError, TypeError, AssertionError) as error:
         raise TrainingError(
             f"reasoning-gym has no family {family} with the settings {dict(config)}: {str(error) or 'out of range'}."
         ) from None
+    return dataset
 
 
-def _text(shown: Sequence[Draft], draft: Draft) -> str:
-    worked = "".join(f"Question: {one.question}\nAnswer: {one.solution}\n\n" for one in shown)
-    return f"{worked}Question: {draft.question}\nAnswer:"
+def _text(examples: Sequence[Draft], draft: Draft) -> str:
+    return f"{_worked(examples)}Question: {draft.question}\nAnswer:"
 
 
-def _request(shown: Sequence[Draft], draft: Draft) -> str:
-    worked = "".join(f"Question: {one.question}\nAnswer: {one.solution}\n\n" for one in shown)
-    return f"{worked}{draft.question}\nAnswer with the final answer alone."
+def _request(examples: Sequence[Draft], draft: Draft) -> str:
+    return f"{_worked(examples)}{draft.question}\nAnswer with the final answer alone."
+
+
+def _worked(examples: Sequence[Draft]) -> str:
+    return "".join(f"Question: {draft.question}\nAnswer: {draft.solution}\n\n" for draft in examples)

@@ -1,16 +1,16 @@
 """The samples of a search as tasks: write a program that beats those shown in the prompt.
 
-Reward is improvement over the best program in the prompt, beyond a threshold. Families are islands, and whole islands
-are held out, so that no lineage is on both sides, until a reset founds an island with another's program.
+The reward is 1 for a program that improves on the best program in the prompt by more than a threshold. Families are
+islands, and whole islands are held out, so that no lineage is on both sides until a reset founds an island with a
+program of another.
 """
 
 import hashlib
 import math
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
+from typing import TypedDict, cast
 
 import numpy as np
 
@@ -22,12 +22,19 @@ from funsearch.rest_em.options import TaskOptions
 from funsearch.rest_em.ports import OpenVerifier, Verifier
 from funsearch.rest_em.records import Answer, Grade, Graded, Phase, Split, Task
 
-HELD_SHARE = 0.25
-"""Of the islands; of the prompts, where there is one island only."""
-
-
+HELDOUT_SHARE = 0.25
+"""Share of the islands that is held out; of the prompts, if there is only one island."""
 UNKNOWN_TOKENS = 256
-"""Of an answer at most, where the samples of the search do not tell how long they are."""
+"""Maximum length of an answer if the samples of the search do not record theirs."""
+
+
+class SearchReference(TypedDict):
+    """What the verifier needs to know about the prompt of a task."""
+
+    prompt: int
+    version: int
+    floor: float
+    """The score that a program must exceed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +48,7 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class SearchTasks:
-    """The prompts of a search that showed a program with a score."""
+    """The prompts of a search that show a program with a score."""
 
     run: str
     source: ProblemSource
@@ -51,43 +58,44 @@ class SearchTasks:
     shown: tuple[float, ...]
     """Best score among the programs that each prompt shows."""
     attempts: tuple[tuple[Attempt, ...], ...]
-    """What the search got to each."""
+    """The samples of each prompt."""
     stop: tuple[str, ...]
-    """What ends a sample of the search."""
+    """Texts that end a sample of the search."""
     request: Callable[[str], str] = field(repr=False)
-    """Makes of a prompt what a chat model is sent."""
+    """Turns a prompt into the request that a chat model is sent."""
     name: str = "run"
     max_tokens: int = UNKNOWN_TOKENS
-    """The longest answer that the search got, where that is known."""
+    """Length of the longest sample of the search, if known."""
     across_tasks: bool = True
 
     def tasks(self, options: TaskOptions, *, chat: bool, seed: int) -> list[Task]:
         threshold = self.threshold(options.tau)
         order = np.random.default_rng((seed, 31)).permutation(len(self.prompts)).tolist()
-        held = self._held(order, seed)
+        heldout = self._heldout(order, seed)
         splits = {
-            Split.TRAIN: [i for i in order if i not in held][: options.count],
-            Split.HELDOUT: [i for i in order if i in held][: options.heldout],
+            Split.TRAIN: [i for i in order if i not in heldout][: options.count],
+            Split.HELDOUT: [i for i in order if i in heldout][: options.heldout],
         }
-        for split, what in ((Split.TRAIN, "to train on"), (Split.HELDOUT, "to hold out")):
+        for split, purpose in ((Split.TRAIN, "to train on"), (Split.HELDOUT, "to hold out")):
             if not splits[split]:
                 raise TrainingError(
-                    f"The run {self.run} has no prompt {what} ({len(self.prompts)} that show a program): let it run on "
-                    f"with `funsearch resume {self.run}`."
+                    f"The run {self.run} has no prompt {purpose} (prompts that show a program: {len(self.prompts)}): "
+                    f"continue it with `funsearch resume {self.run}`."
                 )
-        chosen = [(split, int(i)) for split, several in splits.items() for i in several]
+        chosen = [(split, int(i)) for split, indices in splits.items() for i in indices]
         return [self._task(index, i, split, threshold, chat) for index, (split, i) in enumerate(chosen)]
 
     def verifier(self, options: TaskOptions) -> OpenVerifier:
         return partial(_open, self.source, self.limits)
 
     def recorded(self, tasks: Sequence[Task]) -> Iterator[Graded]:
-        place = {prompt.index: number for number, prompt in enumerate(self.prompts)}
+        numbers = {prompt.index: number for number, prompt in enumerate(self.prompts)}
         for task in tasks:
             if task.split is not Split.TRAIN:
                 continue
-            for index, one in enumerate(self.attempts[place[task.reference["prompt"]]]):
-                sample = one.sample
+            reference = _reference(task)
+            for index, attempt in enumerate(self.attempts[numbers[reference["prompt"]]]):
+                sample = attempt.sample
                 answer = Answer(
                     1,
                     Phase.GENERATE,
@@ -100,13 +108,13 @@ class SearchTasks:
                     sample.prompt_tokens,
                     sample.tokens,
                 )
-                yield Graded(answer, improvement(one.score, one.keys, task.reference["floor"]))
+                yield Graded(answer, improvement(attempt.score, attempt.keys, reference["floor"]))
 
     def threshold(self, tau: float | str) -> float:
         """Returns by how much a program must beat the best one shown.
 
         Raises:
-            TrainingError: tau is neither a number nor a percentile, or there is nothing to take one of.
+            TrainingError: tau is neither a number nor a percentile, or there are no gains to take a percentile of.
         """
         if isinstance(tau, int | float):
             return float(tau)
@@ -115,38 +123,40 @@ class SearchTasks:
         except ValueError:
             percentile = math.nan
         if not tau.startswith("p") or not 0 <= percentile <= 100:
-            raise TrainingError(f"tasks.tau = {tau!r}: give a number, or a percentile as 'p75'.")
+            raise TrainingError(f"tasks.tau = {tau!r}: give a number, or a percentile such as 'p75'.")
         gains = [
-            one.score - shown
-            for shown, several in zip(self.shown, self.attempts, strict=True)
-            for one in several
-            if one.score is not None and one.score > shown
+            attempt.score - shown
+            for shown, attempts in zip(self.shown, self.attempts, strict=True)
+            for attempt in attempts
+            if attempt.score is not None and attempt.score > shown
         ]
         if not gains:
             raise TrainingError(
-                f"No sample of the run {self.run} beats what its prompt shows: there is no percentile of gains to take "
-                "as tasks.tau, and nothing to train on."
+                f"No sample of the run {self.run} beats the programs in its prompt: there are no gains to take a "
+                "percentile of for tasks.tau, and nothing to train on."
             )
         return float(np.percentile(gains, percentile))
 
-    def _held(self, order: Sequence[int], seed: int) -> set[int]:
+    def _heldout(self, order: Sequence[int], seed: int) -> set[int]:
+        """Returns the numbers of the prompts to hold out."""
         islands = sorted({prompt.island for prompt in self.prompts})
         if len(islands) == 1:
-            return {int(i) for i in order[: int(HELD_SHARE * len(order))]}
-        count = max(1, int(HELD_SHARE * len(islands)))
+            return {int(i) for i in order[: int(HELDOUT_SHARE * len(order))]}
+        count = max(1, int(HELDOUT_SHARE * len(islands)))
         chosen = set(np.random.default_rng((seed, 32)).permutation(islands)[:count].tolist())
         return {number for number, prompt in enumerate(self.prompts) if prompt.island in chosen}
 
     def _task(self, index: int, number: int, split: Split, threshold: float, chat: bool) -> Task:
         prompt = self.prompts[number]
         floor = self.shown[number] + threshold
+        reference: SearchReference = {"prompt": prompt.index, "version": prompt.version, "floor": floor}
         return Task(
             index,
             f"{self.run}/{prompt.index}",
             f"island {prompt.island}",
             split,
             self.request(prompt.text) if chat else prompt.text,
-            {"prompt": prompt.index, "version": prompt.version, "floor": floor},
+            reference,
         )
 
 
@@ -158,9 +168,10 @@ class SearchVerifier:
         self._evaluator = problem.scorer(sandbox, limits=limits)
 
     def grade(self, task: Task, text: str) -> Grade:
-        prompt = Prompt(task.reference["prompt"], 0, 0, task.prompt, task.reference["version"], (), 0)
+        reference = _reference(task)
+        prompt = Prompt(reference["prompt"], 0, 0, task.prompt, reference["version"], (), 0)
         evaluation = self._evaluator.evaluate(Sample(prompt, 0, text, "", "stop"))
-        grade = improvement(evaluation.score, identity(evaluation), task.reference["floor"])
+        grade = improvement(evaluation.score, identity(evaluation), reference["floor"])
         return replace(grade, error=evaluation.error, seconds=evaluation.seconds)
 
     def close(self) -> None:
@@ -171,13 +182,17 @@ def _open(source: ProblemSource, limits: Limits, sandbox: Callable[[], Sandbox])
     return SearchVerifier(source, limits, sandbox())
 
 
+def _reference(task: Task) -> SearchReference:
+    return cast(SearchReference, task.reference)
+
+
 def improvement(score: float | None, keys: tuple[str, ...], floor: float) -> Grade:
-    """Returns the grade of a program with this score; what has no score has no reward."""
+    """Returns the grade of a program with this score; a program without a score gets reward 0."""
     return Grade(float(score is not None and score > floor), "" if score is None else f"{score:.12g}", keys)
 
 
 def identity(evaluation: Evaluation) -> tuple[str, ...]:
-    """Returns what makes a program a duplicate: its normalised syntax tree, and its signature."""
+    """Returns the keys that a program shares with its duplicates: of its normalised syntax tree, and of its scores."""
     if evaluation.function is None:
         return ()
     if evaluation.score is None:
@@ -189,7 +204,7 @@ def identity(evaluation: Evaluation) -> tuple[str, ...]:
 def search_tasks(
     run: str,
     storage: Storage,
-    limits: Callable[[Any, Limits], Limits],
+    limits: Callable[[Mapping[str, object], Limits], Limits],
     stop: tuple[str, ...],
     request: Callable[[str], str],
 ) -> SearchTasks:
@@ -197,10 +212,10 @@ def search_tasks(
 
     Args:
         run: name of the search.
-        storage: where it is.
+        storage: holds the search.
         limits: makes the limits of its candidates from its settings and its problem's limits.
-        stop: what ends a sample of it.
-        request: makes of a prompt what a chat model is sent.
+        stop: texts that end one of its samples.
+        request: turns a prompt into the request that a chat model is sent.
 
     Raises:
         StorageError: there is no such run.
@@ -208,38 +223,46 @@ def search_tasks(
     """
     record = storage.run(run)
     stored = record.settings
-    source = ProblemSource(record.problem, record.specification, record.evaluator, _inputs(stored))
+    inputs = tuple(InputText(**text) for text in stored.get("inputs", ()))
+    source = ProblemSource(record.problem, record.specification, record.evaluator, inputs)
+    recorded = _by_prompt(storage.evaluations(run))
+    if not recorded:
+        raise TrainingError(
+            f"The run {run} has no prompt that shows a program with a score: continue it with `funsearch resume {run}`."
+        )
+    longest = max(attempt.sample.tokens for item in recorded for attempt in item.attempts)
+    return SearchTasks(
+        run,
+        source,
+        limits(stored, load(source).evaluator.limits),
+        tuple(item.prompt for item in recorded),
+        tuple(item.shown for item in recorded),
+        tuple(tuple(item.attempts) for item in recorded),
+        stop,
+        request,
+        max_tokens=longest or UNKNOWN_TOKENS,
+    )
+
+
+@dataclass(slots=True)
+class _Recorded:
+    """A prompt with its samples."""
+
+    prompt: Prompt
+    shown: float
+    attempts: list[Attempt] = field(default_factory=list)
+
+
+def _by_prompt(evaluations: Iterable[Evaluation]) -> list[_Recorded]:
+    """Returns the distinct prompts that show a program with a score, in the order of their first sample."""
     scores: list[float | None] = []
-    first: dict[str, int] = {}
-    prompts: list[Prompt] = []
-    shown: list[float] = []
-    attempts: dict[int, list[Attempt]] = defaultdict(list)
-    for evaluation in storage.evaluations(run):
+    by_text: dict[str, _Recorded] = {}
+    for evaluation in evaluations:
         scores.append(evaluation.score)
         prompt = evaluation.sample.prompt
         parents = [score for parent in prompt.parents if (score := scores[parent]) is not None]
         if prompt.index < 0 or not parents:
             continue
-        if prompt.text not in first:
-            first[prompt.text] = len(prompts)
-            prompts.append(prompt)
-            shown.append(max(parents))
-        attempts[first[prompt.text]].append(Attempt(evaluation.sample, evaluation.score, identity(evaluation)))
-    longest = (one.sample.tokens for several in attempts.values() for one in several)
-    if not prompts:
-        raise TrainingError(f"The run {run} has no prompt that shows a program with a score: let it run first.")
-    return SearchTasks(
-        run,
-        source,
-        limits(stored, load(source).evaluator.limits),
-        tuple(prompts),
-        tuple(shown),
-        tuple(tuple(attempts[number]) for number in range(len(prompts))),
-        stop,
-        request,
-        max_tokens=max(longest, default=0) or UNKNOWN_TOKENS,
-    )
-
-
-def _inputs(settings: Any) -> tuple[InputText, ...]:
-    return tuple(InputText(**text) for text in settings.get("inputs", ()))
+        recorded = by_text.setdefault(prompt.text, _Recorded(prompt, max(parents)))
+        recorded.attempts.append(Attempt(evaluation.sample, evaluation.score, identity(evaluation)))
+    return list(by_text.values())

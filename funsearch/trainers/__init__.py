@@ -1,1 +1,1 @@
-"""Trainers: one outside library each. This package itself loads nothing."""
+"""Trainers, one external library each. Importing this package loads none of them."""

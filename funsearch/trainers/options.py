@@ -1,4 +1,4 @@
-"""What can be set of the trainer. Light: importing it loads no library."""
+"""Options of the trainer. Importing this module loads no library."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -6,41 +6,41 @@ from typing import Literal
 from funsearch.core.ranges import check_ranges
 
 LEAST_RANK = 8
-"""The least rank that vLLM makes room for."""
+"""The smallest adapter rank for which vLLM reserves memory."""
 MAY_CHANGE = ("batch_size", "gradient_accumulation_steps", "max_length", "save_steps", "processes", "threads")
-"""What may be another when a training goes on: what fits into memory, and how it is worked off."""
+"""Options that may change when a training is resumed: what fits into memory, and how the work is carried out."""
 
 
 @dataclass(frozen=True)
 class TrainerOptions:
-    """The M-step. Singh et al. (arXiv 2312.06585) state none of these."""
+    """Options of the M-step. Singh et al. (arXiv 2312.06585) state none of these."""
 
     method: Literal["sft", "dpo"] = "sft"
-    """`sft`: likelihood of right answers (ReST^EM). `dpo`: right answers preferred to wrong ones of the same task."""
+    """`sft`: likelihood of correct answers (ReST^EM). `dpo`: prefers correct answers to wrong ones to the same task."""
     full: bool = False
     """Trains all weights instead of a LoRA adapter."""
     rank: Literal[1, 8, 16, 32, 64, 128, 256, 320, 512] = 16
-    """Of the adapter; the ranks that vLLM serves."""
+    """Rank of the adapter; one of those that vLLM serves."""
     alpha: int | None = None
     """None: twice the rank."""
     dropout: float = 0.0
     learning_rate: float = 2e-4
     epochs: float = 3.0
     batch_size: int = 16
-    """Answers for each process and step."""
+    """Answers per process and batch."""
     gradient_accumulation_steps: int = 1
-    """Batches whose gradients are added before a step."""
+    """Number of batches whose gradients are accumulated for one step."""
     warmup_steps: int = 5
     max_length: int = 1024
-    """Tokens of prompt and answer; longer examples are left out."""
+    """Maximum number of tokens of prompt and answer together; longer examples are dropped."""
     save_steps: int = 50
-    """Steps between checkpoints."""
+    """Number of steps between checkpoints."""
     beta: float = 0.1
-    """DPO: how strongly the policy is held to the base model."""
+    """DPO: how strongly the policy is kept close to the base model."""
     processes: int = 1
-    """Processes to train in at once, with a GPU of one machine each."""
+    """Number of training processes, each with a GPU of its own on the same machine."""
     threads: int | None = None
-    """Of the processor, for each process. None: as many as there are cores."""
+    """CPU threads per process. None: the available cores, divided among the processes."""
 
     def __post_init__(self) -> None:
         check_ranges(
@@ -60,5 +60,5 @@ class TrainerOptions:
 
     @property
     def served_rank(self) -> int:
-        """Returns the rank of adapters that a sampler must be ready for; 0 if all weights are trained."""
+        """Adapter rank that a sampler must be able to serve; 0 if all weights are trained."""
         return 0 if self.full else max(LEAST_RANK, self.rank)

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from funsearch.core.completions import Policy, Sampling
 from funsearch.errors import Interrupted, NothingSelected
-from funsearch.rest_em.gate import Measurement, judge
+from funsearch.rest_em.filtering import filter_answers, pair
+from funsearch.rest_em.gate import Measurement, decide
 from funsearch.rest_em.measurement import measure
 from funsearch.rest_em.ports import Example, ImproveJob, ImproveProgress, RoundEvent, TaskSet, TrainingStorage
 from funsearch.rest_em.records import (
@@ -27,7 +28,6 @@ from funsearch.rest_em.records import (
     Task,
     TrainingRecord,
 )
-from funsearch.rest_em.selection import pair, select
 from funsearch.settings.training import TrainingSettings
 from funsearch.training.workers import AnswerRequest, ToGrade, TrainingWorkers
 
@@ -141,7 +141,7 @@ class Rounds:
         policy = policies.get(round) or self._improve(round, graded, selected)
         self._measure(round, policy)
         measurement = self._measurement(round)
-        judgement = judge(
+        decision = decide(
             measurement, self._measurement(best), self._settings.gate, seed=self._settings.seed, round=round
         )
         return RoundRecord(
@@ -151,10 +151,10 @@ class Rounds:
             sum(one.grade.reward > 0 for one in graded),
             len(selected),
             {str(split): found.figures() for split, found in measurement.items()},
-            judgement.published,
-            judgement.stop,
-            judgement.reason,
-            judgement.gain,
+            decision.published,
+            decision.stop,
+            decision.reason,
+            decision.gain,
         )
 
     def _keep(self, policy: Policy) -> Policy:
@@ -185,7 +185,7 @@ class Rounds:
         config = settings.selection
         if config.across_tasks is None:
             config = replace(config, across_tasks=self._set.across_tasks)
-        found = select(self._tasks, graded, config, seed=settings.seed, round=round)
+        found = filter_answers(self._tasks, graded, config, seed=settings.seed, round=round)
         if settings.trainer.method == "dpo":
             found = pair(found, graded, seed=settings.seed, round=round)
         if not found:

@@ -1,1 +1,1 @@
-"""The page that shows runs, rendered here and read-only. Knows nothing about searching."""
+"""The web page that shows runs: rendered on the server and read-only. Knows nothing about searching."""

@@ -1,4 +1,4 @@
-"""Puts the page together. It reads through `funsearch.storage` and writes nothing."""
+"""Assembles the web application. It reads through `funsearch.storage` and writes nothing."""
 
 from pathlib import Path
 
@@ -12,39 +12,45 @@ from funsearch._version import __version__
 from funsearch.errors import FunsearchError
 from funsearch.storage import SqlTrainingStorage
 from funsearch.web.guard import protect
-from funsearch.web.program_pages import Draw, add_program_pages
+from funsearch.web.lineage_pages import LineagePages
+from funsearch.web.picture_pages import Draw, PicturePages
+from funsearch.web.program_pages import ProgramPages
+from funsearch.web.programs import Programs
 from funsearch.web.rendering import Pages
-from funsearch.web.run_pages import add_run_pages
-from funsearch.web.training_pages import add_training_pages
+from funsearch.web.run_pages import RunPages
+from funsearch.web.training_pages import TrainingPages
 
 HERE = Path(__file__).parent
 
 
 def create_app(storage: SqlTrainingStorage, token: str | None = None, draw: Draw | None = None) -> FastAPI:
-    """Returns the page as an application.
+    """Returns the web application.
 
     Args:
-        storage: where the runs are.
-        token: what visitors must bring; None lets everybody on this machine in.
-        draw: makes pictures of what programs build; None for no pictures.
+        storage: holds the runs.
+        token: what visitors must present; None admits requests from this machine only.
+        draw: draws pictures of what programs build; None disables pictures.
     """
     app = FastAPI(title="funsearch", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
     app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
     pages = Pages(HERE / "templates")
-    _answer_errors(app, pages)
-    add_run_pages(app, storage, pages)
-    add_program_pages(app, storage, pages, draw)
-    add_training_pages(app, storage, pages)
+    programs = Programs(storage)
+    _handle_errors(app, pages)
+    app.include_router(RunPages(storage, pages).router())
+    app.include_router(ProgramPages(programs, pages, pictures=draw is not None).router())
+    app.include_router(LineagePages(programs, pages).router())
+    app.include_router(PicturePages(programs, pages, draw).router())
+    app.include_router(TrainingPages(storage, pages).router())
     protect(app, token)
     return app
 
 
-def _answer_errors(app: FastAPI, pages: Pages) -> None:
+def _handle_errors(app: FastAPI, pages: Pages) -> None:
     @app.exception_handler(FunsearchError)
     def refused(request: Request, error: FunsearchError) -> Response:
-        return pages.show("error.html", 404, said=str(error))
+        return pages.show("error.html", 404, message=str(error))
 
     @app.exception_handler(HTTPException)
     @app.exception_handler(RequestValidationError)
     def unknown(request: Request, error: Exception) -> Response:
-        return pages.show("error.html", 404, said="There is nothing at this address.")
+        return pages.show("error.html", 404, message="There is nothing at this address.")

@@ -1,7 +1,7 @@
-"""Lays out line and area charts for `chart.html`: ticks, lines, bands and a table that says the same in words.
+"""Lays out line and area charts for the macro `chart`: ticks, paths, bands, and a table with the same values.
 
-Knows nothing about runs. A chart is drawn by the server as SVG, so that it needs no script and no library in the
-browser (docs/design/page.md).
+Knows nothing about runs. The server draws charts as SVG, so that a browser needs neither a script nor a library for
+them (docs/design/page.md).
 """
 
 import math
@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 WIDTH, HEIGHT = 440, 230
 LEFT, RIGHT, TOP, BOTTOM = 58, 10, 8, 26
-ROWS = 10
+TABLE_ROWS = 10
 """Rows of the table beside a chart."""
 
 Point = tuple[float, float | None]
-"""None ends a line: it goes on at the next point that has a value."""
+"""None interrupts a line until the next point that has a value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,16 +24,16 @@ class Series:
     label: str
     points: Sequence[Point]
     errors: Sequence[float] = ()
-    """How far each point may be off, if that is known; every point has a value then."""
+    """Half the length of the error bar at each point; if given, every point has a value."""
 
 
 @dataclass(frozen=True, slots=True)
 class Path:
-    """A series laid out."""
+    """A series, laid out."""
 
     label: str
     colour: int
-    """Class of the colour and, for lines, of the dashes."""
+    """Number of the CSS class for the colour and, on lines, the dashes."""
     data: str
     """SVG path data."""
 
@@ -46,9 +46,9 @@ class Tick:
     label: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Chart:
-    """A chart laid out, ready for its template."""
+    """A chart, laid out for its template."""
 
     id: str
     title: str
@@ -60,7 +60,7 @@ class Chart:
     marks: tuple[float, ...]
     mark_label: str
     table: tuple[tuple[str, ...], ...]
-    """The first row has the heads."""
+    """The first row holds the column heads."""
     summary: str
 
     width, height = WIDTH, HEIGHT
@@ -78,41 +78,45 @@ def lines(
     low: float | None = None,
     stepped: bool = False,
 ) -> Chart:
-    """Returns a chart of lines.
+    """Returns a line chart.
 
     Args:
         id: of the element; unique on a page.
-        title: what is drawn.
-        x_label: what lies along the horizontal axis.
-        series: the lines; their points ascend.
-        marks: places on the horizontal axis where something happened.
+        title: of the chart.
+        x_label: of the horizontal axis.
+        series: the lines, each with its points in ascending order.
+        marks: positions on the horizontal axis where something happened.
         mark_label: what happened there.
-        low: where the vertical axis begins; by default near the lowest value.
-        stepped: whether a value lasts until the next one, rather than changing steadily.
+        low: lower end of the vertical axis; by default near the lowest value.
+        stepped: whether a value holds until the next one instead of changing steadily.
     """
-    x, y = _across(series), _up(series, low)
-    paths = tuple(Path(s.label, n, _line(s.points, x, y, stepped) + _whiskers(s, x, y)) for n, s in enumerate(series))
-    return _chart(id, title, x_label, series, paths, x, y, [x.place(mark) for mark in marks], mark_label)
+    x, y = _horizontal_axis(series), _vertical_axis(series, low)
+    paths = tuple(
+        Path(line.label, number, _line(line.points, x, y, stepped) + _error_bars(line, x, y))
+        for number, line in enumerate(series)
+    )
+    places = tuple(x.place(mark) for mark in marks)
+    return _chart(id, title, series, paths, _Axes(x, y, x_label), marks=places, mark_label=mark_label)
 
 
 def areas(id: str, title: str, x_label: str, series: Sequence[Series]) -> Chart:
-    """Returns a chart of shares stacked on each other, from 0 to 100 %; all series have the same places."""
-    x = _across(series)
+    """Returns a chart of shares stacked on each other, from 0 to 100 %; all series have the same positions."""
+    x = _horizontal_axis(series)
     y = Axis(0.0, 100.0, 25.0, HEIGHT - BOTTOM, TOP)
     paths, below = [], [0.0] * (len(series[0].points) if series else 0)
-    for number, one in enumerate(series):
-        above = [low + (value or 0.0) for low, (_, value) in zip(below, one.points, strict=True)]
-        places = [x.place(at) for at, _ in one.points]
+    for number, band in enumerate(series):
+        above = [low + (value or 0.0) for low, (_, value) in zip(below, band.points, strict=True)]
+        places = [x.place(at) for at, _ in band.points]
         upper = [f"{at:.1f} {y.place(v):.1f}" for at, v in zip(places, above, strict=True)]
         lower = [f"{at:.1f} {y.place(v):.1f}" for at, v in zip(places, below, strict=True)]
-        paths.append(Path(one.label, number, "M" + "L".join(upper + lower[::-1]) + "Z"))
+        paths.append(Path(band.label, number, "M" + "L".join(upper + lower[::-1]) + "Z"))
         below = above
-    return _chart(id, title, x_label, series, tuple(paths), x, y, filled=True)
+    return _chart(id, title, series, tuple(paths), _Axes(x, y, x_label), filled=True)
 
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """Where values go: `low` to `start`, `high` to `end`."""
+    """Maps values to positions: `low` to `start`, `high` to `end`."""
 
     low: float
     high: float
@@ -121,37 +125,44 @@ class Axis:
     end: float
 
     def place(self, value: float) -> float:
-        """Returns where a value goes."""
+        """Returns the position of a value."""
         share = (value - self.low) / (self.high - self.low)
         return self.start + min(1.0, max(0.0, share)) * (self.end - self.start)
 
     def ticks(self) -> tuple[Tick, ...]:
-        """Returns the marks."""
+        """Returns the marks of the axis."""
         first = math.ceil(self.low / self.step - 1e-9)
         count = math.floor((self.high - first * self.step) / self.step + 1e-9)
         values = [(first + n) * self.step for n in range(count + 1)]
         return tuple(Tick(self.place(value), _short(value)) for value in values)
 
 
-def _across(series: Sequence[Series]) -> Axis:
-    most = max((at for one in series for at, _ in one.points), default=0.0)
-    return Axis(0.0, most or 1.0, _step(most or 1.0), LEFT, WIDTH - RIGHT)
+@dataclass(frozen=True, slots=True)
+class _Axes:
+    x: Axis
+    y: Axis
+    x_label: str
 
 
-def _up(series: Sequence[Series], low: float | None) -> Axis:
-    values = [value for one in series for _, value in (*one.points, *_ends(one)) if value is not None]
-    least = min(values, default=0.0) if low is None else low
-    most = max(values, default=1.0)
-    # Numbers that differ by less than a float can be told apart by are drawn as equal.
-    if most - least <= max(1e-12 * max(abs(least), abs(most)), 1e-300):
-        pad = max(0.5, 1e-6 * abs(least))
-        least, most = (least - pad if low is None else least), least + pad
-    step = _step(most - least)
-    return Axis(math.floor(least / step) * step, math.ceil(most / step) * step, step, HEIGHT - BOTTOM, TOP)
+def _horizontal_axis(series: Sequence[Series]) -> Axis:
+    high = max((at for line in series for at, _ in line.points), default=0.0) or 1.0
+    return Axis(0.0, high, _step(high), LEFT, WIDTH - RIGHT)
+
+
+def _vertical_axis(series: Sequence[Series], low: float | None) -> Axis:
+    values = [value for line in series for _, value in (*line.points, *_error_ends(line)) if value is not None]
+    bottom = min(values, default=0.0) if low is None else low
+    top = max(values, default=1.0)
+    # Values that differ by less than floats can resolve are drawn as equal.
+    if top - bottom <= max(1e-12 * max(abs(bottom), abs(top)), 1e-300):
+        margin = max(0.5, 1e-6 * abs(bottom))
+        bottom, top = (bottom - margin if low is None else bottom), bottom + margin
+    step = _step(top - bottom)
+    return Axis(math.floor(bottom / step) * step, math.ceil(top / step) * step, step, HEIGHT - BOTTOM, TOP)
 
 
 def _step(span: float) -> float:
-    """Returns a round distance that goes three to six times into the span."""
+    """Returns a round distance that fits three to six times into the span."""
     rough = span / 4
     power = 10.0 ** math.floor(math.log10(rough))
     return power * min((1, 2, 2.5, 5, 10), key=lambda factor: abs(math.log(rough / (power * factor))))
@@ -159,66 +170,84 @@ def _step(span: float) -> float:
 
 def _short(value: float) -> str:
     """Returns a number in a few characters."""
-    for size, sign in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if abs(value) >= 10 * size or (sign != "k" and abs(value) >= size):
-            return f"{value / size:.6g}{sign}"
+    for size, suffix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(value) >= 10 * size or (suffix != "k" and abs(value) >= size):
+            return f"{value / size:.6g}{suffix}"
     return f"{value:.6g}" if abs(value) > 1e-12 else "0"
 
 
 def _line(points: Sequence[Point], x: Axis, y: Axis, stepped: bool) -> str:
-    """Returns the path of a line; it starts anew after a point without a value."""
+    """Returns the path of a line, which starts again after a point without a value."""
     parts: list[str] = []
-    down = False
-    before = 0.0
+    drawing = False
+    previous = 0.0
     for at, value in points:
         if value is None:
-            down = False
+            drawing = False
             continue
-        here = f"{x.place(at):.1f} {y.place(value):.1f}"
-        if down and stepped:
-            parts.append(f"L{x.place(at):.1f} {before:.1f}")
-        parts.append(("L" if down else "M") + here)
-        down, before = True, y.place(value)
+        position = f"{x.place(at):.1f} {y.place(value):.1f}"
+        if drawing and stepped:
+            parts.append(f"L{x.place(at):.1f} {previous:.1f}")
+        parts.append(("L" if drawing else "M") + position)
+        drawing, previous = True, y.place(value)
     return "".join(parts)
 
 
-def _ends(series: Series) -> list[tuple[float, float]]:
-    """Returns both ends of every whisker."""
+def _error_ends(series: Series) -> list[tuple[float, float]]:
+    """Returns both ends of every error bar."""
     pairs = zip(series.points, series.errors, strict=False)
     return [(at, value + sign * error) for (at, value), error in pairs if value is not None for sign in (-1, 1)]
 
 
-def _whiskers(series: Series, x: Axis, y: Axis) -> str:
-    ends = [f"{x.place(at):.1f} {y.place(value):.1f}" for at, value in _ends(series)]
+def _error_bars(series: Series, x: Axis, y: Axis) -> str:
+    ends = [f"{x.place(at):.1f} {y.place(value):.1f}" for at, value in _error_ends(series)]
     return "".join(f"M{low}L{high}" for low, high in zip(ends[::2], ends[1::2], strict=True))
 
 
 def _chart(
     id: str,
     title: str,
-    x_label: str,
     series: Sequence[Series],
     paths: tuple[Path, ...],
-    x: Axis,
-    y: Axis,
-    marks: Sequence[float] = (),
+    axes: _Axes,
+    *,
+    marks: tuple[float, ...] = (),
     mark_label: str = "",
     filled: bool = False,
 ) -> Chart:
-    table = _table(x_label, series)
-    ends = [f"{one.label} {table[-1][n]}" for n, one in enumerate(series, 1)] if len(table) > 1 else []
-    at = f" at {table[-1][0]} {x_label}" if ends else ""
-    summary = f"{title}{at}: {', '.join(ends) or 'nothing yet'}." + (f" {len(marks)} {mark_label}." if marks else "")
-    return Chart(id, title, x_label, paths, filled, x.ticks(), y.ticks(), tuple(marks), mark_label, table, summary)
+    table = _table(axes.x_label, series)
+    return Chart(
+        id=id,
+        title=title,
+        x_label=axes.x_label,
+        paths=paths,
+        filled=filled,
+        x_ticks=axes.x.ticks(),
+        y_ticks=axes.y.ticks(),
+        marks=marks,
+        mark_label=mark_label,
+        table=table,
+        summary=_summary(title, table) + (f" Marked {mark_label}: {len(marks)}." if marks else ""),
+    )
+
+
+def _summary(title: str, table: Sequence[Sequence[str]]) -> str:
+    """Returns the last values of a chart as a sentence."""
+    if len(table) < 2:
+        return f"{title}: no values yet."
+    (x_label, *labels), (at, *values) = table[0], table[-1]
+    ends = [f"{label}: {value}" for label, value in zip(labels, values, strict=True)]
+    return f"{title} at {x_label} = {at}: {'; '.join(ends)}."
 
 
 def _table(x_label: str, series: Sequence[Series]) -> tuple[tuple[str, ...], ...]:
-    """Returns a few rows of the values, the first and the last among them."""
-    places = sorted({at for one in series for at, _ in one.points})
-    chosen = {places[round(n * (len(places) - 1) / (ROWS - 1))] for n in range(ROWS)} if places else set()
-    values = [dict(one.points) for one in series]
-    rows = [(f"{at:,.6g}", *(_cell(of.get(at)) for of in values)) for at in sorted(chosen)]
-    return ((x_label, *(one.label for one in series)), *rows)
+    """Returns up to `TABLE_ROWS` rows of values, including the first and the last, below the column heads."""
+    places = sorted({at for line in series for at, _ in line.points})
+    steps = range(TABLE_ROWS) if places else range(0)
+    chosen = {places[round(n * (len(places) - 1) / (TABLE_ROWS - 1))] for n in steps}
+    columns = [dict(line.points) for line in series]
+    rows = [(f"{at:,.6g}", *(_cell(column.get(at)) for column in columns)) for at in sorted(chosen)]
+    return ((x_label, *(line.label for line in series)), *rows)
 
 
 def _cell(value: float | None) -> str:

@@ -1,4 +1,4 @@
-"""Who may see the page, and what the page may do in a browser. Knows nothing about what is on it."""
+"""Access to the page, and what a browser may do with it. Knows nothing about what the page shows."""
 
 import hmac
 from collections.abc import Awaitable, Callable
@@ -12,7 +12,7 @@ POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
-"""Nothing comes from elsewhere, and no script or style stands in the page itself, whatever a model wrote."""
+"""Nothing is loaded from other hosts, and no script or style inside the page runs, whatever a model wrote."""
 HEADERS = {
     "Content-Security-Policy": POLICY,
     "X-Content-Type-Options": "nosniff",
@@ -24,9 +24,9 @@ Next = Callable[[Request], Awaitable[Response]]
 
 
 def protect(app: FastAPI, token: str | None) -> None:
-    """Lets those in who have the token; without one, those who ask for this machine by one of its own names.
+    """Restricts the page to requests that carry the token or, without a token, to this machine's own names.
 
-    The latter keeps pages of other sites out, whose names may be made to lead here.
+    Checking the name keeps other sites out: their host names may be made to resolve to this machine (DNS rebinding).
     """
 
     @app.middleware("http")
@@ -40,21 +40,21 @@ def protect(app: FastAPI, token: str | None) -> None:
 
 def _refusal(request: Request, token: str | None) -> Response | None:
     if request.method not in ("GET", "HEAD"):
-        return PlainTextResponse("This page is for reading.\n", 405)
+        return PlainTextResponse("This page is read-only.\n", 405)
     if token is None:
         if request.url.hostname in LOOPBACK:
             return None
-        return PlainTextResponse("Ask for this page at http://127.0.0.1, or start it with --token.\n", 403)
+        return PlainTextResponse("Open this page as http://127.0.0.1, or start `funsearch ui` with --token.\n", 403)
     if _same(request.cookies.get(COOKIE, ""), token):
         return None
     if _same(request.query_params.get("token", ""), token):
         rest = request.url.remove_query_params("token")
-        place = f"/{rest.path.lstrip('/')}" + (f"?{rest.query}" if rest.query else "")
-        response = RedirectResponse(place, 303)
+        path = f"/{rest.path.lstrip('/')}" + (f"?{rest.query}" if rest.query else "")
+        response = RedirectResponse(path, 303)
         response.set_cookie(COOKIE, token, httponly=True, samesite="strict")
         return response
-    return PlainTextResponse("Add ?token=... to the address, as `funsearch ui` printed it.\n", 401)
+    return PlainTextResponse("Use the address that `funsearch ui` printed: it ends in ?token=...\n", 401)
 
 
-def _same(given: str, token: str) -> bool:
-    return hmac.compare_digest(given.encode("utf-8", "replace"), token.encode("utf-8", "replace"))
+def _same(value: str, token: str) -> bool:
+    return hmac.compare_digest(value.encode("utf-8", "replace"), token.encode("utf-8", "replace"))

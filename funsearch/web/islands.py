@@ -1,4 +1,4 @@
-"""Lays out the map of islands and their clusters. Knows nothing about where they come from."""
+"""Lays out the map of islands and their clusters. Knows nothing about where they are stored."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from funsearch.storage.views import ClusterView
 
 WIDTH = 440
-LARGEST = 11.0
-"""Radius of the largest circle."""
-MOST = 40
-"""Clusters of an island that are drawn, the best ones."""
+MIN_RADIUS, MAX_RADIUS = 2.5, 11.0
+MAX_CIRCLES = 40
+"""Clusters of an island that are drawn; the best ones are chosen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,15 +21,15 @@ class Circle:
 
 
 def circles(clusters: Sequence[ClusterView], islands: int) -> list[list[Circle]]:
-    """Returns the best clusters of each island as circles: the higher the score the further to the right."""
-    drawn = [[cluster for cluster in clusters if cluster.island == number][:MOST] for number in range(islands)]
-    every = [cluster for row in drawn for cluster in row]
-    least, best = (pick((cluster.score for cluster in every), default=0.0) for pick in (min, max))
-    largest = max((cluster.programs for cluster in every), default=1)
+    """Returns the best clusters of each island as circles: the higher the score, the further to the right."""
+    rows = [[cluster for cluster in clusters if cluster.island == number][:MAX_CIRCLES] for number in range(islands)]
+    drawn = [cluster for row in rows for cluster in row]
+    least, best = (pick((cluster.score for cluster in drawn), default=0.0) for pick in (min, max))
+    largest = max((cluster.programs for cluster in drawn), default=1)
 
     def circle(cluster: ClusterView) -> Circle:
         share = (cluster.score - least) / (best - least) if best > least else 1.0
-        radius = max(2.5, LARGEST * (cluster.programs / largest) ** 0.5)
-        return Circle(cluster, LARGEST + share * (WIDTH - 2 * LARGEST), radius)
+        radius = max(MIN_RADIUS, MAX_RADIUS * (cluster.programs / largest) ** 0.5)
+        return Circle(cluster, MAX_RADIUS + share * (WIDTH - 2 * MAX_RADIUS), radius)
 
-    return [[circle(cluster) for cluster in row] for row in drawn]
+    return [[circle(cluster) for cluster in row] for row in rows]

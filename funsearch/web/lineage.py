@@ -1,4 +1,4 @@
-"""How a program came about, as far as a page can show it at once. Knows nothing about where programs are kept."""
+"""How a program came about, limited to what one page can show. Knows nothing about where programs are stored."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -9,54 +9,54 @@ from funsearch.core.specification import Specification
 from funsearch.storage.views import Line
 
 DEPTH = 4
-"""Generations of ancestors in a tree; one walks on from any of them."""
-MOST_READ = 90
-"""Programs that are read to find a line of descent; one walks on from its oldest."""
-MOST_COMPARED = 4_000
-"""Characters of a program in a line of descent: comparing takes time with their square."""
+"""Levels of ancestors in a tree; each of the last level links to a tree of its own."""
+MAX_READ = 90
+"""Programs that are read to find a line of descent; its oldest program links to the rest."""
+MAX_COMPARED = 4_000
+"""Characters of a program in a line of descent: the time to compare two grows with the square of their length."""
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A program with those of its prompt."""
+    """A program above the programs of its prompt."""
 
     line: Line
     gain: float | None
-    """The score of the program below, its child, less its own; None where either has none."""
+    """Score of the child, the program above, minus the program's own; None if either has no score."""
     parents: tuple["Node", ...]
-    again: bool
-    """Whether it is in the tree before this, with its parents there."""
+    repeated: bool
+    """Whether the program is already in the tree, together with its parents."""
     more: bool
     """Whether it has parents that are not shown."""
 
 
-def tree(program: int, read: Callable[[Iterable[int]], dict[int, Line]], known: dict[int, Line]) -> Node:
-    """Returns the program and its nearest ancestors.
+def tree(program: int, read: Callable[[Iterable[int]], dict[int, Line]]) -> Node:
+    """Returns a program and its nearest ancestors.
 
     Args:
         program: the root of the tree.
         read: returns programs by id.
-        known: what was read already; filled here.
     """
+    lines: dict[int, Line] = {}
     level = {program}
     for _ in range(DEPTH + 1):
-        known |= read(level - known.keys())
-        level = {parent for id in level if id in known for parent in known[id].parents}
-    return _node(program, None, 0, known, set())
+        lines |= read(level - lines.keys())
+        level = {parent for id in level if id in lines for parent in lines[id].parents}
+    return _node(program, None, 0, lines, set())
 
 
 def steps(specification: Specification, program: int, find: Callable[[int], Evaluation]) -> list[Step] | None:
     """Returns the newest part of the line of descent; None if its programs are too long to be compared here."""
-    left = MOST_READ
+    remaining = MAX_READ
 
     def bounded(id: int) -> Evaluation:
-        nonlocal left
-        left -= 1
+        nonlocal remaining
+        remaining -= 1
         evaluation = find(id)
         function, sample = evaluation.function, evaluation.sample
-        if function is not None and len(function.body) + len(function.preamble) > MOST_COMPARED:
+        if function is not None and len(function.body) + len(function.preamble) > MAX_COMPARED:
             raise _TooLongError
-        if left < 0:
+        if remaining < 0:
             return replace(evaluation, sample=replace(sample, prompt=replace(sample.prompt, parents=())))
         return evaluation
 
@@ -70,11 +70,11 @@ class _TooLongError(Exception):
     """Ends the search for a line of descent."""
 
 
-def _node(id: int, child: Line | None, depth: int, known: dict[int, Line], seen: set[int]) -> Node:
-    line = known[id]
+def _node(id: int, child: Line | None, depth: int, lines: dict[int, Line], seen: set[int]) -> Node:
+    line = lines[id]
     gain = None if child is None or child.score is None or line.score is None else child.score - line.score
-    again = id in seen
+    repeated = id in seen
     seen.add(id)
-    whole = depth < DEPTH and not again
-    parents = tuple(_node(parent, line, depth + 1, known, seen) for parent in dict.fromkeys(line.parents) if whole)
-    return Node(line, gain, parents, again, more=bool(line.parents) and not whole and not again)
+    expanded = depth < DEPTH and not repeated
+    parents = tuple(_node(parent, line, depth + 1, lines, seen) for parent in dict.fromkeys(line.parents) if expanded)
+    return Node(line, gain, parents, repeated, more=bool(line.parents) and not expanded and not repeated)

@@ -1,10 +1,9 @@
-"""Fills in the templates. Whatever is printed in one is text: escaped, and visible to the last character."""
+"""Fills in the templates. Every value is printed as text: escaped, with hidden characters made visible."""
 
 import json
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -35,15 +34,16 @@ class Pages:
             "day": _day,
             "share": _share,
             "plain": _plain,
+            "count": _count,
         }
-        self._environment.globals |= {"most": text.MOST_SHOWN, "version": __version__}
+        self._environment.globals |= {"max_shown": text.MAX_SHOWN, "version": __version__}
 
-    def show(self, template: str, status: int = 200, /, **values: Any) -> HTMLResponse:
+    def show(self, template: str, status: int = 200, /, **values: object) -> HTMLResponse:
         """Returns a page."""
         return HTMLResponse(self._environment.get_template(template).render(values), status)
 
 
-def _printed(value: Any) -> Any:
+def _printed(value: object) -> object:
     return text.visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
@@ -59,6 +59,11 @@ def _share(part: int, whole: int) -> str:
     return f"{100 * part / whole:.0f} %" if whole else "-"
 
 
-def _plain(value: Any) -> str:
+def _count(number: int, noun: str) -> str:
+    """Returns a number with its noun, in the plural unless it is 1."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def _plain(value: object) -> str:
     """Returns plain data as indented JSON."""
     return json.dumps(dict(value) if isinstance(value, Mapping) else value, indent=2, ensure_ascii=False)

@@ -1,6 +1,6 @@
-"""Makes what models and programs wrote fit to be shown: nothing in it acts, hides or takes for ever.
+"""Prepares text written by models and programs for the page: visible, without effect, and limited in length.
 
-Escaping HTML is the templates' business, not this module's.
+The templates escape HTML; this module does not, except where it returns `Markup`.
 """
 
 import difflib
@@ -12,59 +12,59 @@ from pygments.lexers import DiffLexer, PythonLexer
 
 from funsearch import text as text_filter
 
-MOST_SHOWN = 100_000
-"""Characters of a text that are shown; all of it can be had as a plain file."""
-MOST_COLOURED = 30_000
+MAX_SHOWN = 100_000
+"""Characters of a text that are shown; the whole text is available as a plain file."""
+MAX_HIGHLIGHTED = 30_000
 """Characters of code that are highlighted."""
-MOST_COMPARED = 1_000
-"""Lines of a program that are compared: comparing takes time with their square."""
+MAX_COMPARED = 1_000
+"""Lines of a program that are compared: the time to compare two grows with the square of their length."""
 
 _FORMATTER = HtmlFormatter(nowrap=True, classprefix="t-")
 _PYTHON, _DIFF = PythonLexer(stripnl=False), DiffLexer(stripnl=False)
 
 
 def visible(text: str) -> str:
-    """Returns the text with a sign for every character that would not be seen, or would change how others are."""
-    return text_filter.visible(text.replace("\r\n", "\n"), _sign)
+    """Returns the text with a visible symbol for every character that is hidden or changes how others are shown."""
+    return text_filter.visible(text.replace("\r\n", "\n"), _symbol)
 
 
 def shown(text: str) -> str:
-    """Returns as much of the text as is shown, visible."""
-    return visible(text[:MOST_SHOWN])
+    """Returns the part of the text that is shown, with hidden characters made visible."""
+    return visible(text[:MAX_SHOWN])
 
 
 def code(text: str) -> Markup:
     """Returns Python code as HTML, highlighted unless it is very long."""
-    return _coloured(shown(text), _PYTHON)
+    return _highlighted(shown(text), _PYTHON)
 
 
 def diff(text: str) -> Markup:
     """Returns a unified diff as HTML, highlighted unless it is very long."""
-    return _coloured(shown(text), _DIFF)
+    return _highlighted(shown(text), _DIFF)
 
 
 def difference(before: str, after: str, names: tuple[str, str]) -> str | None:
-    """Returns a unified diff, empty if the two are the same; None if they are too long to be compared here."""
+    """Returns a unified diff, empty if both texts are the same; None if they are too long to be compared here."""
     old, new = before.splitlines(), after.splitlines()
-    if max(len(old), len(new)) > MOST_COMPARED:
+    if max(len(old), len(new)) > MAX_COMPARED:
         return None
     return "\n".join(difflib.unified_diff(old, new, *names, lineterm=""))
 
 
 def number(value: float | int | None) -> str:
-    """Returns a number for people; a dash for none."""
+    """Returns a number in readable form; a dash for None."""
     if value is None:
         return "-"
     return f"{value:,}" if isinstance(value, int) else f"{value:.6g}"
 
 
-def _coloured(text: str, lexer: PythonLexer | DiffLexer) -> Markup:
-    if len(text) > MOST_COLOURED:
+def _highlighted(text: str, lexer: PythonLexer | DiffLexer) -> Markup:
+    if len(text) > MAX_HIGHLIGHTED:
         return escape(text)
     return Markup(highlight(text, lexer, _FORMATTER))
 
 
-def _sign(character: str) -> str:
+def _symbol(character: str) -> str:
     point = ord(character)
     if point < 0x20:
         return chr(0x2400 + point)

@@ -301,6 +301,6 @@ def _no_memory(*_: object) -> None:
 
 
 def test_search_without_the_trainer_is_refused_before_it_begins(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("funsearch.trainers.trl.NEEDED", ("no_such_package",))
+    monkeypatch.setattr("funsearch.trainers.trl.REQUIRED", ("no_such_package",))
     with pytest.raises(TrainingError, match=r'Training needs no_such_package: pip install "funsearch\[train\]"'):
         check_samplers(Settings.load(None, ["train.every=5"]))

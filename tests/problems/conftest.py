@@ -1,4 +1,4 @@
-"""The sandbox that the tests of problems run candidates in, and where the published data are."""
+"""The sandbox in which tests of problems run candidates, and the folder of the published data."""
 
 import os
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from funsearch.testing import InProcessSandbox
 
 @pytest.fixture(scope="session")
 def sandbox() -> Iterator[Sandbox]:
-    """A real one where this machine permits it."""
+    """A real sandbox if this machine permits one, otherwise one within the process."""
     try:
         opened: Sandbox = open_sandbox()
     except SandboxError:

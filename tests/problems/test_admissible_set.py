@@ -1,4 +1,4 @@
-"""Symmetric admissible sets: known sizes come out, and the check of orbits agrees with that of all their members."""
+"""Symmetric admissible sets: known sizes are reproduced, and the check of orbits agrees with that of all members."""
 
 import itertools
 import math
@@ -26,7 +26,7 @@ Vector = tuple[int, ...]
 
 
 def solve(source: str = CONSTANT, n: int = N, w: int = W) -> list[Vector]:
-    """Returns what the skeleton builds with a body."""
+    """Returns what the skeleton builds with a function body."""
     process = InProcessSandbox().start(PROBLEM.specification.program(Function(source)), AdmissibleSet.limits)
     vectors: list[Vector] = process.call("solve", [n, w])
     return vectors
@@ -42,7 +42,7 @@ def members(vectors: list[Vector]) -> list[Vector]:
 
 
 def is_admissible(vectors: list[Vector]) -> bool:
-    """Says so by the definition, vector by vector."""
+    """Checks the definition, vector by vector."""
     supports = {tuple(entry != 0 for entry in vector) for vector in vectors}
     return len(supports) == len(vectors) and all(
         any(sorted(column) in ([0, 1, 2], [0, 0, 1], [0, 0, 2]) for column in zip(*three, strict=True))
@@ -58,7 +58,7 @@ def test_constant_priority_gives_the_known_sizes(sandbox: Sandbox) -> None:
     assert verdict.scores == {"I6_3": 20, "I9_5": 126, "I12_7": 690, "I15_10": 1842}
 
 
-def test_first_program_leaves_room_for_better_ones(sandbox: Sandbox) -> None:
+def test_first_program_can_be_improved(sandbox: Sandbox) -> None:
     inputs = {**PROBLEM.inputs, **PROBLEM.heldout}
     evaluator = PROBLEM.scorer(sandbox, inputs=inputs)
     assert evaluator.score(PROBLEM.specification.first).scores == {"I12_7": 630, "I15_10": 1740}
@@ -70,7 +70,7 @@ def test_equal_priorities_are_taken_in_the_order_of_their_triples() -> None:
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, N))
 @settings(max_examples=20, deadline=None)
-def test_any_priority_builds_an_admissible_set_that_no_orbit_can_be_added_to(seed: int, w: int) -> None:
+def test_any_priority_builds_a_maximal_admissible_set(seed: int, w: int) -> None:
     body = f"    return float(np.random.default_rng([{seed}, *el]).normal())\n"
     vectors = solve(body, w=w)
     assert verified_size(vectors, N, w) == len(members(vectors))
@@ -83,7 +83,7 @@ def test_any_priority_builds_an_admissible_set_that_no_orbit_can_be_added_to(see
 
 @given(st.data(), st.integers(1, N))
 @settings(max_examples=150, deadline=None)
-def test_orbits_are_accepted_exactly_where_all_their_members_are_admissible(data: st.DataObject, w: int) -> None:
+def test_orbits_are_accepted_if_and_only_if_all_their_members_are_admissible(data: st.DataObject, w: int) -> None:
     every = [v for v in itertools.product(range(3), repeat=N) if np.count_nonzero(v) == w]
     vectors = data.draw(st.lists(st.sampled_from(every), max_size=4))
     if is_admissible(members(vectors)):
@@ -97,13 +97,13 @@ def test_lighter_triples_never_clash_with_a_heavier_one() -> None:
     clashes = clashing_triples()
     for light, heavy in itertools.product(np.flatnonzero(ADMITTED), repeat=2):
         if NONZERO[light] < NONZERO[heavy]:
-            # Rotations of the lighter one: any two, be they the same or not.
+            # Rotations of the lighter one: any two, equal or not.
             assert not clashes[light, light, heavy]
 
 
 @given(st.integers(1, N), st.data(), st.integers(0, N - 1), st.integers(0, N - 1), st.booleans())
 @settings(deadline=None)
-def test_near_miss_is_refused_or_counts_what_it_is_worth(
+def test_near_miss_is_rejected_or_scored_correctly(
     w: int, data: st.DataObject, position: int, other: int, swap: bool
 ) -> None:
     vectors = solve(w=w)
@@ -127,7 +127,7 @@ def test_rotated_vectors_stand_for_the_same_set() -> None:
 
 
 @pytest.mark.parametrize("vector", [(0, 1, 1, 0, 0, 1), (1, 1, 2, 0, 0, 0), (0, 0, 1, 2, 0, 2)])
-def test_vector_that_clashes_with_its_rotations_is_refused(vector: Vector) -> None:
+def test_vector_that_clashes_with_its_rotations_is_rejected(vector: Vector) -> None:
     assert not is_admissible(members([vector]))
     with pytest.raises(InvalidSolution, match="its own rotations"):
         verified_size([vector], N, W)
@@ -135,7 +135,7 @@ def test_vector_that_clashes_with_its_rotations_is_refused(vector: Vector) -> No
 
 @given(st.integers(0, 7), st.integers(0, N - 1), st.sampled_from([3, -1, 1.0, True, None, "1", float("nan"), 2**70]))
 @settings(deadline=None)
-def test_wrong_entry_is_refused_wherever_it_stands(index: int, position: int, entry: Any) -> None:
+def test_wrong_entry_is_rejected_at_any_position(index: int, position: int, entry: Any) -> None:
     vectors: list[Any] = [list(vector) for vector in solve()]
     vectors[index % len(vectors)][position] = entry
     with pytest.raises(InvalidSolution, match="entries other than 0, 1, 2"):
@@ -144,36 +144,36 @@ def test_wrong_entry_is_refused_wherever_it_stands(index: int, position: int, en
 
 @given(st.integers(0, 7), st.integers(0, 7))
 @settings(deadline=None)
-def test_repeated_vector_is_refused(index: int, place: int) -> None:
+def test_repeated_vector_is_rejected(index: int, place: int) -> None:
     vectors = solve()
     vectors.insert(place, vectors[index % len(vectors)])
     with pytest.raises(InvalidSolution, match="in the same places"):
         verified_size(vectors, N, W)
 
 
-def test_vector_of_another_weight_is_refused() -> None:
+def test_vector_of_another_weight_is_rejected() -> None:
     with pytest.raises(InvalidSolution, match="2 nonzero entries instead of 3"):
         verified_size([(0, 0, 1, 0, 0, 1)], N, W)
 
 
 @pytest.mark.parametrize("vector", [(0,) * (N - 1), (1,) * (N + 1), (), None, 7, "000111", {0: 1}, np.zeros(N, int)])
-def test_vector_of_another_kind_is_refused(vector: Any) -> None:
+def test_malformed_vector_is_rejected(vector: Any) -> None:
     with pytest.raises(InvalidSolution, match="not a vector of length 6"):
         verified_size([*solve(), vector], N, W)
 
 
 @pytest.mark.parametrize("answer", [None, 20, 20.0, "set", {}, ((0, 0, 0, 1, 1, 1),), np.zeros((2, N), int)])
-def test_anything_but_a_list_is_refused(answer: Any) -> None:
-    with pytest.raises(InvalidSolution, match="not a list"):
+def test_anything_but_a_list_is_rejected(answer: Any) -> None:
+    with pytest.raises(InvalidSolution, match="expected a list"):
         verified_size(answer, N, W)
 
 
-def test_more_vectors_than_there_can_be_are_refused_unread() -> None:
-    with pytest.raises(InvalidSolution, match=f"21 vectors, where there can be only {math.comb(N, W)}"):
+def test_more_vectors_than_possible_are_rejected_without_being_read() -> None:
+    with pytest.raises(InvalidSolution, match=f"21 vectors; at most {math.comb(N, W)}"):
         verified_size([None] * 21, N, W)
 
 
-def test_small_sets_count() -> None:
+def test_small_sets_are_accepted() -> None:
     assert verified_size([], N, W) == 0
     assert verified_size([[0, 0, 0, 2, 2, 2]], N, W) == 1
     assert verified_size([(0, 1, 2, 2, 0, 0)], N, W) == 9
@@ -182,19 +182,19 @@ def test_small_sets_count() -> None:
 @pytest.mark.parametrize(
     ("value", "fault"),
     [
-        ("12", "no pair"),
-        ("(12, 7, 1)", "no pair"),
-        ("(12, 7.0)", "no pair"),
-        ("(12, True)", "no pair"),
-        ("'12'", "no pair"),
-        ("(13, 7)", "no dimension: give a multiple of 3 up to 21"),
-        ("(0, 0)", "no dimension"),
-        ("(24, 17)", "no dimension"),
-        ("(12, 0)", "no weight: give an integer from 1 to 12"),
-        ("(12, 13)", "no weight"),
+        ("12", "is not a pair"),
+        ("(12, 7, 1)", "is not a pair"),
+        ("(12, 7.0)", "is not a pair"),
+        ("(12, True)", "is not a pair"),
+        ("'12'", "is not a pair"),
+        ("(13, 7)", "not a valid dimension: give a multiple of 3 up to 21"),
+        ("(0, 0)", "not a valid dimension"),
+        ("(24, 17)", "not a valid dimension"),
+        ("(12, 0)", "not a valid weight: give an integer from 1 to 12"),
+        ("(12, 13)", "not a valid weight"),
     ],
 )
-def test_input_that_is_no_dimension_and_weight_is_refused(value: str, fault: str) -> None:
+def test_invalid_dimension_or_weight_is_rejected(value: str, fault: str) -> None:
     with pytest.raises(ProblemError, match=rf"--input a=.*{fault}"):
         load_problem("admissible_set", inputs=[f"a={value}"])
 

@@ -1,4 +1,4 @@
-"""Admissible sets without symmetry: the known size comes out, and the check agrees with the definition."""
+"""Admissible sets without symmetry: the known size is reproduced, and the check agrees with the definition."""
 
 import itertools
 from typing import Any
@@ -23,14 +23,14 @@ Vector = tuple[int, ...]
 
 
 def solve(source: str) -> list[Vector]:
-    """Returns what the skeleton builds with a body."""
+    """Returns what the skeleton builds with a function body."""
     process = InProcessSandbox().start(PROBLEM.specification.program(Function(source)), PROBLEM.evaluator.limits)
     vectors: list[Vector] = process.call("solve", [N, W])
     return vectors
 
 
 def is_admissible(vectors: list[Vector]) -> bool:
-    """Says so by the definition."""
+    """Checks the definition."""
     supports = {tuple(entry != 0 for entry in vector) for vector in vectors}
     return len(supports) == len(vectors) and all(
         any(sorted(column) in ([0, 1, 2], [0, 0, 1], [0, 0, 2]) for column in zip(*three, strict=True))
@@ -46,7 +46,7 @@ def test_constant_priority_gives_the_published_size(sandbox: Sandbox) -> None:
 
 @given(st.integers(0, 2**32 - 1))
 @settings(max_examples=20, deadline=None)
-def test_any_priority_builds_an_admissible_set_that_nothing_can_be_added_to(seed: int) -> None:
+def test_any_priority_builds_a_maximal_admissible_set(seed: int) -> None:
     vectors = solve(f"    return float(np.random.default_rng([{seed}, *el]).normal())\n")
     assert is_admissible(vectors)
     assert verified_size(vectors, N, W) == len(vectors)
@@ -58,7 +58,7 @@ def test_any_priority_builds_an_admissible_set_that_nothing_can_be_added_to(seed
 
 @given(st.lists(st.sampled_from(ALL), max_size=7, unique=True))
 @settings(deadline=None)
-def test_what_is_accepted_is_what_the_definition_admits(vectors: list[Vector]) -> None:
+def test_sets_are_accepted_if_and_only_if_the_definition_holds(vectors: list[Vector]) -> None:
     try:
         accepted = verified_size(vectors, N, W) == len(vectors)
     except InvalidSolution:
@@ -70,11 +70,11 @@ GOOD = solve("    return 0.0\n")
 
 
 @pytest.mark.parametrize(
-    ("vectors", "says"),
+    ("vectors", "message"),
     [
-        (None, "not a list"),
-        (tuple(GOOD), "not a list"),
-        ([*GOOD, GOOD[0]], "two vectors are nonzero in the same places|there can be only"),
+        (None, "expected a list"),
+        (tuple(GOOD), "expected a list"),
+        ([*GOOD, GOOD[0]], "two vectors are nonzero in the same places|are possible"),
         ([GOOD[0], GOOD[0]], "same places"),
         ([*GOOD[1:], (1, 1, 1)], "length 5"),
         ([*GOOD[1:], 3], "length 5"),
@@ -83,15 +83,15 @@ GOOD = solve("    return 0.0\n")
         ([*GOOD[1:], (1, 1, 1.0, 0, 0)], "other than"),
         ([*GOOD[1:], (1, 1, -1, 0, 0)], "other than"),
         ([*GOOD[1:], (1, 1, 1, 1, 0)], "4 nonzero entries instead of 3"),
-        (ALL, "there can be only 10"),
+        (ALL, "at most 10 are possible"),
     ],
 )
-def test_what_is_no_such_set_is_refused(vectors: Any, says: str) -> None:
-    with pytest.raises(InvalidSolution, match=says):
+def test_invalid_set_is_rejected(vectors: Any, message: str) -> None:
+    with pytest.raises(InvalidSolution, match=message):
         verified_size(vectors, N, W)
 
 
 @pytest.mark.parametrize("value", ["12", "(12,)", "(12, 0)", "(3, 4)", "(16, 12)", "(12.0, 7)", "(True, 1)"])
-def test_what_is_no_dimension_and_weight_is_refused(value: str) -> None:
+def test_invalid_dimension_or_weight_is_rejected(value: str) -> None:
     with pytest.raises(ProblemError, match="--input x="):
         load_problem("admissible_set_full", inputs=[f"x={value}"])

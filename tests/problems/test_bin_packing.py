@@ -1,4 +1,4 @@
-"""Online bin packing: published figures come out, and a candidate sees and answers only what it should."""
+"""Online bin packing: published figures are reproduced, and a candidate sees and returns only what it should."""
 
 import json
 from collections.abc import Sequence
@@ -42,10 +42,10 @@ MEAN_BINS = {
 
 
 class Recorded:
-    """A candidate that keeps what it is asked and answers with a function of ours."""
+    """A candidate that records its calls and answers with a trusted function."""
 
     def __init__(self, answer: Any) -> None:
-        self.asked: list[tuple[float, list[float]]] = []
+        self.calls: list[tuple[float, list[float]]] = []
         self._answer = answer
 
     def call_many(self, function: str, columns: Sequence[Sequence[Any]]) -> list[Any]:
@@ -53,7 +53,7 @@ class Recorded:
         return [self._priority(item, bins) for item, bins in zip(*columns, strict=True)]
 
     def _priority(self, item: float, bins: np.ndarray[Any, Any]) -> Any:
-        self.asked.append((item, bins.tolist()))
+        self.calls.append((item, bins.tolist()))
         return self._answer(item, bins)
 
 
@@ -62,7 +62,7 @@ def needed(process: Recorded, *instances: Instance) -> int:
 
 
 def needed_one_by_one(priority: Any, instance: Instance) -> int:
-    """Returns what a plain simulation of one instance comes to."""
+    """Returns the result of a plain simulation of one instance."""
     room = np.full(len(instance.items) + 1, instance.capacity)
     opened = 0
     for item in instance.items:
@@ -78,8 +78,8 @@ def verdict(function: Function, inputs: dict[str, Any], sandbox: Sandbox | None 
 
 
 def plain(instances: list[Instance]) -> list[tuple[float, tuple[float, ...]]]:
-    """Returns what instances hold; a problem is loaded as a module of its own, with a class `Instance` of its own."""
-    return [(one.capacity, one.items) for one in instances]
+    """Returns the contents of instances; each loaded problem is a separate module with its own class `Instance`."""
+    return [(instance.capacity, instance.items) for instance in instances]
 
 
 def baseline(name: str) -> Function:
@@ -97,7 +97,7 @@ def test_published_figures_are_reproduced(data: Path, file: str) -> None:
         assert bound * (1 - excess / 100) == pytest.approx(bins), name
 
 
-def test_first_program_is_best_fit_and_runs_confined(sandbox: Sandbox) -> None:
+def test_first_program_is_best_fit_and_runs_in_the_sandbox(sandbox: Sandbox) -> None:
     first = verdict(PROBLEM.specification.first, PROBLEM.inputs, sandbox)
     assert (first.status, first.error) == (Status.OK, "")
     assert list(first.scores) == list(PROBLEM.inputs)
@@ -120,7 +120,7 @@ def test_picture_shows_the_packing_that_is_scored(name: str) -> None:
 def test_candidate_is_shown_open_bins_that_fit_and_an_unopened_one_last() -> None:
     candidate = Recorded(lambda item, bins: item - bins)
     assert needed(candidate, Instance(10.0, (6.0, 7.0, 3.0, 4.0, 5.0))) == 3
-    assert candidate.asked == [
+    assert candidate.calls == [
         (6.0, [10.0]),
         (7.0, [10.0]),
         (3.0, [4.0, 3.0, 10.0]),
@@ -129,16 +129,16 @@ def test_candidate_is_shown_open_bins_that_fit_and_an_unopened_one_last() -> Non
     ]
 
 
-def test_of_equal_priorities_the_first_bin_is_taken() -> None:
+def test_first_bin_wins_among_equal_priorities() -> None:
     candidate = Recorded(lambda item, bins: np.zeros(len(bins)))
     assert needed(candidate, Instance(10.0, (3.0, 3.0, 3.0))) == 1
-    assert [bins for _, bins in candidate.asked] == [[10.0], [7.0, 10.0], [4.0, 10.0]]
+    assert [bins for _, bins in candidate.calls] == [[10.0], [7.0, 10.0], [4.0, 10.0]]
 
 
-def test_instances_are_played_side_by_side_an_item_of_each_at_a_time() -> None:
+def test_instances_are_simulated_side_by_side_one_item_of_each_at_a_time() -> None:
     candidate = Recorded(lambda item, bins: item - bins)
     assert needed(candidate, Instance(10.0, (6.0, 5.0, 4.0)), Instance(8.0, (3.0,))) == 3
-    assert candidate.asked == [(6.0, [10.0]), (3.0, [8.0]), (5.0, [10.0]), (4.0, [4.0, 5.0, 10.0])]
+    assert candidate.calls == [(6.0, [10.0]), (3.0, [8.0]), (5.0, [10.0]), (4.0, [4.0, 5.0, 10.0])]
 
 
 SIZES = st.sampled_from([0.1, 0.2, 0.3, 0.5, 1 / 3, 0.7, 1.0]) | st.floats(1e-3, 1.0)
@@ -151,11 +151,11 @@ CHOICES = [
 
 
 @given(st.lists(st.lists(SIZES, min_size=1, max_size=40), min_size=1, max_size=5), st.sampled_from(CHOICES))
-def test_side_by_side_comes_to_the_same_as_one_by_one(lists: list[list[float]], priority: Any) -> None:
+def test_simulating_side_by_side_gives_the_same_result_as_one_by_one(lists: list[list[float]], priority: Any) -> None:
     instances = [Instance(1.0, tuple(items)) for items in lists]
     together, alone = Recorded(priority), Recorded(priority)
     assert needed(together, *instances) == sum(needed(alone, instance) for instance in instances)
-    assert sorted(together.asked) == sorted(alone.asked)
+    assert sorted(together.calls) == sorted(alone.calls)
     assert needed(together, *instances) == sum(needed_one_by_one(priority, instance) for instance in instances)
 
 
@@ -166,7 +166,7 @@ def test_no_choice_of_bins_beats_the_bound_or_overfills(seed: int) -> None:
     candidate = Recorded(lambda item, bins: rng.normal(size=len(bins)))
     bins = needed(candidate, instance)
     assert instance.bound <= bins <= len(instance.items)
-    assert all(room >= item for item, rooms in candidate.asked for room in rooms)
+    assert all(room >= item for item, rooms in candidate.calls for room in rooms)
 
 
 @given(st.lists(st.floats(allow_nan=False) | st.integers(-9, 9), min_size=1, max_size=9))
@@ -176,7 +176,7 @@ def test_highest_priority_is_taken(priorities: list[float]) -> None:
 
 
 @given(st.lists(st.floats(), min_size=1, max_size=9), st.data())
-def test_one_nan_is_enough_to_be_refused(priorities: list[float], data: st.DataObject) -> None:
+def test_a_single_nan_is_rejected(priorities: list[float], data: st.DataObject) -> None:
     priorities[data.draw(st.integers(0, len(priorities) - 1))] = float("nan")
     with pytest.raises(funsearch.InvalidSolution, match="NaN"):
         preferred(priorities, len(priorities))
@@ -186,18 +186,18 @@ def test_one_nan_is_enough_to_be_refused(priorities: list[float], data: st.DataO
     "answer",
     [None, 1.0, "ab", [], [1.0], [1.0] * 3, {0: 1.0, 1: 2.0}, [[1.0, 2.0]], [[1.0], [1.0, 2.0]], np.zeros((2, 1))],
 )
-def test_priorities_of_another_shape_are_refused(answer: Any) -> None:
+def test_priorities_of_another_shape_are_rejected(answer: Any) -> None:
     with pytest.raises(funsearch.InvalidSolution, match="2 bins"):
         preferred(answer, 2)
 
 
 @pytest.mark.parametrize("answer", [["1.0", "2.0"], [None, 1.0], [1j, 1.0], [2**70, 1], [{}, {}]])
-def test_priorities_that_are_no_real_numbers_are_refused(answer: Any) -> None:
-    with pytest.raises(funsearch.InvalidSolution, match="no real numbers"):
+def test_priorities_that_are_not_real_numbers_are_rejected(answer: Any) -> None:
+    with pytest.raises(funsearch.InvalidSolution, match="not real numbers"):
         preferred(answer, 2)
 
 
-def test_invalid_answer_is_the_candidates_verdict() -> None:
+def test_invalid_answer_sets_the_status_of_the_candidate() -> None:
     assert verdict(Function("    return bins[:1]\n"), PROBLEM.inputs).status is Status.INVALID_SOLUTION
 
 
@@ -232,9 +232,9 @@ def test_weibull_recipe_has_the_mean_of_its_distribution() -> None:
     assert np.mean(items) == pytest.approx(45 * 0.8930, abs=0.2)  # gamma(1 + 1/3)
 
 
-def test_heldout_inputs_are_none_of_the_search() -> None:
-    searched = {one.items for value in PROBLEM.inputs.values() for one in value}
-    assert not searched & {one.items for value in PROBLEM.heldout.values() for one in value}
+def test_heldout_inputs_differ_from_those_of_the_search() -> None:
+    searched = {instance.items for value in PROBLEM.inputs.values() for instance in value}
+    assert not searched & {instance.items for value in PROBLEM.heldout.values() for instance in value}
 
 
 TINY = {"capacity": 10, "items": [3, 7.5]}
@@ -269,28 +269,28 @@ def test_or_library_text_is_read(tmp_path: Path) -> None:
         ("1\n a\n wide 2 1\n 100 20", "'wide' is not the capacity of a"),
         ("1\n a\n 150 -2 1\n", "'-2' is not the number of items of a"),
         ("1\n a\n 150 1.5 1\n 100", "'1.5' is not the number of items of a"),
-        ("1\n a\n 150 1 1\n 100\n 20", "1 words follow"),
+        ("1\n a\n 150 1 1\n 100\n 20", "text follows the last instance"),
         ("1\n a\n 150 1 1\n 151", "151 does not fit into a bin of 150"),
-        ("1\n a\n 150 0 0\n", "no list of positive numbers"),
+        ("1\n a\n 150 0 0\n", "not a list of positive numbers"),
         ('{"capacity": 10}', "an instance is"),
         ('[{"capacity": 10, "items": [3]}, 5]', "an instance is .*, not 5"),
-        ('{"capacity": 0, "items": [3]}', "capacity 0 is no positive"),
-        ('{"capacity": true, "items": [1]}', "capacity True is no positive"),
-        ('{"capacity": 10, "items": ["3"]}', "item '3' is no positive"),
-        ('{"capacity": 10, "items": [NaN]}', "item nan is no positive"),
-        ('{"capacity": Infinity, "items": [1]}', "capacity inf is no positive"),
-        ('{"capacity": 10, "items": 3}', "items 3 are no list"),
+        ('{"capacity": 0, "items": [3]}', "capacity 0 is not a positive"),
+        ('{"capacity": true, "items": [1]}', "capacity True is not a positive"),
+        ('{"capacity": 10, "items": ["3"]}', "item '3' is not a positive"),
+        ('{"capacity": 10, "items": [NaN]}', "item nan is not a positive"),
+        ('{"capacity": Infinity, "items": [1]}', "capacity inf is not a positive"),
+        ('{"capacity": 10, "items": 3}', "items 3 are not a list"),
         ('{"capacity": 10, "items": [3}', "Expecting"),
     ],
 )
-def test_unusable_file_is_refused_with_the_reason(text: str, message: str, tmp_path: Path) -> None:
+def test_invalid_file_is_rejected_with_the_reason(text: str, message: str, tmp_path: Path) -> None:
     file = tmp_path / "x.txt"
     file.write_text(text)
     with pytest.raises(ProblemError, match=f"--input OR1=@.*{message}"):
         load_problem("bin_packing", inputs=[f"OR1=@{file}"])
 
 
-def test_unusable_literal_is_refused() -> None:
+def test_invalid_literal_is_rejected() -> None:
     with pytest.raises(ProblemError, match="--input n=5: an instance is"):
         load_problem("bin_packing", inputs=["n=5"])
 
@@ -301,7 +301,7 @@ def test_unusable_literal_is_refused() -> None:
         lambda x: st.lists(x) | st.dictionaries(st.sampled_from(["capacity", "items", "x"]), x),
     )
 )
-def test_reading_an_instance_gives_one_or_a_value_error(value: Any) -> None:
+def test_reading_an_instance_succeeds_or_raises_value_error(value: Any) -> None:
     try:
         instance = read_instance(value)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Cap sets: known sizes come out, and nothing that is no cap set gets a score."""
+"""Cap sets: known sizes are reproduced, and only a cap set gets a score."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ N = 4
 
 
 def solve(source: str = "    return 0.0\n", n: int = N) -> list[tuple[int, ...]]:
-    """Returns what the skeleton builds with a body."""
+    """Returns what the skeleton builds with a function body."""
     process = InProcessSandbox().start(PROBLEM.specification.program(Function(source)), CapSet.limits)
     vectors: list[tuple[int, ...]] = process.call("solve", [n])
     return vectors
@@ -44,7 +44,7 @@ def test_equal_priorities_are_taken_in_lexicographic_order() -> None:
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 5))
 @settings(max_examples=30, deadline=None)
-def test_any_priority_builds_a_cap_set_that_nothing_can_be_added_to(seed: int, n: int) -> None:
+def test_any_priority_builds_a_maximal_cap_set(seed: int, n: int) -> None:
     body = f"    return float(np.random.default_rng([{seed}, *el]).normal())\n"
     vectors = solve(body, n)
     assert verified_size(vectors, n) == len(vectors)
@@ -69,7 +69,7 @@ def test_any_line_is_found(data: st.DataObject) -> None:
 
 
 @given(st.integers(0, 15), st.integers(0, N - 1), st.sampled_from([3, -1, 1.0, True, None, "1", float("nan"), 2**70]))
-def test_wrong_entry_is_refused_wherever_it_stands(index: int, position: int, entry: Any) -> None:
+def test_wrong_entry_is_rejected_at_any_position(index: int, position: int, entry: Any) -> None:
     vectors: list[Any] = [list(vector) for vector in solve()]
     vectors[index][position] = entry
     with pytest.raises(InvalidSolution, match="entries other than 0, 1, 2"):
@@ -77,7 +77,7 @@ def test_wrong_entry_is_refused_wherever_it_stands(index: int, position: int, en
 
 
 @given(st.integers(0, 15), st.integers(0, 15))
-def test_repeated_vector_is_refused(index: int, place: int) -> None:
+def test_repeated_vector_is_rejected(index: int, place: int) -> None:
     vectors = solve()
     vectors.insert(place, vectors[index])
     with pytest.raises(InvalidSolution, match="twice"):
@@ -85,30 +85,30 @@ def test_repeated_vector_is_refused(index: int, place: int) -> None:
 
 
 @pytest.mark.parametrize("vector", [(0,) * (N - 1), (0,) * (N + 1), (), None, 7, "0000", {0: 1}, np.zeros(N, int)])
-def test_vector_of_another_kind_is_refused(vector: Any) -> None:
+def test_malformed_vector_is_rejected(vector: Any) -> None:
     with pytest.raises(InvalidSolution, match="not a vector of length 4"):
         verified_size([*solve(), vector], N)
 
 
 @pytest.mark.parametrize("answer", [None, 20, 20.0, "cap", {}, ((0,) * N,), np.zeros((2, N), int)])
-def test_anything_but_a_list_is_refused(answer: Any) -> None:
-    with pytest.raises(InvalidSolution, match="not a list"):
+def test_anything_but_a_list_is_rejected(answer: Any) -> None:
+    with pytest.raises(InvalidSolution, match="expected a list"):
         verified_size(answer, N)
 
 
-def test_more_vectors_than_there_are_are_refused_unread() -> None:
-    with pytest.raises(InvalidSolution, match="82 vectors, where there are only 81"):
+def test_more_vectors_than_possible_are_rejected_without_being_read() -> None:
+    with pytest.raises(InvalidSolution, match="82 vectors; at most 81 are possible"):
         verified_size([None] * 82, N)
 
 
-def test_small_cap_sets_count() -> None:
+def test_small_cap_sets_are_accepted() -> None:
     assert verified_size([], N) == 0
     assert verified_size([[0, 0]], 2) == 1
 
 
 @pytest.mark.parametrize("value", ["0", "13", "-1", "2.0", "True", "'8'", "[8]", "None"])
-def test_input_that_is_no_dimension_is_refused(value: str) -> None:
-    with pytest.raises(ProblemError, match=r"--input n=.* is no dimension: give an integer from 1 to 12"):
+def test_invalid_dimension_is_rejected(value: str) -> None:
+    with pytest.raises(ProblemError, match=r"--input n=.* is not a valid dimension: give an integer from 1 to 12"):
         load_problem("cap_set", inputs=[f"n={value}"])
 
 

@@ -1,4 +1,4 @@
-"""Circle packing: known sums come out, and what overlaps or leaves the square by however little gets no score."""
+"""Circle packing: known sums are reproduced, and circles that overlap or leave the square get no score."""
 
 import itertools
 import math
@@ -26,7 +26,7 @@ UNIT = st.floats(0.001, 0.999)
 
 
 def call(source: str, function: str, *arguments: Any) -> Any:
-    """Returns what a function of the skeleton returns with a body of `place`."""
+    """Calls a function of the skeleton with a body of `place`."""
     program = PROBLEM.specification.program(Function(source))
     return InProcessSandbox().start(program, CirclePacking.limits).call(function, arguments)
 
@@ -53,7 +53,7 @@ def test_first_program_gives_the_stated_sums(sandbox: Sandbox) -> None:
         ("grid and gaps", (2.5 + (math.sqrt(2) - 1) / 10, 2.5 + 7 * (math.sqrt(2) - 1) / 10)),
     ],
 )
-def test_baselines_give_what_geometry_says(name: str, sums: tuple[float, float]) -> None:
+def test_baselines_give_the_sums_known_from_geometry(name: str, sums: tuple[float, float]) -> None:
     function = read_file(PROBLEM.specification, PROBLEM.evaluator.baselines[name])
     scores = verdict(function, {**PROBLEM.inputs, **PROBLEM.heldout}).scores
     assert tuple(scores.values()) == pytest.approx(sums, rel=1e-13)
@@ -90,7 +90,7 @@ def test_circles_around_any_centres_are_verified_and_cannot_grow(centres: list[t
 
 @given(st.integers(0, 2**32 - 1))
 @settings(max_examples=30, deadline=None)
-def test_sum_of_radii_is_the_largest_there_is(seed: int) -> None:
+def test_sum_of_radii_is_the_largest_possible(seed: int) -> None:
     limits = np.random.default_rng(seed).random(6)
     pairs = list(itertools.combinations(range(3), 2))
     rows = np.vstack([np.eye(3), [[float(k in pair) for k in range(3)] for pair in pairs]])
@@ -128,11 +128,11 @@ def test_order_of_the_centres_does_not_matter(seed: int) -> None:
         "    return None\n",
     ],
 )
-def test_centres_without_room_are_the_programs_failure(body: str) -> None:
+def test_centres_without_room_fail_the_program(body: str) -> None:
     assert verdict(Function(body), {"n": 2}).status is Status.RUNTIME_ERROR
 
 
-def test_circles_that_touch_count() -> None:
+def test_touching_circles_are_accepted() -> None:
     assert verified_sum(QUARTERS, 4) == 1.0
 
 
@@ -147,7 +147,7 @@ def test_order_and_reflections_do_not_matter(order: list[int], across: bool, swa
 
 
 @given(st.integers(0, 3), st.integers(0, 2), st.sampled_from([-np.inf, np.inf]))
-def test_one_ulp_too_much_is_refused_and_one_less_counted(index: int, column: int, direction: float) -> None:
+def test_one_ulp_too_much_is_rejected_and_one_less_is_accepted(index: int, column: int, direction: float) -> None:
     circles = QUARTERS.copy()
     circles[index, column] = np.nextafter(circles[index, column], direction)
     if column == 2 and direction < 0:
@@ -157,7 +157,7 @@ def test_one_ulp_too_much_is_refused_and_one_less_counted(index: int, column: in
             verified_sum(circles, 4)
 
 
-def test_overlap_that_floats_do_not_show_is_refused() -> None:
+def test_overlap_hidden_by_rounding_is_rejected() -> None:
     tiny = 2.0**-60  # 0.25 + 2^-60 is 0.25 in floats, as a number it is not
     beside = np.array([[0.25, 0.5, 0.25], [0.5 + 2.0**-53, 0.5, 2.0**-53]])
     assert verified_sum(beside, 2) > 0.25
@@ -170,13 +170,13 @@ def test_overlap_that_floats_do_not_show_is_refused() -> None:
         verified_sum(np.array([[1 - 2.0**-53, 0.5, 2.0**-52]]), 1)
 
 
-def test_circle_within_another_is_refused() -> None:
+def test_circle_within_another_is_rejected() -> None:
     with pytest.raises(InvalidSolution, match="circles 0 and 1 overlap"):
         verified_sum(np.array([[0.5, 0.5, 0.5], [0.5, 0.5, 0.1]]), 2)
 
 
 @given(st.integers(0, 3), st.integers(0, 3))
-def test_repeated_circle_is_refused(index: int, place: int) -> None:
+def test_repeated_circle_is_rejected(index: int, place: int) -> None:
     assume(index != place)
     circles = QUARTERS.copy()
     circles[place] = circles[index]
@@ -185,16 +185,16 @@ def test_repeated_circle_is_refused(index: int, place: int) -> None:
 
 
 @given(st.integers(0, 3), st.integers(0, 2), st.sampled_from([math.nan, math.inf, -math.inf, -0.25, 1.25, 1e308, -0.0]))
-def test_wrong_entry_is_refused_wherever_it_stands(index: int, column: int, entry: float) -> None:
+def test_wrong_entry_is_rejected_at_any_position(index: int, column: int, entry: float) -> None:
     circles = QUARTERS.copy()
     circles[index, column] = entry
-    with pytest.raises(InvalidSolution, match=r"NaN or infinite|leaves|no positive radius"):
+    with pytest.raises(InvalidSolution, match=r"NaN or infinite|leaves|a radius that is not positive"):
         verified_sum(circles, 4)
 
 
 @pytest.mark.parametrize("radius", [0.0, -0.0, -0.1, -5e-324])
-def test_radius_that_is_not_positive_is_refused(radius: float) -> None:
-    with pytest.raises(InvalidSolution, match="circle 0 has no positive radius"):
+def test_radius_that_is_not_positive_is_rejected(radius: float) -> None:
+    with pytest.raises(InvalidSolution, match="circle 0 has a radius that is not positive"):
         verified_sum(np.array([[0.5, 0.5, radius]]), 1)
     assert verified_sum(np.array([[0.5, 0.5, 5e-324]]), 1) == 5e-324
 
@@ -217,18 +217,20 @@ def test_radius_that_is_not_positive_is_refused(radius: float) -> None:
         QUARTERS.astype(str),
     ],
 )
-def test_array_of_another_kind_is_refused(circles: Any) -> None:
-    with pytest.raises(InvalidSolution, match=r"wanted float64, \(4, 3\)"):
+def test_malformed_array_is_rejected(circles: Any) -> None:
+    with pytest.raises(InvalidSolution, match=r"expected float64 of shape \(4, 3\)"):
         verified_sum(circles, 4)
 
 
 @pytest.mark.parametrize("answer", [None, 2.635, "circles", {}, QUARTERS.tolist(), tuple(QUARTERS)])
-def test_anything_but_an_array_is_refused(answer: Any) -> None:
-    with pytest.raises(InvalidSolution, match="not an array"):
+def test_anything_but_an_array_is_rejected(answer: Any) -> None:
+    with pytest.raises(InvalidSolution, match="expected an array"):
         verified_sum(answer, 4)
 
 
 @pytest.mark.parametrize("value", ["0", "101", "-1", "26.0", "True", "'26'", "[26]", "None"])
-def test_unusable_input_is_refused(value: str) -> None:
-    with pytest.raises(ProblemError, match=r"--input n=.* is no number of circles: give an integer from 1 to 100"):
+def test_invalid_input_is_rejected(value: str) -> None:
+    with pytest.raises(
+        ProblemError, match=r"--input n=.* is not a valid number of circles: give an integer from 1 to 100"
+    ):
         load_problem("circle_packing", inputs=[f"n={value}"])

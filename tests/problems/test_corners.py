@@ -1,4 +1,4 @@
-"""Sets of labelled points: known sizes come out, and no corner is held apart that is not."""
+"""Sets of labelled points: known sizes are reproduced, and every violation of the inequality is found."""
 
 import itertools
 from typing import Any
@@ -29,14 +29,14 @@ Labelled = tuple[Point, tuple[int, int]]
 
 
 def solve(source: str = FIRST, p: int = P, n: int = N) -> list[Labelled]:
-    """Returns what the skeleton builds with a body."""
+    """Returns what the skeleton builds with a function body."""
     process = InProcessSandbox().start(PROBLEM.specification.program(Function(source)), Corners.limits)
     answer: list[Labelled] = process.call("solve", [p, n])
     return answer
 
 
 def is_held_apart(answer: list[Labelled], p: int, n: int) -> bool:
-    """Says by the definition, three points at a time, whether each point occurs once and all corners are held apart."""
+    """Returns, by the definition, whether each point occurs once and all corners satisfy the inequality."""
     for (a, (f, _)), (b, (_, g)), (c, up) in itertools.permutations(answer, 3):
         d = [(i - j) % p for i, j in zip(b[:n], a[:n], strict=True)]
         e = [(i - j) % p for i, j in zip(c[n:], a[n:], strict=True)]
@@ -69,13 +69,13 @@ def test_first_program_gives_more_than_a_corner_free_set(sandbox: Sandbox) -> No
 def test_best_known_size_in_the_smallest_grid_needs_the_labels() -> None:
     assert verified_size([((0, 0), (1, 0)), ((0, 1), (0, 0)), ((1, 0), (0, 0))], 2, 1) == 3
     for points in itertools.combinations(itertools.product(range(2), repeat=2), 3):
-        with pytest.raises(InvalidSolution, match="do not hold apart"):
+        with pytest.raises(InvalidSolution, match="violates the inequality"):
             verified_size([(point, (0, 0)) for point in points], 2, 1)
 
 
 @given(st.integers(0, 2**32 - 1), st.sampled_from([(2, 1), (2, 2), (3, 1), (4, 1), (5, 1)]))
 @settings(max_examples=30, deadline=None)
-def test_any_labels_build_a_set_that_nothing_can_be_added_to(seed: int, value: tuple[int, int]) -> None:
+def test_any_labels_build_a_maximal_set(seed: int, value: tuple[int, int]) -> None:
     p, n = value
     body = (
         f"    rng = np.random.default_rng([{seed}, *x, *y])\n"
@@ -89,13 +89,13 @@ def test_any_labels_build_a_set_that_nothing_can_be_added_to(seed: int, value: t
     members = {point for point, _ in answer}
     for point in itertools.product(range(p), repeat=2 * n):
         if point not in members:
-            with pytest.raises(InvalidSolution, match="do not hold apart"):
+            with pytest.raises(InvalidSolution, match="violates the inequality"):
                 verified_size([*answer, (point, program["label"](point[:n], point[n:], p, n)[:2])], p, n)
 
 
 @given(st.data(), st.sampled_from([(2, 1), (2, 2), (3, 1), (4, 1)]))
 @settings(max_examples=150, deadline=None)
-def test_answers_are_accepted_exactly_where_each_corner_is_held_apart(
+def test_answers_are_accepted_if_and_only_if_all_corners_satisfy_the_inequality(
     data: st.DataObject, value: tuple[int, int]
 ) -> None:
     p, n = value
@@ -111,7 +111,7 @@ def test_answers_are_accepted_exactly_where_each_corner_is_held_apart(
 
 @given(st.integers(0, SIZE - 1), st.integers(0, 2 * N + 1), st.sampled_from([-2, -1, 1, 2]))
 @settings(max_examples=30, deadline=None)
-def test_near_miss_is_refused_or_counts_what_it_is_worth(index: int, position: int, step: int) -> None:
+def test_near_miss_is_rejected_or_scored_correctly(index: int, position: int, step: int) -> None:
     answer = solve()
     point, labels = (list(part) for part in answer[index])
     if position < 2 * N:
@@ -122,7 +122,7 @@ def test_near_miss_is_refused_or_counts_what_it_is_worth(index: int, position: i
     if is_held_apart(answer, P, N):
         assert verified_size(answer, P, N) == SIZE
     else:
-        with pytest.raises(InvalidSolution, match=r"twice|do not hold apart"):
+        with pytest.raises(InvalidSolution, match=r"twice|violates the inequality"):
             verified_size(answer, P, N)
 
 
@@ -131,7 +131,7 @@ WRONG = [-1, 1.0, True, None, "1", float("nan"), 2**70]
 
 @given(st.integers(0, SIZE - 1), st.integers(0, 2 * N - 1), st.sampled_from([P, *WRONG]))
 @settings(deadline=None)
-def test_wrong_entry_is_refused_wherever_it_stands(index: int, position: int, entry: Any) -> None:
+def test_wrong_entry_is_rejected_at_any_position(index: int, position: int, entry: Any) -> None:
     answer: list[Any] = [[list(point), labels] for point, labels in solve()]
     answer[index][0][position] = entry
     with pytest.raises(InvalidSolution, match=r"entries other than 0 \.\.\. 2"):
@@ -140,16 +140,16 @@ def test_wrong_entry_is_refused_wherever_it_stands(index: int, position: int, en
 
 @given(st.integers(0, SIZE - 1), st.integers(0, 1), st.sampled_from([*WRONG[1:], 2**40 + 1, -(2**63)]))
 @settings(deadline=None)
-def test_wrong_label_is_refused_wherever_it_stands(index: int, position: int, label: Any) -> None:
+def test_wrong_label_is_rejected_at_any_position(index: int, position: int, label: Any) -> None:
     answer: list[Any] = [[point, list(labels)] for point, labels in solve()]
     answer[index][1][position] = label
-    with pytest.raises(InvalidSolution, match=r"labels that are no integers of at most 2\^40"):
+    with pytest.raises(InvalidSolution, match=r"labels that are not integers of at most 2\^40"):
         verified_size(answer, P, N)
 
 
 @given(st.integers(0, SIZE - 1), st.integers(0, SIZE), st.integers(0, 2))
 @settings(deadline=None)
-def test_repeated_point_is_refused_whatever_its_labels(index: int, place: int, more: int) -> None:
+def test_repeated_point_is_rejected_for_any_labels(index: int, place: int, more: int) -> None:
     answer = solve()
     point, (f, g) = answer[index]
     answer.insert(place, (point, (f + more, g - more)))
@@ -158,40 +158,40 @@ def test_repeated_point_is_refused_whatever_its_labels(index: int, place: int, m
 
 
 @pytest.mark.parametrize("point", [(0,) * 3, (0,) * 5, (), None, 7, "0000", {0: 1}, np.zeros(4, int)])
-def test_point_of_another_kind_is_refused(point: Any) -> None:
+def test_malformed_point_is_rejected(point: Any) -> None:
     with pytest.raises(InvalidSolution, match="not a point of length 4"):
         verified_size([*solve(), (point, (0, 0))], P, N)
 
 
 @pytest.mark.parametrize("labels", [(0,), (0, 0, 0), None, 7, "00", {0: 1, 1: 1}, np.zeros(2, int)])
-def test_labels_of_another_kind_are_refused(labels: Any) -> None:
+def test_malformed_labels_are_rejected(labels: Any) -> None:
     with pytest.raises(InvalidSolution, match="not two labels"):
         verified_size([((0,) * 4, labels)], P, N)
 
 
 @pytest.mark.parametrize("pair", [(), ((0,) * 4,), (0, 0, 0, 0), None, 7, "ab", np.zeros(2, int)])
-def test_anything_but_pairs_is_refused(pair: Any) -> None:
+def test_anything_but_pairs_is_rejected(pair: Any) -> None:
     with pytest.raises(InvalidSolution, match="not a point"):
         verified_size([pair], P, N)
 
 
 @pytest.mark.parametrize("answer", [None, 25, 25.0, "set", {}, (((0,) * 4, (0, 0)),), np.zeros((2, 4), int)])
-def test_anything_but_a_list_is_refused(answer: Any) -> None:
-    with pytest.raises(InvalidSolution, match="not a list"):
+def test_anything_but_a_list_is_rejected(answer: Any) -> None:
+    with pytest.raises(InvalidSolution, match="expected a list"):
         verified_size(answer, P, N)
 
 
-def test_more_points_than_there_are_are_refused_unread() -> None:
-    with pytest.raises(InvalidSolution, match="82 points, where there are only 81"):
+def test_more_points_than_possible_are_rejected_without_being_read() -> None:
+    with pytest.raises(InvalidSolution, match="82 points; at most 81 are possible"):
         verified_size([None] * 82, P, N)
 
 
-def test_small_sets_count() -> None:
+def test_small_sets_are_accepted() -> None:
     assert verified_size([], P, N) == 0
     assert verified_size([[[0, 1, 2, 0], [5, -(2**40)]]], P, N) == 1
 
 
-def test_labels_of_a_program_that_are_no_numbers_get_no_score(sandbox: Sandbox) -> None:
+def test_labels_that_are_not_numbers_get_no_score(sandbox: Sandbox) -> None:
     evaluator = PROBLEM.scorer(sandbox, inputs={"Z2_2": (2, 2)})
     verdict = evaluator.score(Function("    return float('nan'), 0, 0.0\n"))
     assert verdict.status is not Status.OK
@@ -200,19 +200,19 @@ def test_labels_of_a_program_that_are_no_numbers_get_no_score(sandbox: Sandbox) 
 @pytest.mark.parametrize(
     ("value", "fault"),
     [
-        ("2", "no pair"),
-        ("(2, 4, 1)", "no pair"),
-        ("(2, 4.0)", "no pair"),
-        ("(2, True)", "no pair"),
-        ("'24'", "no pair"),
-        ("(1, 4)", "no modulus: give an integer of at least 2"),
-        ("(-2, 4)", "no modulus"),
-        ("(2, 0)", r"no dimension: give a positive integer with 2\^2n of at most 10000"),
-        ("(2, 7)", "no dimension"),
-        ("(2, 1000000000)", "no dimension"),
+        ("2", "is not a pair"),
+        ("(2, 4, 1)", "is not a pair"),
+        ("(2, 4.0)", "is not a pair"),
+        ("(2, True)", "is not a pair"),
+        ("'24'", "is not a pair"),
+        ("(1, 4)", "not a valid modulus: give an integer of at least 2"),
+        ("(-2, 4)", "not a valid modulus"),
+        ("(2, 0)", r"not a valid dimension: give a positive integer with 2\^2n of at most 10000"),
+        ("(2, 7)", "not a valid dimension"),
+        ("(2, 1000000000)", "not a valid dimension"),
     ],
 )
-def test_input_that_is_no_modulus_and_dimension_is_refused(value: str, fault: str) -> None:
+def test_invalid_modulus_or_dimension_is_rejected(value: str, fault: str) -> None:
     with pytest.raises(ProblemError, match=rf"--input a=.*{fault}"):
         load_problem("corners", inputs=[f"a={value}"])
 

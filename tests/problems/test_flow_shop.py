@@ -1,4 +1,4 @@
-"""Permutation flow shops: published figures come out, and nothing but an order of all jobs gets a score."""
+"""Permutation flow shops: published figures are reproduced, and only an order of all jobs gets a score."""
 
 import json
 from itertools import permutations
@@ -51,7 +51,7 @@ def baseline(name: str) -> Function:
 
 
 def solve(source: str, times: np.ndarray) -> list[int]:
-    """Returns the order that the skeleton finds with a body."""
+    """Returns the order that the skeleton finds with a function body."""
     process = InProcessSandbox().start(PROBLEM.specification.program(Function(source)), FlowShop.limits)
     order: list[int] = process.call("solve", [times])
     return order
@@ -68,7 +68,7 @@ def taillard(seed: int, jobs: int, machines: int) -> np.ndarray:
 
 
 def longest_path(order: list[int], times: np.ndarray) -> int:
-    """Returns the makespan in another way: the longest monotone path through the jobs and machines."""
+    """Returns the makespan computed in another way: the longest monotone path through jobs and machines."""
     ends: dict[tuple[int, int], int] = {}
     for place, job in enumerate(order):
         for machine in range(times.shape[1]):
@@ -111,13 +111,13 @@ def test_baselines_keep_their_order_on_the_heldout_inputs() -> None:
     names = ("NEH", "as they come", "shortest total first")
     scores = [verdict(baseline(name), PROBLEM.heldout).scores for name in names]
     for held in PROBLEM.heldout:
-        values = [one[held] for one in scores]
+        values = [score[held] for score in scores]
         assert values == sorted(values, reverse=True), held
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 5), st.integers(1, 4))
 @settings(max_examples=40, deadline=None)
-def test_no_order_beats_the_bound_and_both_ways_to_compute_agree(seed: int, jobs: int, machines: int) -> None:
+def test_no_order_beats_the_bound_and_both_computations_agree(seed: int, jobs: int, machines: int) -> None:
     times = taillard_like(1, jobs, machines, seed)[0]
     for order in permutations(range(jobs)):
         end = makespan(list(order), times)
@@ -144,7 +144,7 @@ def test_makespan_of_two_machines_is_least_in_johnsons_order() -> None:
     assert min(makespan(list(order), times) for order in permutations(range(5))) == lower_bound(times) == 28
 
 
-def test_one_machine_is_busy_all_the_time() -> None:
+def test_a_single_machine_is_always_busy() -> None:
     times = np.array([[4], [9], [1]])
     assert makespan([1, 2, 0], times) == lower_bound(times) == 14
 
@@ -162,7 +162,7 @@ def test_score_is_minus_the_mean_excess() -> None:
 
 @given(st.permutations(range(JOBS)), st.integers(0, JOBS - 1), st.integers(0, JOBS - 1))
 @settings(deadline=None)
-def test_exchange_gets_its_own_makespan_and_repetition_none(order: list[int], a: int, b: int) -> None:
+def test_swapped_jobs_are_scored_and_repeated_jobs_rejected(order: list[int], a: int, b: int) -> None:
     swapped = order.copy()
     swapped[a], swapped[b] = order[b], order[a]
     assert makespan(verified_order(swapped, JOBS), SMALL) == longest_path(swapped, SMALL)
@@ -181,7 +181,7 @@ def test_exchange_gets_its_own_makespan_and_repetition_none(order: list[int], a:
     st.sampled_from([JOBS, -1, 1.0, True, None, "1", float("nan"), 2**70, [1], 1 + 0j]),
 )
 @settings(deadline=None)
-def test_wrong_job_is_refused_wherever_it_stands(order: list[Any], place: int, job: Any) -> None:
+def test_wrong_job_is_rejected_at_any_position(order: list[Any], place: int, job: Any) -> None:
     order[place] = job
     with pytest.raises(InvalidSolution, match="not a job from 0 to 3"):
         verified_order(order, JOBS)
@@ -189,15 +189,15 @@ def test_wrong_job_is_refused_wherever_it_stands(order: list[Any], place: int, j
 
 @given(st.permutations(range(JOBS)), st.integers(0, JOBS - 1))
 @settings(deadline=None)
-def test_order_of_another_length_is_refused(order: list[int], place: int) -> None:
+def test_order_of_another_length_is_rejected(order: list[int], place: int) -> None:
     for wrong in (order[:place] + order[place + 1 :], [*order, place], []):
-        with pytest.raises(InvalidSolution, match=rf"{len(wrong)} jobs in the order, where there are 4"):
+        with pytest.raises(InvalidSolution, match=rf"{len(wrong)} jobs in the order instead of 4"):
             verified_order(wrong, JOBS)
 
 
 @pytest.mark.parametrize("answer", [None, 4, "0123", b"0123", {0: 1}, (0, 1, 2, 3), np.arange(4)])
-def test_anything_but_a_list_is_refused(answer: Any) -> None:
-    with pytest.raises(InvalidSolution, match="not a list"):
+def test_anything_but_a_list_is_rejected(answer: Any) -> None:
+    with pytest.raises(InvalidSolution, match="expected a list"):
         verified_order(answer, JOBS)
 
 
@@ -213,9 +213,9 @@ def test_recipe_is_seeded_and_within_its_range() -> None:
     assert (times.min(), times.max(), times.shape) == (1, 99, (3, 500, 5))
 
 
-def test_inputs_of_search_selection_and_holding_out_share_no_instance() -> None:
+def test_search_validation_and_heldout_inputs_share_no_instance() -> None:
     sets = [
-        {one.tobytes() for value in inputs.values() for one in value}
+        {instance.tobytes() for value in inputs.values() for instance in value}
         for inputs in (PROBLEM.inputs, PROBLEM.evaluator.selection, PROBLEM.heldout)
     ]
     assert sum(map(len, sets)) == len(set.union(*sets)) == 20 + 40 + 45
@@ -229,7 +229,7 @@ def test_literals_and_json_are_read(given: Any, count: int, tmp_path: Path) -> N
     file.write_text(json.dumps(given))
     problem = load_problem("flow_shop", inputs=[f"literal={given!r}", f"file=@{file}"])
     for value in problem.inputs.values():
-        assert [one.tolist() for one in value] == [[[1, 2], [3, 4]]] * count
+        assert [instance.tolist() for instance in value] == [[[1, 2], [3, 4]]] * count
 
 
 @pytest.mark.parametrize(
@@ -244,22 +244,22 @@ def test_literals_and_json_are_read(given: Any, count: int, tmp_path: Path) -> N
         ("[[]]", "1 jobs on 0 machines"),
         ("[[1, 2], [3]]", "different numbers of machines"),
         ("[[1]] * 201", "not a Python literal"),
-        ("[[1, 0]]", "the time 0 is no integer"),
-        ("[[1, -5]]", "the time -5 is no integer"),
-        ("[[1, 2.0]]", "the time 2.0 is no integer"),
-        ("[[True]]", "the time True is no integer"),
-        ("[[1000001]]", "the time 1000001 is no integer"),
-        ("[['3']]", "the time '3' is no integer"),
+        ("[[1, 0]]", "the time 0 is not an integer"),
+        ("[[1, -5]]", "the time -5 is not an integer"),
+        ("[[1, 2.0]]", "the time 2.0 is not an integer"),
+        ("[[True]]", "the time True is not an integer"),
+        ("[[1000001]]", "the time 1000001 is not an integer"),
+        ("[['3']]", "the time '3' is not an integer"),
     ],
 )
-def test_unusable_input_is_refused_with_the_reason(value: str, message: str) -> None:
+def test_invalid_input_is_rejected_with_the_reason(value: str, message: str) -> None:
     with pytest.raises(ProblemError, match=f"--input n=.*{message}"):
         load_problem("flow_shop", inputs=[f"n={value}"])
 
 
 @given(st.recursive(st.none() | st.booleans() | st.floats() | st.integers(-3, 9), lambda x: st.lists(x, max_size=3)))
 @settings(deadline=None)
-def test_reading_an_instance_gives_one_or_a_value_error(value: Any) -> None:
+def test_reading_an_instance_succeeds_or_raises_value_error(value: Any) -> None:
     try:
         times = read_instance(value)
     except ValueError:
@@ -268,7 +268,7 @@ def test_reading_an_instance_gives_one_or_a_value_error(value: Any) -> None:
     assert times.min() >= 1
 
 
-def test_larger_instance_than_can_be_solved_is_refused() -> None:
+def test_instance_that_is_too_large_is_rejected() -> None:
     with pytest.raises(ValueError, match="201 jobs on 1 machines: give at most 200 on 1 to 20"):
         read_instance([[1]] * 201)
     assert read_instance([[1] * 20] * 200).shape == (200, 20)

@@ -1,4 +1,4 @@
-"""Online knapsack: the stated scores come out, and a candidate sees and answers only what it should."""
+"""Online knapsack: the stated scores are reproduced, and a candidate sees and returns only what it should."""
 
 import itertools
 import json
@@ -37,21 +37,21 @@ AMOUNTS = st.integers(1, 30).map(float)
 
 
 class Recorded:
-    """A candidate that keeps what it is asked and answers with a function of ours."""
+    """A candidate that records its calls and answers with a trusted function."""
 
     def __init__(self, answer: Callable[..., Any]) -> None:
-        self.asked: list[tuple[Any, ...]] = []
+        self.calls: list[tuple[Any, ...]] = []
         self._answer = answer
 
     def call_many(self, function: str, columns: Sequence[Sequence[Any]]) -> list[Any]:
         assert function == "accept"
-        asked = list(zip(*columns, strict=True))
-        self.asked += asked
-        return [self._answer(*arguments) for arguments in asked]
+        calls = list(zip(*columns, strict=True))
+        self.calls += calls
+        return [self._answer(*arguments) for arguments in calls]
 
 
 def values(process: Recorded, *instances: Instance) -> list[float]:
-    return [one.value for one in packed_knapsacks(Candidate(process), instances)]  # type: ignore[arg-type]
+    return [knapsack.value for knapsack in packed_knapsacks(Candidate(process), instances)]  # type: ignore[arg-type]
 
 
 def packed(answer: Callable[..., Any], instance: Instance) -> float:
@@ -59,7 +59,7 @@ def packed(answer: Callable[..., Any], instance: Instance) -> float:
 
 
 def packed_one_by_one(accept: Callable[..., Any], instance: Instance) -> float:
-    """Returns what a plain simulation of one instance comes to."""
+    """Returns the result of a plain simulation of one instance."""
     room, taken, left = instance.capacity, [], len(instance.items)
     for value, weight in instance.items:
         left -= 1
@@ -78,12 +78,12 @@ def baseline(name: str) -> Function:
 
 
 def plain(instances: list[Instance]) -> list[tuple[float, Any]]:
-    """Returns what instances hold; a loaded problem has a class `Instance` of its own."""
-    return [(one.capacity, one.items) for one in instances]
+    """Returns the contents of instances; each loaded problem has its own class `Instance`."""
+    return [(instance.capacity, instance.items) for instance in instances]
 
 
 def best_value(instance: Instance) -> float:
-    """Returns the value of the best packing, by trying all."""
+    """Returns the value of the best packing, found by exhaustive search."""
     subsets = itertools.chain.from_iterable(
         itertools.combinations(instance.items, count) for count in range(len(instance.items) + 1)
     )
@@ -94,7 +94,7 @@ def best_value(instance: Instance) -> float:
     )
 
 
-def test_first_program_has_the_stated_scores_and_runs_confined(sandbox: Sandbox) -> None:
+def test_first_program_has_the_stated_scores_and_runs_in_the_sandbox(sandbox: Sandbox) -> None:
     first = verdict(PROBLEM.specification.first, PROBLEM.inputs, sandbox)
     assert (first.status, first.error) == (Status.OK, "")
     assert first.scores == pytest.approx({"uncorrelated": 76.7, "weakly": 88.2}, abs=0.05)
@@ -117,10 +117,10 @@ def test_baselines_keep_their_order_on_heldout_inputs() -> None:
         assert everything.scores[name] < first.scores[name] < fluid.scores[name] < 100
 
 
-def test_candidate_is_asked_for_items_that_fit_one_by_one() -> None:
+def test_candidate_is_called_for_each_item_that_fits() -> None:
     candidate = Recorded(lambda value, weight, *rest: value < 6)
     assert values(candidate, Instance(6.0, ITEMS)) == [9.0]
-    assert candidate.asked == [(6.0, 5.0, 6.0, 6.0, 3), (5.0, 3.0, 6.0, 6.0, 2), (4.0, 3.0, 3.0, 6.0, 1)]
+    assert candidate.calls == [(6.0, 5.0, 6.0, 6.0, 3), (5.0, 3.0, 6.0, 6.0, 2), (4.0, 3.0, 3.0, 6.0, 1)]
 
 
 ACCEPT = [
@@ -132,11 +132,13 @@ INSTANCES = st.builds(Instance, AMOUNTS, st.lists(st.tuples(AMOUNTS, AMOUNTS), m
 
 
 @given(st.lists(INSTANCES, min_size=1, max_size=5), st.sampled_from(ACCEPT))
-def test_side_by_side_comes_to_the_same_as_one_by_one(instances: list[Instance], accept: Callable[..., Any]) -> None:
+def test_simulating_side_by_side_gives_the_same_result_as_one_by_one(
+    instances: list[Instance], accept: Callable[..., Any]
+) -> None:
     assert values(Recorded(accept), *instances) == [packed_one_by_one(accept, instance) for instance in instances]
 
 
-def test_refused_item_is_gone_and_its_room_is_not() -> None:
+def test_rejected_item_is_lost_and_takes_no_room() -> None:
     assert packed(lambda *_: False, Instance(6.0, ITEMS)) == 0.0
     assert packed(lambda *_: True, Instance(6.0, ITEMS)) == 7.0
     assert packed(lambda *_: True, Instance(13.0, ITEMS)) == 16.0
@@ -144,14 +146,14 @@ def test_refused_item_is_gone_and_its_room_is_not() -> None:
 
 @given(st.lists(st.tuples(AMOUNTS, AMOUNTS), min_size=1, max_size=7), AMOUNTS, st.integers(0, 2**32 - 1))
 @settings(max_examples=60, deadline=None)
-def test_no_choices_beat_the_best_packing_nor_that_the_bound(
+def test_choices_never_beat_the_best_packing_which_never_beats_the_bound(
     items: list[tuple[float, float]], capacity: float, seed: int
 ) -> None:
     rng = np.random.default_rng(seed)
     instance = Instance(capacity, tuple(items))
     candidate = Recorded(lambda *_: bool(rng.random() < 0.5))
     assert values(candidate, instance)[0] <= best_value(instance) <= instance.bound * (1 + 1e-12)
-    assert all(weight <= room <= capacity for _, weight, room, *_ in candidate.asked)
+    assert all(weight <= room <= capacity for _, weight, room, *_ in candidate.calls)
 
 
 def test_bound_cuts_the_last_item() -> None:
@@ -164,17 +166,17 @@ def test_bound_cuts_the_last_item() -> None:
 @pytest.mark.parametrize(
     "answer", [None, 1, 0, 1.0, float("nan"), "True", "", [], [True], (True,), {}, 2**70, np.array(True)]
 )
-def test_answer_other_than_true_or_false_is_refused(answer: Any) -> None:
-    for late in (False, True):  # whichever item it is given to
+def test_answer_other_than_true_or_false_is_rejected(answer: Any) -> None:
+    for late in (False, True):  # for the first or a later item
         with pytest.raises(funsearch.InvalidSolution, match="neither True nor False"):
             packed(lambda value, *_, late=late: answer if value == 1.0 or not late else False, Instance(6.0, ITEMS))
 
 
-def test_invalid_answer_is_the_candidates_verdict(sandbox: Sandbox) -> None:
+def test_invalid_answer_sets_the_status_of_the_candidate(sandbox: Sandbox) -> None:
     assert verdict(Function("    return value\n"), PROBLEM.inputs, sandbox).status is Status.INVALID_SOLUTION
 
 
-def test_truth_of_numpy_is_understood(sandbox: Sandbox) -> None:
+def test_numpy_booleans_are_accepted(sandbox: Sandbox) -> None:
     first = verdict(Function("    return np.log(value / weight) > 0.0\n"), PROBLEM.inputs, sandbox)
     assert first.scores == verdict(PROBLEM.specification.first, PROBLEM.inputs).scores
 
@@ -194,8 +196,8 @@ def test_recipes_are_seeded_and_within_their_range(make: Any) -> None:
     instances = make(4, 500, seed=7)
     assert instances == make(4, 500, seed=7)
     assert instances != make(4, 500, seed=8)
-    assert [one.capacity / (50.5 * 500) for one in instances] == pytest.approx([*SHARES, SHARES[0]], abs=1e-4)
-    items = np.array([one.items for one in instances])
+    assert [instance.capacity / (50.5 * 500) for instance in instances] == pytest.approx([*SHARES, SHARES[0]], abs=1e-4)
+    items = np.array([instance.items for instance in instances])
     assert items.shape == (4, 500, 2)
     assert (items == np.rint(items)).all()
     assert items.min() >= 1
@@ -204,10 +206,10 @@ def test_recipes_are_seeded_and_within_their_range(make: Any) -> None:
         assert np.abs(items[..., 0] - items[..., 1]).max() <= 20
 
 
-def test_heldout_inputs_are_none_of_the_search() -> None:
-    searched = {one.items for value in PROBLEM.inputs.values() for one in value}
+def test_heldout_inputs_differ_from_those_of_the_search() -> None:
+    searched = {instance.items for value in PROBLEM.inputs.values() for instance in value}
     for others in (PROBLEM.heldout, PROBLEM.evaluator.selection):
-        assert not searched & {one.items for value in others.values() for one in value}
+        assert not searched & {instance.items for value in others.values() for instance in value}
 
 
 TINY = {"capacity": 6, "items": [[6, 5], [5.5, 3]]}
@@ -229,23 +231,23 @@ def test_literals_and_json_are_read(value: Any, tmp_path: Path) -> None:
         ("[]", "no instances"),
         ("5", "an instance is .*, not 5"),
         ('{"capacity": 10}', "an instance is"),
-        ('{"capacity": 0, "items": [[1, 1]]}', "capacity 0 is no number"),
-        ('{"capacity": true, "items": [[1, 1]]}', "capacity True is no number"),
-        ('{"capacity": 10, "items": 3}', "items 3 are no list"),
-        ('{"capacity": 10, "items": []}', "are no list"),
-        ('{"capacity": 10, "items": [3]}', "item 3 is no pair"),
-        ('{"capacity": 10, "items": [[3]]}', "is no pair"),
-        ('{"capacity": 10, "items": [[3, 4, 5]]}', "is no pair"),
-        ('{"capacity": 10, "items": [[3, "4"]]}', "is no pair"),
-        ('{"capacity": 10, "items": [[3, 0]]}', "is no pair"),
-        ('{"capacity": 10, "items": [[-3, 1]]}', "is no pair"),
-        ('{"capacity": 10, "items": [[NaN, 1]]}', "is no pair"),
-        ('{"capacity": 10, "items": [[1, Infinity]]}', "is no pair"),
-        ('{"capacity": 10, "items": [[1, 1e-300]]}', "is no pair"),
+        ('{"capacity": 0, "items": [[1, 1]]}', "capacity 0 is not a number"),
+        ('{"capacity": true, "items": [[1, 1]]}', "capacity True is not a number"),
+        ('{"capacity": 10, "items": 3}', "items 3 are not a list"),
+        ('{"capacity": 10, "items": []}', "are not a list"),
+        ('{"capacity": 10, "items": [3]}', "item 3 is not a pair"),
+        ('{"capacity": 10, "items": [[3]]}', "is not a pair"),
+        ('{"capacity": 10, "items": [[3, 4, 5]]}', "is not a pair"),
+        ('{"capacity": 10, "items": [[3, "4"]]}', "is not a pair"),
+        ('{"capacity": 10, "items": [[3, 0]]}', "is not a pair"),
+        ('{"capacity": 10, "items": [[-3, 1]]}', "is not a pair"),
+        ('{"capacity": 10, "items": [[NaN, 1]]}', "is not a pair"),
+        ('{"capacity": 10, "items": [[1, Infinity]]}', "is not a pair"),
+        ('{"capacity": 10, "items": [[1, 1e-300]]}', "is not a pair"),
         ('{"capacity": 10, "items": [[3, 4}', "Expecting"),
     ],
 )
-def test_unusable_file_is_refused_with_the_reason(text: str, message: str, tmp_path: Path) -> None:
+def test_invalid_file_is_rejected_with_the_reason(text: str, message: str, tmp_path: Path) -> None:
     file = tmp_path / "x.json"
     file.write_text(text)
     with pytest.raises(ProblemError, match=f"--input x=@.*{message}"):
@@ -258,7 +260,7 @@ def test_unusable_file_is_refused_with_the_reason(text: str, message: str, tmp_p
     )
 )
 @settings(deadline=None)
-def test_reading_an_instance_gives_one_with_a_bound_or_a_value_error(value: Any) -> None:
+def test_reading_an_instance_with_a_bound_succeeds_or_raises_value_error(value: Any) -> None:
     try:
         instance = read_instance(value)
     except ValueError:

@@ -1,4 +1,4 @@
-"""No three in line: known sizes come out, and nothing with three points in line gets a score."""
+"""No three in line: known sizes are reproduced, and sets with three points in line get no score."""
 
 from itertools import combinations, product
 from typing import Any
@@ -25,17 +25,17 @@ Point = tuple[int, int]
 
 
 def from_rows(*rows: str) -> list[Point]:
-    """Returns the points that rows of digits give: the i-th row has its points at these places."""
+    """Returns the points given by rows of digits: row i has its points at these columns."""
     return [(x, int(y, 16)) for x, row in enumerate(rows) for y in row]
 
 
 LARGEST_FOR_7 = from_rows("24", "12", "56", "46", "01", "35", "03")
 LARGEST_FOR_11 = from_rows("46", "15", "29", "48", "1a", "0a", "79", "35", "02", "78", "36")
-"""Found by backtracking, two points to a row."""
+"""Found by backtracking, with two points in each row."""
 
 
 def solve(source: str, n: int) -> list[Point]:
-    """Returns what the skeleton builds with a body."""
+    """Returns what the skeleton builds with a function body."""
     process = InProcessSandbox().start(PROBLEM.specification.program(Function(source)), NoThreeInLine.limits)
     points: list[Point] = process.call("solve", [n])
     return points
@@ -64,7 +64,7 @@ def test_baselines_give_the_stated_sizes(name: str, sizes: tuple[int, int, int])
 
 
 @pytest.mark.parametrize(("points", "n"), [(LARGEST_FOR_7, 7), (LARGEST_FOR_11, 11)])
-def test_best_known_sets_count_and_some_priority_reaches_them(points: list[Point], n: int) -> None:
+def test_best_known_sets_are_accepted_and_reachable_by_priorities(points: list[Point], n: int) -> None:
     assert verified_size(points, n) == 2 * n
     assert solve(f"    return float((x, y) in {points})\n", n) == points
 
@@ -82,7 +82,7 @@ def test_equal_priorities_are_taken_row_by_row() -> None:
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 6))
 @settings(max_examples=30, deadline=None)
-def test_any_priority_builds_a_set_that_nothing_can_be_added_to(seed: int, n: int) -> None:
+def test_any_priority_builds_a_maximal_set(seed: int, n: int) -> None:
     points = solve(f"    return float(np.random.default_rng([{seed}, x, y]).normal())\n", n)
     assert verified_size(points, n) == len(points)
     for point in product(range(n), repeat=2):
@@ -93,7 +93,7 @@ def test_any_priority_builds_a_set_that_nothing_can_be_added_to(seed: int, n: in
 
 @given(st.lists(st.tuples(st.integers(0, N - 1), st.integers(0, N - 1)), unique=True, max_size=8))
 @settings(deadline=None)
-def test_any_three_in_line_are_found(points: list[Point]) -> None:
+def test_three_points_in_line_are_always_found(points: list[Point]) -> None:
     if any(in_line(*three) for three in combinations(points, 3)):
         with pytest.raises(InvalidSolution, match="three points in line"):
             verified_size(points, N)
@@ -103,7 +103,7 @@ def test_any_three_in_line_are_found(points: list[Point]) -> None:
 
 @given(st.integers(0, 21), st.tuples(st.integers(0, 10), st.integers(0, 10)), st.randoms())
 @settings(deadline=None)
-def test_full_set_with_one_point_moved_gets_what_it_is_worth(index: int, point: Point, random: Any) -> None:
+def test_full_set_with_one_point_moved_is_scored_correctly(index: int, point: Point, random: Any) -> None:
     others = LARGEST_FOR_11[:index] + LARGEST_FOR_11[index + 1 :]
     moved = [*others, point]
     random.shuffle(moved)
@@ -121,7 +121,7 @@ def test_line_of_any_slope_is_named(line: list[Point]) -> None:
         verified_size(line, 100)
 
 
-def test_near_misses_are_no_lines() -> None:
+def test_near_misses_are_not_lines() -> None:
     assert verified_size([(0, 0), (49, 50), (98, 99)], 100) == 3
     assert verified_size([(0, 0), (49, 50)], 100) == 2
 
@@ -130,16 +130,16 @@ def test_near_misses_are_no_lines() -> None:
     st.integers(0, 13), st.integers(0, 1), st.sampled_from([N, -1, 1.0, True, None, "1", float("nan"), 2**70, 1 + 0j])
 )
 @settings(deadline=None)
-def test_wrong_coordinate_is_refused_wherever_it_stands(index: int, place: int, entry: Any) -> None:
+def test_wrong_coordinate_is_rejected_at_any_position(index: int, place: int, entry: Any) -> None:
     points: list[Any] = [list(point) for point in LARGEST_FOR_7]
     points[index][place] = entry
-    with pytest.raises(InvalidSolution, match="coordinates other than 0 to 6"):
+    with pytest.raises(InvalidSolution, match="coordinates that are not integers from 0 to 6"):
         verified_size(points, N)
 
 
 @given(st.integers(0, 13), st.integers(0, 13), st.booleans())
 @settings(deadline=None)
-def test_repeated_point_is_refused(index: int, other: int, as_list: bool) -> None:
+def test_repeated_point_is_rejected(index: int, other: int, as_list: bool) -> None:
     points: list[Any] = list(LARGEST_FOR_7)
     if index == other:
         assert verified_size(points, N) == 14
@@ -150,31 +150,31 @@ def test_repeated_point_is_refused(index: int, other: int, as_list: bool) -> Non
 
 
 @pytest.mark.parametrize("point", [(), (1,), (1, 2, 3), None, 7, "01", b"01", {0: 1, 1: 2}, np.zeros(2, int)])
-def test_point_of_another_kind_is_refused(point: Any) -> None:
+def test_malformed_point_is_rejected(point: Any) -> None:
     with pytest.raises(InvalidSolution, match="not a pair of coordinates"):
         verified_size([point, *LARGEST_FOR_7[1:]], N)
 
 
 @pytest.mark.parametrize("answer", [None, 14, 14.0, "set", {}, tuple(LARGEST_FOR_7), np.array(LARGEST_FOR_7)])
-def test_anything_but_a_list_is_refused(answer: Any) -> None:
-    with pytest.raises(InvalidSolution, match="not a list"):
+def test_anything_but_a_list_is_rejected(answer: Any) -> None:
+    with pytest.raises(InvalidSolution, match="expected a list"):
         verified_size(answer, N)
 
 
-def test_more_points_than_can_be_are_refused_unread() -> None:
-    with pytest.raises(InvalidSolution, match="15 points, where more than 14 put three into a row"):
+def test_more_points_than_possible_are_rejected_without_being_read() -> None:
+    with pytest.raises(InvalidSolution, match="15 points; with more than 14, a row has three"):
         verified_size([None] * 15, N)
 
 
-def test_small_sets_count() -> None:
+def test_small_sets_are_accepted() -> None:
     assert verified_size([], 1) == 0
     assert verified_size([[0, 0]], 1) == 1
     assert verified_size([(0, 0), (0, 1), (1, 0), (1, 1)], 2) == 4
 
 
 @pytest.mark.parametrize("value", ["0", "101", "-1", "2.0", "True", "'8'", "[8]", "None"])
-def test_input_that_is_no_side_is_refused(value: str) -> None:
-    with pytest.raises(ProblemError, match=r"--input n=.* is no side of a grid: give an integer from 1 to 100"):
+def test_invalid_side_is_rejected(value: str) -> None:
+    with pytest.raises(ProblemError, match=r"--input n=.* is not a valid grid size: give an integer from 1 to 100"):
         load_problem("no_three_in_line", inputs=[f"n={value}"])
 
 

@@ -1,4 +1,4 @@
-"""Every shipped problem draws what its first program builds, and draws nothing that `evaluate` refuses."""
+"""Every shipped problem draws what its first program builds, and draws nothing that `evaluate` rejects."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,7 +26,7 @@ SMALLEST = {
     "symbolic_regression": {"x": [0, 1], "v": [0, 1], "a": [0, 1]},
     "tsp_constructive": {"cities": [[0, 0], [1, 0], [0, 1]]},
 }
-"""The smallest input of each problem that makes sense, as given with --input."""
+"""The smallest meaningful input of each problem, as written for --input."""
 LARGER = {
     "admissible_set": (12, 7),
     "admissible_set_full": (6, 4),
@@ -45,7 +45,7 @@ LARGER = {
 
 
 class Answering:
-    """A candidate that answers every call with the same."""
+    """A candidate that answers every call with the same value."""
 
     def __init__(self, answer: Any) -> None:
         self._answer = answer
@@ -58,7 +58,7 @@ class Answering:
 
 
 def said_to(method: Any, answer: Any, value: Any) -> str:
-    """Returns with what words a method refuses an answer, or nothing."""
+    """Returns the message with which a method rejects an answer; empty if it accepts it."""
     try:
         method(Candidate(Answering(answer)), value)  # type: ignore[arg-type]
     except InvalidSolution as error:
@@ -66,7 +66,7 @@ def said_to(method: Any, answer: Any, value: Any) -> str:
     return ""
 
 
-def test_every_shipped_problem_is_drawn_here() -> None:
+def test_every_shipped_problem_is_covered_here() -> None:
     assert set(SMALLEST) == set(LARGER) == {info.name for info in shipped()}
 
 
@@ -86,7 +86,7 @@ def test_first_program_is_drawn_and_saved(name: str, sandbox: Sandbox, tmp_path:
 
 @pytest.mark.parametrize("name", SMALLEST)
 @pytest.mark.parametrize("answer", [None, "x", [], {}, [[7]], [0, 0], [[0, 0, 0]], 2.5, float("nan")], ids=repr)
-def test_picture_is_refused_in_the_words_of_the_score(name: str, answer: Any) -> None:
+def test_picture_is_rejected_with_the_message_of_the_score(name: str, answer: Any) -> None:
     problem = load_problem(name, inputs=[f"value={LARGER[name]!r}"])
     value = problem.inputs["value"]
     assert said_to(problem.evaluator.draw, answer, value) == said_to(problem.evaluator.evaluate, answer, value)

@@ -1,4 +1,4 @@
-"""Independent sets in powers of cycles: known sizes come out, and nothing that is none gets a score."""
+"""Independent sets in powers of cycles: known sizes are reproduced, and only an independent set gets a score."""
 
 import itertools
 from typing import Any
@@ -26,14 +26,14 @@ Vertex = tuple[int, ...]
 
 
 def solve(source: str = CONSTANT, k: int = K, n: int = N) -> list[Vertex]:
-    """Returns what the skeleton builds with a body."""
+    """Returns what the skeleton builds with a function body."""
     process = InProcessSandbox().start(PROBLEM.specification.program(Function(source)), ShannonCapacity.limits)
     vertices: list[Vertex] = process.call("solve", [k, n])
     return vertices
 
 
 def adjacent(a: Vertex, b: Vertex, k: int) -> bool:
-    """Says by the definition whether two vertices are adjacent or the same."""
+    """Returns whether two vertices are adjacent or equal, by the definition."""
     return all(x in (y, (y + 1) % k, (y - 1) % k) for x, y in zip(a, b, strict=True))
 
 
@@ -51,7 +51,7 @@ def test_constant_priority_and_the_first_program_give_the_known_sizes(sandbox: S
 
 
 def test_lattice_gives_the_best_known_sizes(sandbox: Sandbox) -> None:
-    # With k = 2^n + 1, sums of 0, 1 or -1 times powers of two are no multiple of k unless all of them are 0.
+    # With k = 2^n + 1, sums of 0, 1 or -1 times powers of two are not multiples of k unless all of them are 0.
     inputs = {"C5_2": (5, 2), "C9_3": (9, 3), "C17_4": (17, 4)}
     evaluator = PROBLEM.scorer(sandbox, inputs=inputs)
     body = "    return float(sum(x << i for i, x in enumerate(el)) % k == 0)\n"
@@ -65,7 +65,7 @@ def test_equal_priorities_are_taken_in_lexicographic_order() -> None:
 
 @given(st.integers(0, 2**32 - 1), st.integers(3, 7), st.integers(1, 3))
 @settings(max_examples=30, deadline=None)
-def test_any_priority_builds_an_independent_set_that_nothing_can_be_added_to(seed: int, k: int, n: int) -> None:
+def test_any_priority_builds_a_maximal_independent_set(seed: int, k: int, n: int) -> None:
     vertices = solve(f"    return float(np.random.default_rng([{seed}, *el]).normal())\n", k, n)
     assert verified_size(vertices, k, n) == len(vertices)
     assert is_independent(vertices, k)
@@ -76,7 +76,7 @@ def test_any_priority_builds_an_independent_set_that_nothing_can_be_added_to(see
 
 @given(st.data(), st.integers(3, 8), st.integers(1, 3))
 @settings(max_examples=200, deadline=None)
-def test_sets_are_accepted_exactly_where_they_are_independent(data: st.DataObject, k: int, n: int) -> None:
+def test_sets_are_accepted_if_and_only_if_they_are_independent(data: st.DataObject, k: int, n: int) -> None:
     vertices = data.draw(st.lists(st.tuples(*[st.integers(0, k - 1)] * n), max_size=6))
     if is_independent(vertices, k):
         assert verified_size(vertices, k, n) == len(vertices)
@@ -87,7 +87,7 @@ def test_sets_are_accepted_exactly_where_they_are_independent(data: st.DataObjec
 
 @given(st.integers(0, SIZE - 1), st.integers(0, N - 1), st.sampled_from([-1, 1, 3]))
 @settings(deadline=None)
-def test_near_miss_is_refused_or_counts_what_it_is_worth(index: int, position: int, step: int) -> None:
+def test_near_miss_is_rejected_or_scored_correctly(index: int, position: int, step: int) -> None:
     vertices = solve()
     changed = list(vertices[index])
     changed[position] = (changed[position] + step) % K
@@ -111,7 +111,7 @@ def test_first_and_last_vertex_of_the_cycle_are_adjacent() -> None:
     st.sampled_from([K, -1, 1.0, True, None, "1", float("nan"), 2**70]),
 )
 @settings(deadline=None)
-def test_wrong_entry_is_refused_wherever_it_stands(index: int, position: int, entry: Any) -> None:
+def test_wrong_entry_is_rejected_at_any_position(index: int, position: int, entry: Any) -> None:
     vertices: list[Any] = [list(vertex) for vertex in solve()]
     vertices[index][position] = entry
     with pytest.raises(InvalidSolution, match=r"entries other than 0 \.\.\. 6"):
@@ -120,7 +120,7 @@ def test_wrong_entry_is_refused_wherever_it_stands(index: int, position: int, en
 
 @given(st.integers(0, SIZE - 1), st.integers(0, SIZE))
 @settings(deadline=None)
-def test_repeated_vertex_is_refused_as_tuple_and_as_list(index: int, place: int) -> None:
+def test_repeated_vertex_is_rejected_as_tuple_and_as_list(index: int, place: int) -> None:
     vertices: list[Any] = solve()
     vertices.insert(place, list(vertices[index]))
     with pytest.raises(InvalidSolution, match="twice"):
@@ -128,23 +128,23 @@ def test_repeated_vertex_is_refused_as_tuple_and_as_list(index: int, place: int)
 
 
 @pytest.mark.parametrize("vertex", [(0,) * (N - 1), (0,) * (N + 1), (), None, 7, "000", {0: 1}, np.zeros(N, int)])
-def test_vertex_of_another_kind_is_refused(vertex: Any) -> None:
+def test_malformed_vertex_is_rejected(vertex: Any) -> None:
     with pytest.raises(InvalidSolution, match="not a vector of length 3"):
         verified_size([*solve(), vertex], K, N)
 
 
 @pytest.mark.parametrize("answer", [None, 27, 27.0, "set", {}, ((0,) * N,), np.zeros((2, N), int)])
-def test_anything_but_a_list_is_refused(answer: Any) -> None:
-    with pytest.raises(InvalidSolution, match="not a list"):
+def test_anything_but_a_list_is_rejected(answer: Any) -> None:
+    with pytest.raises(InvalidSolution, match="expected a list"):
         verified_size(answer, K, N)
 
 
-def test_more_vertices_than_there_are_are_refused_unread() -> None:
-    with pytest.raises(InvalidSolution, match="344 vertices, where there are only 343"):
+def test_more_vertices_than_possible_are_rejected_without_being_read() -> None:
+    with pytest.raises(InvalidSolution, match="344 vertices; at most 343 are possible"):
         verified_size([None] * 344, K, N)
 
 
-def test_small_sets_count() -> None:
+def test_small_sets_are_accepted() -> None:
     assert verified_size([], K, N) == 0
     assert verified_size([[0, 6]], 7, 2) == 1
     assert verified_size([(1,)], 3, 1) == 1
@@ -153,19 +153,19 @@ def test_small_sets_count() -> None:
 @pytest.mark.parametrize(
     ("value", "fault"),
     [
-        ("7", "no pair"),
-        ("(7, 4, 1)", "no pair"),
-        ("(7, 4.0)", "no pair"),
-        ("(7, True)", "no pair"),
-        ("'74'", "no pair"),
-        ("(2, 4)", "no length of a cycle: give an integer of at least 3"),
-        ("(-7, 4)", "no length"),
-        ("(7, 0)", r"no power: give a positive integer with 7\^n of at most 1000000"),
-        ("(7, 8)", "no power"),
-        ("(7, 1000000000)", "no power"),
+        ("7", "is not a pair"),
+        ("(7, 4, 1)", "is not a pair"),
+        ("(7, 4.0)", "is not a pair"),
+        ("(7, True)", "is not a pair"),
+        ("'74'", "is not a pair"),
+        ("(2, 4)", "not a valid cycle length: give an integer of at least 3"),
+        ("(-7, 4)", "not a valid cycle length"),
+        ("(7, 0)", r"not a valid power: give a positive integer with 7\^n of at most 1000000"),
+        ("(7, 8)", "not a valid power"),
+        ("(7, 1000000000)", "not a valid power"),
     ],
 )
-def test_input_that_is_no_cycle_and_power_is_refused(value: str, fault: str) -> None:
+def test_invalid_cycle_or_power_is_rejected(value: str, fault: str) -> None:
     with pytest.raises(ProblemError, match=rf"--input a=.*{fault}"):
         load_problem("shannon_capacity", inputs=[f"a={value}"])
 

@@ -1,4 +1,4 @@
-"""Sidon sets: known sizes come out, and nothing that is no Sidon set gets a score."""
+"""Sidon sets: known sizes are reproduced, and only a Sidon set gets a score."""
 
 from itertools import combinations
 from typing import Any
@@ -27,7 +27,7 @@ LONGEST_FOR_500 += [258, 314, 318, 343, 356, 386, 430, 440, 456, 464, 475, 487, 
 
 
 def solve(source: str, n: int) -> list[int]:
-    """Returns what the skeleton builds with a body."""
+    """Returns what the skeleton builds with a function body."""
     process = InProcessSandbox().start(PROBLEM.specification.program(Function(source)), SidonSet.limits)
     elements: list[int] = process.call("solve", [n])
     return elements
@@ -39,7 +39,7 @@ def verdict(function: Function, sandbox: Sandbox | None = None) -> Verdict:
 
 
 def is_sidon(elements: list[int]) -> bool:
-    """Returns whether all differences are distinct, the other way to say it."""
+    """Returns whether all differences are distinct, which is equivalent."""
     differences = [abs(a - b) for a, b in combinations(elements, 2)]
     return len(set(differences)) == len(differences) and 0 not in differences
 
@@ -68,7 +68,7 @@ def test_best_known_set_gets_its_size_and_can_be_found_by_priorities() -> None:
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 60))
 @settings(max_examples=30, deadline=None)
-def test_any_priority_builds_a_sidon_set_that_nothing_can_be_added_to(seed: int, n: int) -> None:
+def test_any_priority_builds_a_maximal_sidon_set(seed: int, n: int) -> None:
     elements = solve(f"    return float(np.random.default_rng([{seed}, x]).normal())\n", n)
     assert verified_size(elements, n) == len(elements)
     for x in set(range(1, n + 1)) - set(elements):
@@ -78,7 +78,7 @@ def test_any_priority_builds_a_sidon_set_that_nothing_can_be_added_to(seed: int,
 
 @given(st.lists(st.integers(1, 60), unique=True, max_size=8))
 @settings(deadline=None)
-def test_equal_sums_are_found_wherever_they_are(elements: list[int]) -> None:
+def test_equal_sums_are_always_found(elements: list[int]) -> None:
     if is_sidon(elements):
         assert verified_size(elements, 60) == len(elements)
     else:
@@ -88,7 +88,7 @@ def test_equal_sums_are_found_wherever_they_are(elements: list[int]) -> None:
 
 @given(st.permutations(MIAN_CHOWLA), st.integers(0, 19), st.sampled_from([-1, 1]))
 @settings(deadline=None)
-def test_moving_one_element_by_one_is_judged_for_what_it_gives(order: list[int], index: int, step: int) -> None:
+def test_moving_one_element_by_one_is_scored_correctly(order: list[int], index: int, step: int) -> None:
     order[index] += step
     if 0 not in order and is_sidon(order):
         assert verified_size(order, 500) == 20
@@ -97,13 +97,13 @@ def test_moving_one_element_by_one_is_judged_for_what_it_gives(order: list[int],
             verified_size(order, 500)
 
 
-def test_middle_of_two_others_is_refused() -> None:
+def test_middle_of_two_others_is_rejected() -> None:
     with pytest.raises(InvalidSolution, match=r"two equal sums: 3 \+ 1 = 2 \+ 2"):
         verified_size([1, 2, 3], 3)
 
 
 @given(st.integers(0, 19), st.sampled_from([0, -1, 501, 1.0, True, None, "1", float("nan"), float("inf"), 2**70, [1]]))
-def test_wrong_element_is_refused_wherever_it_stands(index: int, element: Any) -> None:
+def test_wrong_element_is_rejected_at_any_position(index: int, element: Any) -> None:
     elements: list[Any] = list(MIAN_CHOWLA)
     elements[index] = element
     with pytest.raises(InvalidSolution, match="not an integer from 1 to 500"):
@@ -111,7 +111,7 @@ def test_wrong_element_is_refused_wherever_it_stands(index: int, element: Any) -
 
 
 @given(st.integers(0, 19), st.integers(0, 20))
-def test_repeated_element_is_refused(index: int, place: int) -> None:
+def test_repeated_element_is_rejected(index: int, place: int) -> None:
     elements = list(MIAN_CHOWLA)
     elements.insert(place, MIAN_CHOWLA[index])
     with pytest.raises(InvalidSolution, match="twice"):
@@ -119,28 +119,28 @@ def test_repeated_element_is_refused(index: int, place: int) -> None:
 
 
 @pytest.mark.parametrize("answer", [None, 20, 20.0, "set", {1, 2}, {1: 2}, (1, 2), np.array([1, 2])])
-def test_anything_but_a_list_is_refused(answer: Any) -> None:
-    with pytest.raises(InvalidSolution, match="not a list"):
+def test_anything_but_a_list_is_rejected(answer: Any) -> None:
+    with pytest.raises(InvalidSolution, match="expected a list"):
         verified_size(answer, 500)
 
 
-def test_more_elements_than_there_are_are_refused_unread() -> None:
-    with pytest.raises(InvalidSolution, match="6 elements, where there are only 5"):
+def test_more_elements_than_possible_are_rejected_without_being_read() -> None:
+    with pytest.raises(InvalidSolution, match="6 elements; at most 5 are possible"):
         verified_size([None] * 6, 5)
 
 
-def test_all_numbers_are_refused_at_once() -> None:
+def test_all_numbers_are_rejected_at_once() -> None:
     with pytest.raises(InvalidSolution, match="equal sums"):
         verified_size(list(range(1, 20_001)), 20_000)
 
 
-def test_small_sets_count() -> None:
+def test_small_sets_are_accepted() -> None:
     assert [verified_size(elements, 500) for elements in ([], [500], [1, 500], [1, 2, 5, 7])] == [0, 1, 2, 4]
 
 
 @pytest.mark.parametrize("value", ["0", "20001", "-1", "500.0", "True", "'500'", "[500]", "None"])
-def test_unusable_input_is_refused(value: str) -> None:
-    with pytest.raises(ProblemError, match=r"--input n=.* is no n: give an integer from 1 to 20000"):
+def test_invalid_input_is_rejected(value: str) -> None:
+    with pytest.raises(ProblemError, match=r"--input n=.* is not a valid n: give an integer from 1 to 20000"):
         load_problem("sidon_set", inputs=[f"n={value}"])
 
 

@@ -1,4 +1,4 @@
-"""Symbolic regression: the law has the least error, and nothing but one finite number for each point gets a score."""
+"""Symbolic regression: the law has the least error, and only one finite number per point gets a score."""
 
 import json
 from pathlib import Path
@@ -28,7 +28,7 @@ FINITE = st.floats(-1e3, 1e3)
 
 
 class Answering:
-    """A candidate that predicts what it was made with."""
+    """A candidate that predicts fixed values."""
 
     def __init__(self, predictions: Any) -> None:
         self._predictions = predictions
@@ -90,14 +90,14 @@ def test_baselines_are_about_the_best_of_their_form(name: str, terms: Any) -> No
 
 
 @pytest.mark.parametrize(("body", "floor"), [("-7.3 * x", False), ("-7.3 * np.sin(x) - 0.45 * v * np.abs(v)", True)])
-def test_noise_floor_is_what_only_the_law_reaches(body: str, floor: bool) -> None:
+def test_only_the_law_reaches_the_noise_floor(body: str, floor: bool) -> None:
     scores = verdict(Function(f"    return {body}\n")).scores
     for name, data in PROBLEM.inputs.items():
         noise = 0.25**2 / np.var(data.a)
         assert (scores[name] > -1.25 * noise) == floor
 
 
-def test_recipe_is_seeded_and_keeps_to_its_boxes() -> None:
+def test_recipe_is_seeded_and_stays_within_its_boxes() -> None:
     data, again, other = (sample(500, 5.0, 10.0, seed, 0.1, hole=(2.5, 5.0)) for seed in (7, 7, 8))
     assert (data.x == again.x).all()
     assert (data.a == again.a).all()
@@ -124,7 +124,7 @@ def test_perfect_mean_and_hopeless_predictions_have_known_scores() -> None:
 
 @given(st.integers(0, COUNT - 1), FINITE)
 @settings(deadline=None)
-def test_one_prediction_that_is_off_costs_its_square(place: int, error: float) -> None:
+def test_one_wrong_prediction_costs_its_squared_error(place: int, error: float) -> None:
     predictions = TINY.a.copy()
     predictions[place] += error
     assert score(predictions) == pytest.approx(max(WORST, -(error**2) / COUNT / np.var(TINY.a)), abs=1e-9)
@@ -132,7 +132,7 @@ def test_one_prediction_that_is_off_costs_its_square(place: int, error: float) -
 
 @given(st.lists(FINITE, min_size=COUNT, max_size=COUNT), st.floats(0.1, 10), st.floats(-9, 9))
 @settings(deadline=None)
-def test_score_depends_on_no_unit_and_no_origin(predictions: list[float], unit: float, origin: float) -> None:
+def test_score_does_not_depend_on_unit_or_origin(predictions: list[float], unit: float, origin: float) -> None:
     values = np.array(predictions)
     scaled = Data(TINY.x, TINY.v, unit * TINY.a + origin)
     assert score(unit * values + origin, scaled) == pytest.approx(score(values), rel=1e-6, abs=1e-9)
@@ -140,7 +140,7 @@ def test_score_depends_on_no_unit_and_no_origin(predictions: list[float], unit: 
 
 @given(st.integers(0, COUNT - 1), st.sampled_from([float("nan"), float("inf"), float("-inf")]))
 @settings(deadline=None)
-def test_one_prediction_that_is_not_finite_is_enough_to_be_refused(place: int, value: float) -> None:
+def test_a_single_prediction_that_is_not_finite_is_rejected(place: int, value: float) -> None:
     for kind in (np.float64, np.float32, np.float16):
         predictions = TINY.a.astype(kind)
         predictions[place] = value
@@ -152,30 +152,30 @@ def test_one_prediction_that_is_not_finite_is_enough_to_be_refused(place: int, v
     "predictions",
     [TINY.a[1:], np.append(TINY.a, 1.0), np.zeros(0), np.array(3.0), TINY.a[:, None], TINY.a[None], np.eye(COUNT)],
 )
-def test_predictions_of_another_shape_are_refused(predictions: np.ndarray) -> None:
+def test_predictions_of_another_shape_are_rejected(predictions: np.ndarray) -> None:
     with pytest.raises(InvalidSolution, match=r"predictions of shape .* for 6 points"):
         score(predictions)
 
 
 @pytest.mark.parametrize("kind", [bool, complex, str, object, "datetime64[s]"])
-def test_predictions_that_are_no_real_numbers_are_refused(kind: Any) -> None:
-    with pytest.raises(InvalidSolution, match="no real numbers"):
+def test_predictions_that_are_not_real_numbers_are_rejected(kind: Any) -> None:
+    with pytest.raises(InvalidSolution, match="not real numbers"):
         score(np.zeros(COUNT, dtype=int).astype(kind))
 
 
 @pytest.mark.parametrize("kind", [np.int8, np.uint8, np.int64, np.float16, np.float32, np.float64])
-def test_any_kind_of_real_numbers_counts(kind: type) -> None:
+def test_any_real_dtype_is_accepted(kind: type) -> None:
     assert verified_predictions(np.arange(COUNT, dtype=kind), COUNT).tolist() == [0, 1, 2, 3, 4, 5]
 
 
 @pytest.mark.parametrize("answer", [None, 1.0, 7, "law", b"", {}, TINY.a.tolist(), tuple(TINY.a.tolist())])
-def test_anything_but_an_array_is_refused(answer: Any) -> None:
-    with pytest.raises(InvalidSolution, match="not an array"):
+def test_anything_but_an_array_is_rejected(answer: Any) -> None:
+    with pytest.raises(InvalidSolution, match="expected an array"):
         score(answer)
 
 
 @pytest.mark.parametrize("body", ["0.0", "x[:-1]", "np.where(x > 0, x, np.inf)", "list(x)", "x > v"])
-def test_invalid_answer_is_the_candidates_verdict(body: str) -> None:
+def test_invalid_answer_sets_the_status_of_the_candidate(body: str) -> None:
     assert verdict(Function(f"    return {body}\n")).status is Status.INVALID_SOLUTION
 
 
@@ -194,23 +194,23 @@ def test_literals_and_json_are_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"x": 3}, "x is no list of numbers: 3"),
-        ({"x": "ab"}, "x is no list of numbers: 'ab'"),
+        ({"x": 3}, "x is not a list of numbers: 3"),
+        ({"x": "ab"}, "x is not a list of numbers: 'ab'"),
         ({"v": [1]}, "x, v and a differ in length"),
-        ({"v": [1, True]}, "True in v is no number"),
-        ({"v": [1, "2"]}, "'2' in v is no number"),
-        ({"a": [1, None]}, "None in a is no number"),
-        ({"a": [1, 1e101]}, r"1e\+101 in a is no number"),
-        ({"a": [1, float("nan")]}, "nan in a is no number"),
-        ({"a": [1, float("-inf")]}, "-inf in a is no number"),
-        ({"a": [2, 2]}, "no two different accelerations"),
-        ({"a": [1e-200, 2e-200]}, "no two different accelerations"),
-        ({"x": [1], "v": [1], "a": [1]}, "no two different accelerations"),
-        ({"x": [], "v": [], "a": []}, "no two different accelerations"),
+        ({"v": [1, True]}, "True in v is not a number"),
+        ({"v": [1, "2"]}, "'2' in v is not a number"),
+        ({"a": [1, None]}, "None in a is not a number"),
+        ({"a": [1, 1e101]}, r"1e\+101 in a is not a number"),
+        ({"a": [1, float("nan")]}, "nan in a is not a number"),
+        ({"a": [1, float("-inf")]}, "-inf in a is not a number"),
+        ({"a": [2, 2]}, "at least two different accelerations"),
+        ({"a": [1e-200, 2e-200]}, "at least two different accelerations"),
+        ({"x": [1], "v": [1], "a": [1]}, "at least two different accelerations"),
+        ({"x": [], "v": [], "a": []}, "at least two different accelerations"),
         ({"y": [1, 2]}, "data are"),
     ],
 )
-def test_unusable_data_are_refused_with_the_reason(change: dict[str, Any], message: str, tmp_path: Path) -> None:
+def test_invalid_data_are_rejected_with_the_reason(change: dict[str, Any], message: str, tmp_path: Path) -> None:
     file = tmp_path / "data.json"
     file.write_text(json.dumps({**GIVEN, **change}))
     with pytest.raises(ProblemError, match=f"--input n=@.*{message}"):
@@ -218,12 +218,12 @@ def test_unusable_data_are_refused_with_the_reason(change: dict[str, Any], messa
 
 
 @pytest.mark.parametrize("value", ["5", "[]", "{}", "'x'", "None", "{'x': [1, 2], 'v': [1, 2]}"])
-def test_literal_that_is_no_data_is_refused(value: str) -> None:
+def test_literal_that_is_not_data_is_rejected(value: str) -> None:
     with pytest.raises(ProblemError, match=r"--input n=.*data are \{"):
         load_problem("symbolic_regression", inputs=[f"n={value}"])
 
 
-def test_prompt_is_short_and_gives_no_constant_of_the_law_away() -> None:
+def test_prompt_is_short_and_reveals_no_constant_of_the_law() -> None:
     prompt = best_shot_prompt(PROBLEM.specification, [PROBLEM.specification.first])
     assert "def predict_v1(x: np.ndarray, v: np.ndarray) -> np.ndarray:" in prompt
     assert not any(word in prompt for word in ("7.3", "0.45", "sin", "pendulum", "quadratic"))

@@ -1,4 +1,4 @@
-"""Travelling salesman: the stated scores come out, and nothing but a round trip gets a score."""
+"""Travelling salesman: the stated scores are reproduced, and only a round trip gets a score."""
 
 import itertools
 import json
@@ -39,7 +39,7 @@ SQUARE = Instance(((0.0, 0.0), (1.0, 1.0), (1.0, 0.0), (0.0, 1.0)))
 
 
 def solve(source: str, instance: Instance) -> list[int]:
-    """Returns what the skeleton builds with a body."""
+    """Returns what the skeleton builds with a function body."""
     process = InProcessSandbox().start(PROBLEM.specification.program(Function(source)), TspConstructive.limits)
     tour: list[int] = process.call("solve", [np.array(instance.cities)])
     return tour
@@ -54,11 +54,11 @@ def baseline(name: str) -> Function:
 
 
 def round_trip(tour: list[int], instance: Instance) -> float:
-    """Returns a tour's length, computed another way."""
+    """Returns the length of a tour, computed in another way."""
     return sum(math.dist(instance.cities[a], instance.cities[b]) for a, b in itertools.pairwise([*tour, tour[0]]))
 
 
-def test_first_program_has_the_stated_scores_and_runs_confined(sandbox: Sandbox) -> None:
+def test_first_program_has_the_stated_scores_and_runs_in_the_sandbox(sandbox: Sandbox) -> None:
     first = verdict(PROBLEM.specification.first, PROBLEM.inputs, sandbox)
     assert (first.status, first.error) == (Status.OK, "")
     assert first.scores == pytest.approx({"uniform": -21.0, "clustered": -17.1}, abs=0.05)
@@ -119,7 +119,7 @@ def test_any_priority_builds_a_tour_no_shorter_than_the_shortest(seed: int, coun
 
 @given(st.permutations(range(CITIES)))
 @settings(deadline=None)
-def test_any_permutation_gets_its_length_whatever_its_start_and_direction(tour: list[int]) -> None:
+def test_length_of_a_tour_does_not_depend_on_start_and_direction(tour: list[int]) -> None:
     expected = pytest.approx(round_trip(tour, SOME))
     assert tour_length(tour, SOME) == expected
     assert tour_length(tour[::-1], SOME) == expected
@@ -128,7 +128,7 @@ def test_any_permutation_gets_its_length_whatever_its_start_and_direction(tour: 
 
 @given(st.permutations(range(CITIES)), st.integers(0, CITIES - 1), st.integers(0, CITIES - 1))
 @settings(deadline=None)
-def test_city_in_place_of_another_is_refused(tour: list[int], place: int, city: int) -> None:
+def test_city_that_replaces_another_is_rejected(tour: list[int], place: int, city: int) -> None:
     if tour[place] == city:
         return
     tour[place] = city
@@ -138,7 +138,7 @@ def test_city_in_place_of_another_is_refused(tour: list[int], place: int, city: 
 
 @given(st.permutations(range(CITIES)), st.integers(0, CITIES - 1))
 @settings(deadline=None)
-def test_tour_with_one_city_more_or_less_is_refused(tour: list[int], city: int) -> None:
+def test_tour_with_one_city_too_many_or_too_few_is_rejected(tour: list[int], city: int) -> None:
     for other in (tour[:-1], [*tour, city], [*tour, tour[0]], [*tour, CITIES], []):
         with pytest.raises(InvalidSolution, match=f"a tour of length {len(other)} through 8 cities"):
             tour_length(other, SOME)
@@ -148,7 +148,7 @@ def test_tour_with_one_city_more_or_less_is_refused(tour: list[int], city: int) 
     st.integers(0, CITIES - 1),
     st.sampled_from([CITIES, -1, 1.0, True, None, "1", float("nan"), float("inf"), 2**70, [1], np.int64(1)]),
 )
-def test_wrong_city_is_refused_wherever_it_stands(place: int, city: Any) -> None:
+def test_wrong_city_is_rejected_at_any_position(place: int, city: Any) -> None:
     tour: list[Any] = list(range(CITIES))
     tour[place] = city
     with pytest.raises(InvalidSolution, match="not a city from 0 to 7"):
@@ -156,8 +156,8 @@ def test_wrong_city_is_refused_wherever_it_stands(place: int, city: Any) -> None
 
 
 @pytest.mark.parametrize("answer", [None, 8, 8.0, "01234567", set(range(8)), {}, tuple(range(8)), np.arange(8)])
-def test_anything_but_a_list_is_refused(answer: Any) -> None:
-    with pytest.raises(InvalidSolution, match="not a list"):
+def test_anything_but_a_list_is_rejected(answer: Any) -> None:
+    with pytest.raises(InvalidSolution, match="expected a list"):
         tour_length(answer, SOME)
 
 
@@ -186,7 +186,7 @@ def test_score_is_minus_the_mean_excess_in_percent() -> None:
     assert verdict(baseline("in order"), inputs).score == pytest.approx(-crossed / 2)
 
 
-def test_better_than_the_reference_is_a_positive_score() -> None:
+def test_tour_shorter_than_the_reference_has_a_positive_score() -> None:
     instance = uniform(1, 100, seed=9)[0]
     tour = improved(instance.distances, [0, *np.random.default_rng(1).permutation(range(1, 100)).tolist()])
     assert tour_length(tour, instance) < instance.reference
@@ -200,20 +200,20 @@ def test_recipes_are_seeded_and_within_the_square(make: Any) -> None:
     instances = make(3, 200, seed=7)
     assert instances == make(3, 200, seed=7)
     assert instances != make(3, 200, seed=8)
-    cities = np.array([one.cities for one in instances])
+    cities = np.array([instance.cities for instance in instances])
     assert cities.shape == (3, 200, 2)
     assert 0 <= cities.min() <= cities.max() < 1
     assert (cities * GRID == np.rint(cities * GRID)).all()
 
 
-def test_mean_length_of_references_is_the_stated_one() -> None:
-    assert np.mean([one.reference for one in PROBLEM.heldout["uniform100"]]) == pytest.approx(8.13, abs=0.005)
+def test_mean_length_of_references_is_as_stated() -> None:
+    assert np.mean([instance.reference for instance in PROBLEM.heldout["uniform100"]]) == pytest.approx(8.13, abs=0.005)
 
 
-def test_heldout_inputs_are_none_of_the_search() -> None:
-    searched = {one.cities for value in PROBLEM.inputs.values() for one in value}
+def test_heldout_inputs_differ_from_those_of_the_search() -> None:
+    searched = {instance.cities for value in PROBLEM.inputs.values() for instance in value}
     for others in (PROBLEM.heldout, PROBLEM.evaluator.selection):
-        assert not searched & {one.cities for value in others.values() for one in value}
+        assert not searched & {instance.cities for value in others.values() for instance in value}
 
 
 TINY = {"cities": [[0, 0], [3, 0], [0, 4.5]]}
@@ -226,7 +226,7 @@ def test_literals_and_json_are_read(value: Any, tmp_path: Path) -> None:
     count = 1 if isinstance(value, dict) else len(value)
     problem = load_problem("tsp_constructive", inputs=[f"literal={value!r}", f"file=@{file}"])
     for instances in problem.inputs.values():
-        assert [one.cities for one in instances] == [((0.0, 0.0), (3.0, 0.0), (0.0, 4.5))] * count
+        assert [instance.cities for instance in instances] == [((0.0, 0.0), (3.0, 0.0), (0.0, 4.5))] * count
 
 
 @pytest.mark.parametrize(
@@ -235,21 +235,21 @@ def test_literals_and_json_are_read(value: Any, tmp_path: Path) -> None:
         ("[]", "no instances"),
         ("5", "an instance is .*, not 5"),
         ("[[0, 0], [1, 0], [0, 1]]", "an instance is"),
-        ('{"cities": 3}', "cities 3 are no list of 3 to 500"),
-        ('{"cities": [[0, 0], [1, 1]]}', "are no list of 3 to 500"),
-        (json.dumps({"cities": [[0, k] for k in range(501)]}), "are no list of 3 to 500"),
-        ('{"cities": [[0, 0], [1, 1], 5]}', "city 5 is no pair"),
-        ('{"cities": [[0, 0], [1, 1], [1, 2, 3]]}', "is no pair"),
-        ('{"cities": [[0, 0], [1, 1], [1, "2"]]}', "is no pair"),
-        ('{"cities": [[0, 0], [1, 1], [1, true]]}', "is no pair"),
-        ('{"cities": [[0, 0], [1, 1], [1, NaN]]}', "is no pair"),
-        ('{"cities": [[0, 0], [1, 1], [1, 1e10]]}', "is no pair"),
+        ('{"cities": 3}', "cities 3 are not a list of 3 to 500"),
+        ('{"cities": [[0, 0], [1, 1]]}', "are not a list of 3 to 500"),
+        (json.dumps({"cities": [[0, k] for k in range(501)]}), "are not a list of 3 to 500"),
+        ('{"cities": [[0, 0], [1, 1], 5]}', "city 5 is not a pair"),
+        ('{"cities": [[0, 0], [1, 1], [1, 2, 3]]}', "is not a pair"),
+        ('{"cities": [[0, 0], [1, 1], [1, "2"]]}', "is not a pair"),
+        ('{"cities": [[0, 0], [1, 1], [1, true]]}', "is not a pair"),
+        ('{"cities": [[0, 0], [1, 1], [1, NaN]]}', "is not a pair"),
+        ('{"cities": [[0, 0], [1, 1], [1, 1e10]]}', "is not a pair"),
         ('{"cities": [[7, 7], [7, 7], [7, 7]]}', "all cities are in one place"),
         ('{"cities": [[0, 0], [0, 0], [0, 1e-170]]}', "all cities are in one place"),
         ('{"cities": [[0, 0}', "Expecting"),
     ],
 )
-def test_unusable_file_is_refused_with_the_reason(text: str, message: str, tmp_path: Path) -> None:
+def test_invalid_file_is_rejected_with_the_reason(text: str, message: str, tmp_path: Path) -> None:
     file = tmp_path / "x.json"
     file.write_text(text)
     with pytest.raises(ProblemError, match=f"--input x=@.*{message}"):
@@ -258,7 +258,7 @@ def test_unusable_file_is_refused_with_the_reason(text: str, message: str, tmp_p
 
 @given(st.lists(st.lists(st.floats() | st.integers(), min_size=2, max_size=2), min_size=3, max_size=6))
 @settings(deadline=None)
-def test_reading_an_instance_gives_one_with_a_reference_or_a_value_error(cities: Any) -> None:
+def test_reading_an_instance_with_a_reference_succeeds_or_raises_value_error(cities: Any) -> None:
     try:
         instance = read_instance({"cities": cities})
     except ValueError:

@@ -1,4 +1,4 @@
-"""Estimators against what can be counted out by hand or by brute force."""
+"""Estimators, compared with values counted by hand or by brute force."""
 
 import itertools
 from math import isclose
@@ -14,21 +14,21 @@ REWARDS = st.lists(st.sampled_from([0.0, 1.0]), min_size=1, max_size=8)
 
 
 @given(REWARDS, st.data())
-def test_pass_at_k_is_the_share_of_subsets_with_a_right_answer(rewards: list[float], data: st.DataObject) -> None:
+def test_pass_at_k_is_the_share_of_subsets_with_a_correct_answer(rewards: list[float], data: st.DataObject) -> None:
     k = data.draw(st.integers(1, len(rewards)))
     subsets = list(itertools.combinations(rewards, k))
     assert isclose(pass_at_k(rewards, k), sum(map(any, subsets)) / len(subsets))
 
 
-def test_pass_at_one_is_the_mean() -> None:
+def test_pass_at_1_is_the_mean() -> None:
     assert pass_at_k([1, 0, 0, 1, 0], 1) == pytest.approx(0.4)
 
 
 @pytest.mark.parametrize("k", [0, 4])
-def test_more_answers_than_there_are_cannot_be_asked_of_an_estimate(k: int) -> None:
-    with pytest.raises(ValueError, match=f"{k} cannot be had of 3 answers"):
+def test_k_beyond_the_number_of_answers_is_refused(k: int) -> None:
+    with pytest.raises(ValueError, match=f"pass@{k} cannot be estimated from 3 answers"):
         pass_at_k([1, 0, 1], k)
-    with pytest.raises(ValueError, match=f"{k} cannot be had of 3 answers"):
+    with pytest.raises(ValueError, match=f"majority@{k} cannot be estimated from 3 answers"):
         majority_at_k(["a", "b", "a"], [1, 0, 1], k)
 
 
@@ -46,22 +46,22 @@ def test_majority_at_k(values: list[str], rewards: list[float], k: int, result: 
 
 
 def test_standard_error_is_over_tasks() -> None:
-    found = estimate([0.0, 1.0, 1.0, 1.0])
-    assert (found.value, found.tasks) == (0.75, 4)
-    assert found.error == pytest.approx(0.25)
+    result = estimate([0.0, 1.0, 1.0, 1.0])
+    assert (result.value, result.tasks) == (0.75, 4)
+    assert result.error == pytest.approx(0.25)
     assert estimate([0.5]).error == 0.0
-    with pytest.raises(ValueError, match="no task"):
+    with pytest.raises(ValueError, match="no tasks to estimate"):
         estimate([])
 
 
-def test_bootstrap_covers_the_true_difference_about_as_often_as_it_says() -> None:
+def test_bootstrap_covers_the_true_difference_at_about_the_stated_rate() -> None:
     rng = np.random.default_rng(3)
     covered = 0
     for _ in range(200):
         difficulty = rng.uniform(0, 0.8, 80)
         old, new = rng.random(80) < difficulty, rng.random(80) < difficulty + 0.1
-        found = paired_bootstrap(new, old, rng, draws=600)
-        covered += found.lower <= 0.1 <= found.upper
+        difference = paired_bootstrap(new, old, rng, draws=600)
+        covered += difference.lower <= 0.1 <= difference.upper
     assert 180 <= covered <= 199
 
 
@@ -69,9 +69,9 @@ def test_bootstrap_pairs_tasks() -> None:
     rng = np.random.default_rng(0)
     old = np.repeat([0.0, 1.0], 50)
     new = np.clip(old + np.tile([0.0, 0.1], 50), 0, 1.1)
-    found = paired_bootstrap(new, old, rng)
-    assert 0.03 < found.lower < found.mean == pytest.approx(0.05)
-    with pytest.raises(ValueError, match="no task"):
+    difference = paired_bootstrap(new, old, rng)
+    assert 0.03 < difference.lower < difference.mean == pytest.approx(0.05)
+    with pytest.raises(ValueError, match="no tasks to compare"):
         paired_bootstrap([], [], rng)
 
 

@@ -2,15 +2,17 @@ from collections.abc import Callable
 
 import pytest
 
-from funsearch.core.records import Prompt
+from funsearch.core.completions import Request
 
-MakePrompt = Callable[..., Prompt]
+MakeRequest = Callable[..., Request]
 
 
 @pytest.fixture
-def prompt() -> MakePrompt:
-    def make(index: int = 0, text: str = "def f_v1():\n") -> Prompt:
-        return Prompt(index, island=0, resets=0, text=text, version=1, parents=(), after=0)
+def request_of() -> MakeRequest:
+    """Makes the request for the samples of a best-shot prompt."""
+
+    def make(index: int = 0, text: str = "def f_v1():\n", count: int = 4) -> Request:
+        return Request(text, count, index)
 
     return make
 

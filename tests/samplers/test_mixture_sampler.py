@@ -2,6 +2,7 @@ from collections import Counter
 
 import pytest
 
+from funsearch.core.completions import SamplerStats
 from funsearch.errors import ConfigError
 from funsearch.samplers.mixture import MixtureSampler
 from funsearch.samplers.scripted import ScriptedSampler
@@ -11,21 +12,21 @@ def named(name: str) -> ScriptedSampler:
     return ScriptedSampler(["x"] * 2000, samples_per_prompt=1, model=name)
 
 
-def models(mixture: MixtureSampler, prompts) -> list[str]:
-    return [mixture.sample(prompt)[0].model for prompt in prompts]
+def models(mixture: MixtureSampler, requests) -> list[str]:
+    return [mixture.complete([request])[0][0].model for request in requests]
 
 
-def test_choice_depends_on_seed_and_number_of_the_prompt_alone(prompt) -> None:
-    prompts = [prompt(k) for k in range(50)]
+def test_choice_depends_on_seed_and_number_of_the_prompt_alone(request_of) -> None:
+    requests = [request_of(k) for k in range(50)]
     mixture = MixtureSampler([(named("a"), 1.0), (named("b"), 1.0)], seed=7)
-    chosen = models(mixture, prompts)
-    assert models(mixture, prompts[::-1]) == chosen[::-1]
-    assert models(MixtureSampler([(named("a"), 1.0), (named("b"), 1.0)], seed=8), prompts) != chosen
+    chosen = models(mixture, requests)
+    assert models(mixture, requests[::-1]) == chosen[::-1]
+    assert models(MixtureSampler([(named("a"), 1.0), (named("b"), 1.0)], seed=8), requests) != chosen
 
 
-def test_shares_follow_the_weights(prompt) -> None:
+def test_shares_follow_the_weights(request_of) -> None:
     mixture = MixtureSampler([(named("a"), 1.0), (named("b"), 3.0)])
-    counts = Counter(models(mixture, [prompt(k) for k in range(2000)]))
+    counts = Counter(models(mixture, [request_of(k) for k in range(2000)]))
     assert counts["a"] + counts["b"] == 2000
     assert 400 < counts["a"] < 600
 
@@ -48,3 +49,14 @@ def test_all_are_closed_even_if_one_fails() -> None:
     with pytest.raises(OSError, match="gone"):
         MixtureSampler([(Closing([]), 1.0), (Closing([]), 1.0)]).close()
     assert len(closed) == 2
+
+
+def test_queues_of_all_samplers_are_added_up() -> None:
+    class Queued(ScriptedSampler):
+        def stats(self) -> SamplerStats:
+            return SamplerStats(tokens=10, running=2, waiting=3)
+
+    assert MixtureSampler([(Queued([]), 1.0), (named("a"), 1.0), (Queued([]), 1.0)]).stats() == SamplerStats(
+        0, 20, 4, 6
+    )
+    assert MixtureSampler([(named("a"), 1.0)]).stats() is None

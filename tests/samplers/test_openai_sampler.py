@@ -35,69 +35,69 @@ def echo(prompt: str, n: int) -> list[str]:
     return [f"{prompt}{k}" for k in range(n)]
 
 
-def test_completions_are_asked_for_all_samples_at_once(make: Make, prompt) -> None:
+def test_completions_are_asked_for_all_samples_at_once(make: Make, request_of) -> None:
     with FakeEndpoint(echo) as endpoint:
-        samples = make(endpoint.url).sample(prompt(text="p"))
+        samples = make(endpoint.url).complete([request_of(text="p")])[0]
     assert [sample.text for sample in samples] == ["p0", "p1", "p2", "p3"]
     assert endpoint.requests == ["/v1/completions"]
 
 
-def test_tokens_of_a_request_are_shared_out_without_loss(make: Make, prompt) -> None:
+def test_tokens_of_a_request_are_shared_out_without_loss(make: Make, request_of) -> None:
     with FakeEndpoint(lambda _prompt, n: ["x" * 28] + ["x" * 8] * (n - 1)) as endpoint:
-        samples = make(endpoint.url).sample(prompt(text="p" * 40))
+        samples = make(endpoint.url).complete([request_of(text="p" * 40)])[0]
     assert [sample.tokens for sample in samples] == [4, 3, 3, 3]
     assert [sample.prompt_tokens for sample in samples] == [10, 0, 0, 0]
 
 
-def test_chat_is_found_where_there_are_no_completions_and_remembered(make: Make, prompt) -> None:
+def test_chat_is_found_where_there_are_no_completions_and_remembered(make: Make, request_of) -> None:
     with FakeEndpoint(echo, completions=False) as endpoint:
         sampler = make(endpoint.url)
-        assert sampler.sample(prompt(text="p"))[0].text == f"{chat_request('p')}0"
-        sampler.sample(prompt(1))
+        assert sampler.complete([request_of(text="p")])[0][0].text == f"{chat_request('p')}0"
+        sampler.complete([request_of(1)])[0]
     assert endpoint.requests == ["/v1/completions", "/v1/chat/completions", "/v1/chat/completions"]
 
 
-def test_chat_can_be_told(make: Make, prompt) -> None:
+def test_chat_can_be_told(make: Make, request_of) -> None:
     with FakeEndpoint(echo) as endpoint:
-        make(endpoint.url, api="chat").sample(prompt())
+        make(endpoint.url, api="chat").complete([request_of()])[0]
     assert endpoint.requests == ["/v1/chat/completions"]
 
 
-def test_completions_can_be_insisted_on(make: Make, prompt) -> None:
+def test_completions_can_be_insisted_on(make: Make, request_of) -> None:
     with FakeEndpoint(echo, completions=False) as endpoint, pytest.raises(SamplerError, match="no completions API"):
-        make(endpoint.url, api="completions").sample(prompt())
+        make(endpoint.url, api="completions").complete([request_of()])[0]
     assert "/v1/chat/completions" not in endpoint.requests
 
 
-def test_single_choices_are_asked_for_one_by_one_where_n_is_ignored(make: Make, prompt) -> None:
+def test_single_choices_are_asked_for_one_by_one_where_n_is_ignored(make: Make, request_of) -> None:
     with FakeEndpoint(echo, several=False) as endpoint:
-        assert [sample.index for sample in make(endpoint.url).sample(prompt())] == [0, 1, 2, 3]
+        assert len(make(endpoint.url).complete([request_of()])[0]) == 4
     assert len(endpoint.requests) == 4
 
 
-def test_single_choices_are_asked_for_where_n_is_refused(make: Make, prompt) -> None:
+def test_single_choices_are_asked_for_where_n_is_refused(make: Make, request_of) -> None:
     with FakeEndpoint(echo, refuses=["n"]) as endpoint:
         sampler = make(endpoint.url)
-        assert len(sampler.sample(prompt())) == 4
+        assert len(sampler.complete([request_of()])[0]) == 4
         assert len(endpoint.requests) == 5
-        sampler.sample(prompt(1))
+        sampler.complete([request_of(1)])[0]
         assert len(endpoint.requests) == 9
 
 
-def test_parameters_that_are_refused_are_left_out(make: Make, prompt) -> None:
+def test_parameters_that_are_refused_are_left_out(make: Make, request_of) -> None:
     with FakeEndpoint(echo, refuses=["temperature", "max_tokens", "stop"]) as endpoint:
         sampler = make(endpoint.url)
-        sampler.sample(prompt())
+        sampler.complete([request_of()])[0]
         assert endpoint.requests == ["/v1/completions"] * 4
-        sampler.sample(prompt(1))
+        sampler.complete([request_of(1)])[0]
         assert len(endpoint.requests) == 5
 
 
 @pytest.mark.parametrize("failure", [429, 500, 503, 0, "<html>busy</html>", '{"choices": []}', "{}", "[]"])
-def test_failures_that_pass_are_waited_out(failure: int | str, make: Make, pauses: list[float], prompt) -> None:
+def test_failures_that_pass_are_waited_out(failure: int | str, make: Make, pauses: list[float], request_of) -> None:
     with FakeEndpoint(echo) as endpoint:
         endpoint.failures.extend([failure] * 3)
-        assert len(make(endpoint.url).sample(prompt())) == 4
+        assert len(make(endpoint.url).complete([request_of()])[0]) == 4
     assert len(pauses) == 3
     assert all(0 < pause <= 2.0 for pause in pauses)
 
@@ -114,44 +114,44 @@ def test_failures_that_pass_are_waited_out(failure: int | str, make: Make, pause
     ],
 )
 def test_failures_that_stay_end_it_with_their_reason(
-    failure: int | str, says: str, make: Make, pauses: list[float], prompt
+    failure: int | str, says: str, make: Make, pauses: list[float], request_of
 ) -> None:
     with FakeEndpoint(echo) as endpoint, pytest.raises(SamplerError, match=says) as caught:
         endpoint.failures.extend([failure] * 50)
-        make(endpoint.url, retries=2).sample(prompt())
+        make(endpoint.url, retries=2).complete([request_of()])[0]
     assert "Asked 3 times" in str(caught.value)
     assert len(pauses) == 2
 
 
-def test_endpoint_that_is_down_is_named(make: Make, prompt) -> None:
+def test_endpoint_that_is_down_is_named(make: Make, request_of) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         url = f"http://127.0.0.1:{taken.getsockname()[1]}/v1"
     with pytest.raises(SamplerError, match=rf"Cannot reach {url}: is it running\?"):
-        make(url, retries=1).sample(prompt())
+        make(url, retries=1).complete([request_of()])[0]
 
 
-def test_time_out_is_named(make: Make, prompt) -> None:
+def test_time_out_is_named(make: Make, request_of) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(SamplerError, match=r"within 0\.05 s"):
-        make(f"http://127.0.0.1:{silent.getsockname()[1]}/v1", retries=0, timeout=0.05).sample(prompt())
+        make(f"http://127.0.0.1:{silent.getsockname()[1]}/v1", retries=0, timeout=0.05).complete([request_of()])[0]
 
 
 @pytest.mark.parametrize("status", [401, 403])
 def test_refused_key_is_told_by_its_variable_and_not_retried(
-    status: int, make: Make, pauses: list[float], prompt, monkeypatch: pytest.MonkeyPatch
+    status: int, make: Make, pauses: list[float], request_of, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MY_KEY", "secret-key")
     with FakeEndpoint(echo) as endpoint, pytest.raises(SamplerError, match="MY_KEY holds a key") as caught:
         endpoint.failures.append(status)
-        make(endpoint.url, api_key_env="MY_KEY").sample(prompt())
+        make(endpoint.url, api_key_env="MY_KEY").complete([request_of()])[0]
     assert endpoint.keys == ["Bearer secret-key"]
     assert "secret" not in str(caught.value)
     assert pauses == []
 
 
-def test_missing_key_is_told_by_its_variable(make: Make, prompt) -> None:
+def test_missing_key_is_told_by_its_variable(make: Make, request_of) -> None:
     with FakeEndpoint(echo) as endpoint, pytest.raises(SamplerError, match="OPENAI_API_KEY is not set"):
         endpoint.failures.append(401)
-        make(endpoint.url).sample(prompt())
+        make(endpoint.url).complete([request_of()])[0]
 
 
 def test_hosted_service_without_a_key_is_refused_before_anything_is_sent(make: Make) -> None:
@@ -159,20 +159,20 @@ def test_hosted_service_without_a_key_is_refused_before_anything_is_sent(make: M
         make(None)
 
 
-def test_unknown_model_is_told_with_those_that_there_are(make: Make, prompt) -> None:
+def test_unknown_model_is_told_with_those_that_there_are(make: Make, request_of) -> None:
     with FakeEndpoint(echo) as endpoint, pytest.raises(SamplerError, match=r"has no model other.*It has fake\."):
         endpoint.failures.extend([404, 404])
-        make(endpoint.url, model="other").sample(prompt())
+        make(endpoint.url, model="other").complete([request_of()])[0]
 
 
-def test_other_refusals_are_told_as_the_server_says_them(make: Make, pauses: list[float], prompt) -> None:
+def test_other_refusals_are_told_as_the_server_says_them(make: Make, pauses: list[float], request_of) -> None:
     with FakeEndpoint(echo) as endpoint, pytest.raises(SamplerError, match=r"answers 400 .* told to fail with 400"):
         endpoint.failures.extend([400] * 50)
-        make(endpoint.url).sample(prompt())
+        make(endpoint.url).complete([request_of()])[0]
     assert pauses == []
 
 
-def test_refusal_says_more_than_a_route_that_is_not_there(make: Make, prompt) -> None:
+def test_refusal_says_more_than_a_route_that_is_not_there(make: Make, request_of) -> None:
     with FakeEndpoint(echo) as endpoint, pytest.raises(SamplerError, match="told to fail with 422"):
         endpoint.failures.extend([404, 422, 404, 404])
-        make(endpoint.url).sample(prompt())
+        make(endpoint.url).complete([request_of()])[0]

@@ -1,4 +1,4 @@
-"""The promises of `funsearch.core.ports.Sampler`, held by every adapter that needs no model."""
+"""The promises of `funsearch.core.ports.Sampler`, for every adapter that needs no model."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -29,25 +29,30 @@ def sampler(request: pytest.FixtureRequest) -> Iterator[Sampler]:
     else:
         several = request.param != "one choice a request"
         with FakeEndpoint(lambda _text, n: TEXTS[:n], completions=request.param != "chat", several=several) as endpoint:
-            made = OpenAISampler(OpenAIOptions(model="fake", base_url=endpoint.url, samples_per_prompt=PER_PROMPT))
+            made = OpenAISampler(OpenAIOptions(model="fake", base_url=endpoint.url))
             yield made
             made.close()
 
 
-def test_samples_are_numbered_and_name_prompt_and_model(sampler: Sampler, prompt) -> None:
-    asked = prompt(4)
-    samples = sampler.sample(asked)
-    assert [sample.index for sample in samples] == [0, 1, 2]
-    assert all(sample.prompt is asked for sample in samples)
-    assert all(sample.text in TEXTS and sample.model and sample.finish_reason == "stop" for sample in samples)
+def test_every_request_gets_its_completions_in_order(sampler: Sampler, request_of) -> None:
+    answers = sampler.complete([request_of(4, count=3), request_of(5, count=2)])
+    assert [len(completions) for completions in answers] == [3, 2]
+    for completion in (completion for completions in answers for completion in completions):
+        assert completion.text in TEXTS
+        assert completion.model
+        assert completion.finish_reason == "stop"
 
 
-def test_no_more_samples_than_asked_for(sampler: Sampler, prompt) -> None:
-    assert [sample.index for sample in sampler.sample(prompt(), at_most=2)] == [0, 1]
-    assert len(sampler.sample(prompt(1), at_most=100)) == PER_PROMPT
+def test_there_are_no_more_completions_than_requested(sampler: Sampler, request_of) -> None:
+    assert len(sampler.complete([request_of(count=2)])[0]) == 2
+    assert len(sampler.complete([request_of(1, count=1)])[0]) == 1
 
 
-def test_many_threads_ask_at_once(sampler: Sampler, prompt) -> None:
+def test_requests_come_from_many_threads_at_once(sampler: Sampler, request_of) -> None:
     with ThreadPoolExecutor(8) as pool:
-        answers = list(pool.map(sampler.sample, [prompt(k) for k in range(20)]))
-    assert [[sample.prompt.index for sample in answer] for answer in answers] == [[k] * PER_PROMPT for k in range(20)]
+        answers = list(pool.map(sampler.complete, [[request_of(k, count=3)] for k in range(20)]))
+    assert [[len(completions) for completions in answer] for answer in answers] == [[3]] * 20
+
+
+def test_stats_are_none_without_a_queue(sampler: Sampler) -> None:
+    assert sampler.stats() is None

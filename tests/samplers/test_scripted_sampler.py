@@ -6,28 +6,29 @@ from funsearch.errors import SamplerError, SamplerExhausted
 from funsearch.samplers.scripted import ScriptedSampler
 
 
-def texts(sampler: ScriptedSampler, prompt) -> list[str]:
-    return [sample.text for sample in sampler.sample(prompt)]
+def texts(sampler: ScriptedSampler, request) -> list[str]:
+    (completions,) = sampler.complete([request])
+    return [completion.text for completion in completions]
 
 
-def test_answers_depend_on_the_number_of_the_prompt_alone(prompt) -> None:
+def test_answers_depend_on_the_number_of_the_prompt_alone(request_of) -> None:
     sampler = ScriptedSampler(["a", "b", "c", "d", "e"], samples_per_prompt=2)
-    assert texts(sampler, prompt(1)) == ["c", "d"]
-    assert texts(sampler, prompt(0)) == ["a", "b"]
-    assert texts(sampler, prompt(1)) == ["c", "d"]
+    assert texts(sampler, request_of(1)) == ["c", "d"]
+    assert texts(sampler, request_of(0)) == ["a", "b"]
+    assert texts(sampler, request_of(1)) == ["c", "d"]
 
 
-def test_last_prompt_may_get_fewer_and_the_one_after_it_none(prompt) -> None:
+def test_last_prompt_may_get_fewer_and_the_one_after_it_none(request_of) -> None:
     sampler = ScriptedSampler(["a", "b", "c"], samples_per_prompt=2)
-    assert texts(sampler, prompt(1)) == ["c"]
+    assert texts(sampler, request_of(1)) == ["c"]
     with pytest.raises(SamplerExhausted, match="3 recorded answers"):
-        sampler.sample(prompt(2))
+        sampler.complete([request_of(2)])
 
 
-def test_file_is_read_line_by_line(tmp_path: Path, prompt) -> None:
+def test_file_is_read_line_by_line(tmp_path: Path, request_of) -> None:
     file = tmp_path / "answers.jsonl"
     file.write_text('{"text": "a\\nb"}\n\n{"text": "c\u2028d", "more": 1}\n', encoding="utf-8")
-    assert texts(ScriptedSampler.from_file(file, 2), prompt()) == ["a\nb", "c\u2028d"]
+    assert texts(ScriptedSampler.from_file(file, 2), request_of()) == ["a\nb", "c\u2028d"]
 
 
 @pytest.mark.parametrize("line", ["return 1", '{"txt": "a"}', '{"text": 3}', "[]", "null"])

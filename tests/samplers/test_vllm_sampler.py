@@ -13,6 +13,7 @@ from funsearch.errors import SamplerError
 from funsearch.loading import Problem, load_problem
 from funsearch.samplers.model_folder import check_model
 from funsearch.sandbox import open_sandbox
+from funsearch.search.sampling import as_samples, request_for
 from funsearch.settings.samplers import make_sampler
 from funsearch.settings.search import Settings
 
@@ -36,10 +37,13 @@ def test_many_prompts_at_once_give_whole_and_useful_samples(sampler: Sampler, pr
     text = best_shot_prompt(problem.specification, [problem.specification.first])
     prompts = [Prompt(k, island=0, resets=0, text=text, version=1, parents=(0,), after=0) for k in range(PROMPTS)]
     with ThreadPoolExecutor(PROMPTS) as pool:
-        answers = list(pool.map(sampler.sample, prompts))
-    samples = [sample for answer in answers for sample in answer]
-    assert [[sample.index for sample in answer] for answer in answers] == [[0, 1, 2, 3]] * PROMPTS
-    assert all(sample.prompt is prompt for prompt, answer in zip(prompts, answers, strict=True) for sample in answer)
+        answers = [pool.submit(sampler.complete, [request_for(prompt, 4)]) for prompt in prompts]
+    samples = [
+        sample
+        for prompt, answer in zip(prompts, answers, strict=True)
+        for sample in as_samples(prompt, answer.result()[0])
+    ]
+    assert [sample.index for sample in samples] == [0, 1, 2, 3] * PROMPTS
     assert len({sample.model for sample in samples}) == 1
     assert all(0 < sample.tokens <= 128 and sample.prompt_tokens > 50 for sample in samples)
     assert {sample.finish_reason for sample in samples} <= {"stop", "length"}

@@ -1,7 +1,7 @@
 """A run in a notebook: what it says, and that what a model wrote shows as text."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -50,8 +50,13 @@ def test_notebook_shows_texts_as_text(run: Run) -> None:
 def test_data_frame_has_a_row_for_each_evaluation(library: str, run: Run) -> None:
     pytest.importorskip(library)
     frame = run.to_dataframe(library)  # type: ignore[arg-type]
-    assert list(frame.columns) == ["program", "island", "status", "score", "duplicate"]
+    columns = "program prompt sample island parents operator model status score duplicate duplicate_of prompt_tokens"
+    assert list(frame.columns) == [*columns.split(), "tokens", "seconds", "error", "code", "score.three", "score.five"]
     assert list(frame["status"]) == ["OK", "OK", "OK", "RUNTIME_ERROR"]
+    assert list(frame["operator"]) == ["first", "model", "model", "model"]
+    assert list(frame["score.five"])[:3] == [-5.0, 0.0, -1.0]
+    assert "return x" in frame["code"][1]
+    assert [list(parents) for parents in frame["parents"]] == [[], [0], [0], [0]]
 
 
 def test_missing_library_is_named(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,3 +68,34 @@ def test_missing_library_is_named(run: Run, monkeypatch: pytest.MonkeyPatch) -> 
 def test_unknown_run_is_refused(run: Run, tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="no run called y"):
         funsearch.Run("y", f"sqlite:///{tmp_path / 'runs.db'}")
+
+
+def test_best_of_a_run_is_scored_on_held_out_inputs_and_verified(run: Run) -> None:
+    assert run.best().heldout is None
+    best = run.best(heldout=True)
+    assert best.heldout == {"seven": 0.0}
+    assert run.best().heldout == {"seven": 0.0}, "it is recorded"
+    first, second, _ = run.verify()
+    assert (first.program, first.score, first.again, first.stable, first.heldout) == (1, 0.0, 0.0, True, {"seven": 0.0})
+    assert second.stable
+
+
+def test_run_is_drawn(run: Run) -> None:
+    pytest.importorskip("matplotlib")
+    assert run.plot().axes[0].get_title() == "<x>: 3 samples"
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda run: run.best(0), "top = 0"),
+        (lambda run: run.best("2"), "top = '2'"),
+        (lambda run: run.to_dataframe("excel"), "library = 'excel'"),
+        (lambda run: Run(3), "name = 3"),
+        (lambda run: Run("<x>", 3), "storage = 3"),
+        (lambda run: run.program(99), "has no program 99"),
+    ],
+)
+def test_argument_that_cannot_be_used_is_refused(call: Callable[[Run], object], message: str, run: Run) -> None:
+    with pytest.raises(FunsearchError, match=message):
+        call(run)

@@ -1,16 +1,19 @@
 """The search in one process, with recorded answers and a fake sandbox."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from funsearch.core.records import Prompt, Sample, Status, Usage
+from funsearch.core.completions import Completion, Request
+from funsearch.core.records import Sample, Status, Usage
 from funsearch.errors import ConfigError, ProblemError, SamplerError, SamplerExhausted
 from funsearch.loading import Problem
 from funsearch.samplers.scripted import ScriptedSampler
+from funsearch.search.loop import Budget, SearchLoop
 from funsearch.search.replay import replay
+from funsearch.search.runs import new_run
 from funsearch.search.search import Search
 from funsearch.search.workers import LocalWorkers
 from funsearch.settings.search import Settings
@@ -23,6 +26,15 @@ def searching(problem: Problem, texts: list[str], storage: MemoryStorage, **kwar
     settings = Settings.load(None, ["database.islands=3", "database.reset_period=20", "prompts_in_flight=3"])
     sampler = ScriptedSampler(texts, samples_per_prompt=4)
     return Search(problem, sampler=sampler, sandbox=InProcessSandbox(), storage=storage, settings=settings, **kwargs)
+
+
+def resuming(texts: list[str], storage: MemoryStorage, name: str = "run") -> Search:
+    sampler = ScriptedSampler(texts, samples_per_prompt=4)
+    return Search.resume(name, sampler=sampler, sandbox=InProcessSandbox(), storage=storage)
+
+
+def looping(problem: Problem, storage: MemoryStorage, settings: Settings, clock: Callable[[], float]) -> SearchLoop:
+    return SearchLoop(new_run(problem, settings, storage, "none", "run", 0.0), problem, settings, storage, clock=clock)
 
 
 def test_search_finds_the_best_answer_and_counts_everything(problem: Problem, answers: Answers) -> None:
@@ -68,8 +80,8 @@ def test_no_evaluator_ever_ends_with_the_minutes(problem: Problem) -> None:
     sampler = ScriptedSampler(["    return x\n"], 1)
     evaluator = problem.scorer(InProcessSandbox())
     workers = Nobody(sampler, evaluator)
-    with Search(problem, storage=MemoryStorage(), workers=workers, clock=lambda: now[0]) as search:
-        assert search.run(minutes=1).state == "minutes"
+    loop = looping(problem, MemoryStorage(), Settings(), lambda: now[0])
+    assert loop.run(Budget(minutes=1), workers).state == "minutes"
 
 
 def test_target_stops_the_search(problem: Problem, answers: Answers) -> None:
@@ -96,7 +108,7 @@ def test_stop_leaves_at_once_and_a_later_search_goes_on(problem: Problem, answer
     first.run(max_samples=17)
     first.close()
     record = storage.run(first.name)
-    with searching(problem, answers(60), storage, run=record) as second:
+    with resuming(answers(60), storage, first.name) as second:
         progress = second.run()
     samples = list(storage.samples(first.name))
     asked = [(sample.prompt.index, sample.index) for sample in samples if sample.prompt.index >= 0]
@@ -110,7 +122,7 @@ def test_resumed_search_equals_the_one_that_was_never_interrupted(problem: Probl
         search.run()
     with searching(problem, answers(80), halves, name="run") as search:
         search.run(max_samples=40)
-    with searching(problem, answers(80), halves, run=halves.run("run")) as search:
+    with resuming(answers(80), halves) as search:
         search.run()
     assert list(whole.resets("run"))
     scores = [[(e.key, dict(e.scores)) for e in storage.evaluations("run")] for storage in (whole, halves)]
@@ -121,7 +133,7 @@ def test_snapshots_tell_the_course_of_a_run_over_its_sessions(problem: Problem, 
     storage = MemoryStorage()
     with searching(problem, answers(80), storage, name="run") as search:
         search.run(max_samples=40)
-    with searching(problem, answers(80), storage, run=storage.run("run")) as search:
+    with resuming(answers(80), storage) as search:
         progress = search.run()
     snapshots = storage.snapshots("run")
     assert len(snapshots) > 10
@@ -173,10 +185,10 @@ def test_first_program_that_fails_is_the_problems_fault(problem: Problem) -> Non
 
 def test_sampler_that_fails_ends_the_search_and_loses_nothing(problem: Problem, answers: Answers) -> None:
     class Failing(ScriptedSampler):
-        def sample(self, prompt: Prompt, at_most: int | None = None) -> list[Sample]:
-            if prompt.index == 5:
+        def complete(self, requests: Sequence[Request]) -> list[list[Completion]]:
+            if requests[0].index == 5:
                 raise SamplerError("the endpoint is gone")
-            return list(super().sample(prompt, at_most))
+            return super().complete(requests)
 
     storage = MemoryStorage()
     search = Search(problem, sampler=Failing(answers(100), 4), sandbox=InProcessSandbox(), storage=storage, name="run")
@@ -184,13 +196,7 @@ def test_sampler_that_fails_ends_the_search_and_loses_nothing(problem: Problem, 
         search.run()
     assert storage.runs()[0].state == "failed"
     assert storage.runs()[0].samples == 20
-    with Search(
-        problem,
-        sampler=ScriptedSampler(answers(100), 4),
-        sandbox=InProcessSandbox(),
-        storage=storage,
-        run=storage.run("run"),
-    ) as again:
+    with resuming(answers(100), storage) as again:
         assert again.run(max_samples=40).samples == 40
 
 
@@ -202,7 +208,7 @@ def test_unanswered_and_unevaluated_work_is_taken_up(problem: Problem, answers: 
         unasked = search.database.get_prompt()
         sample = Sample(prompt, 0, "    return x - 0.125\n", "scripted", "stop")
         storage.append("run", [prompt, sample, unasked])
-    with searching(problem, answers(100), storage, run=storage.run("run")) as search:
+    with resuming(answers(100), storage) as search:
         search.run(max_samples=20)
     evaluations = list(storage.evaluations("run"))
     assert sum(e.sample == sample for e in evaluations) == 1
@@ -212,10 +218,9 @@ def test_unanswered_and_unevaluated_work_is_taken_up(problem: Problem, answers: 
 
 def test_exhausted_sampler_raises_only_for_prompts_it_has_no_answer_for() -> None:
     sampler = ScriptedSampler(["a", "b", "c"], samples_per_prompt=2)
-    ask = lambda index: sampler.sample(Prompt(index, 0, 0, "", 1, (), 0))  # noqa: E731
-    assert [s.text for s in ask(1)] == ["c"]
+    assert [completion.text for completion in sampler.complete([Request("", 4, 1)])[0]] == ["c"]
     with pytest.raises(SamplerExhausted):
-        ask(2)
+        sampler.complete([Request("", 4, 2)])
 
 
 def test_unstable_program_is_never_the_best(problem: Problem) -> None:
@@ -236,7 +241,7 @@ def test_prompts_in_flight_follow_the_models_queue(problem: Problem, answers: An
     class Queue(LocalWorkers):
         seen: int | None = None
 
-        def waiting(self) -> int | None:
+        def queued(self) -> int | None:
             return self.seen
 
     sampler = ScriptedSampler(answers(4000), samples_per_prompt=4)
@@ -245,12 +250,11 @@ def test_prompts_in_flight_follow_the_models_queue(problem: Problem, answers: An
     asking = []
 
     def clock() -> float:
-        asking.append(workers.asking)
+        asking.append(workers.sampling)
         workers.seen = None if len(asking) < 20 else 0 if len(asking) < 60 else 1000
         return float(len(asking))
 
-    with Search(problem, storage=MemoryStorage(), settings=settings, workers=workers, clock=clock) as search:
-        search.run(minutes=3.0)
+    looping(problem, MemoryStorage(), settings, clock).run(Budget(minutes=3.0), workers)
     assert max(asking[:20]) <= few
     assert few < max(asking[20:60]) <= most
     assert asking[-5] <= few
@@ -258,8 +262,9 @@ def test_prompts_in_flight_follow_the_models_queue(problem: Problem, answers: An
 
 def priced(problem: Problem, tokens: int) -> Search:
     class Paid(ScriptedSampler):
-        def sample(self, prompt: Prompt, at_most: int | None = None) -> list[Sample]:
-            return [replace(s, prompt_tokens=100, tokens=tokens) for s in super().sample(prompt, at_most)]
+        def complete(self, requests: Sequence[Request]) -> list[list[Completion]]:
+            (completions,) = super().complete(requests)
+            return [[replace(completion, prompt_tokens=100, tokens=tokens) for completion in completions]]
 
     settings = Settings.load(None, ["prices.scripted={'prompt': 1.0, 'completion': 10.0}", "prompts_in_flight=1"])
     sampler = Paid([f"    return x * {n}\n" for n in range(100)], 1)
@@ -286,6 +291,6 @@ def test_limit_to_the_cost_of_a_model_without_a_price_is_refused(problem: Proble
     sampler = ScriptedSampler(["    return x\n"] * 9, 1)
     with (
         Search(problem, sampler=sampler, sandbox=InProcessSandbox(), storage=MemoryStorage()) as search,
-        pytest.raises(ConfigError, match="no price for the model scripted"),
+        pytest.raises(ConfigError, match="The model scripted has no price"),
     ):
         search.run(max_cost=1.0)

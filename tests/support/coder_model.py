@@ -1,6 +1,6 @@
 """A language model of some ten thousand parameters that writes programs for the problem of these tests, at random.
 
-It writes `return x + D.DD`, each digit as likely as any other; the smaller the number, the better the program.
+It writes `return x + D.DD` with uniformly distributed digits; the smaller the number, the better the program.
 """
 
 from pathlib import Path
@@ -12,7 +12,7 @@ STEPS = 100
 
 
 def pretrain(folder: Path) -> None:
-    """Trains the model to write such a line, whatever stands before it, and then to end; saves it."""
+    """Trains the model to write such a line after any text and then to end; saves it."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 

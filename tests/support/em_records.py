@@ -1,13 +1,10 @@
-"""Makes the records that the tests of ReST^EM work on."""
-
-from typing import Any
+"""Makes records for the tests of ReST^EM."""
 
 from funsearch.rest_em.records import Answer, Grade, Graded, Phase, Split, Task
 
 
-def task(index: int, family: str = "sums", split: Split = Split.TRAIN, **changes: Any) -> Task:
-    values = {"key": f"{family}/{index}", "prompt": f"{index}+{index}=", "reference": {"answer": 2 * index}} | changes
-    return Task(index, family=family, split=split, **values)
+def task(index: int, family: str = "sums", split: Split = Split.TRAIN) -> Task:
+    return Task(index, f"{family}/{index}", family, split, f"{index}+{index}=", {"answer": 2 * index})
 
 
 def graded(

@@ -9,11 +9,13 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from funsearch.core.completions import Completion, Request
 from funsearch.core.evaluator import Evaluator, Verdict
-from funsearch.core.records import Function, Prompt, Sample
+from funsearch.core.records import Function
 from funsearch.loading import load_problem
 from funsearch.samplers.scripted import ScriptedSampler
-from funsearch.search.search import Search
+from funsearch.search.loop import Budget, SearchLoop
+from funsearch.search.runs import new_run
 from funsearch.search.workers import LocalWorkers
 from funsearch.settings.search import Settings
 from funsearch.storage import open_storage
@@ -26,11 +28,12 @@ def main(problem_file: str, database: str, answers: str, log: str) -> None:
     journal = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 
     class LoggingSampler(ScriptedSampler):
-        def sample(self, prompt: Prompt, at_most: int | None = None) -> Sequence[Sample]:
-            samples = super().sample(prompt, at_most)
-            os.write(journal, f"asked {prompt.index}\n".encode())
-            time.sleep(PAUSE_SECONDS)
-            return samples
+        def complete(self, requests: Sequence[Request]) -> list[list[Completion]]:
+            completions = super().complete(requests)
+            for request in requests:
+                os.write(journal, f"asked {request.index}\n".encode())
+                time.sleep(PAUSE_SECONDS)
+            return completions
 
     class LoggingEvaluator(Evaluator):
         def score(self, function: Function) -> Verdict:
@@ -43,10 +46,12 @@ def main(problem_file: str, database: str, answers: str, log: str) -> None:
     settings = Settings.load(None, ["database.islands=3", "database.reset_period=25", "prompts_in_flight=4"])
     evaluator = LoggingEvaluator(problem.specification, problem.evaluator, InProcessSandbox(), inputs=problem.inputs)
     workers = LocalWorkers(LoggingSampler.from_file(Path(answers), 4), evaluator)
-    run = storage.run("run") if any(summary.run == "run" for summary in storage.runs()) else None
-    with Search(problem, storage=storage, settings=settings, workers=workers, name="run", run=run) as search:
+    recorded = any(summary.run == "run" for summary in storage.runs())
+    run = storage.run("run") if recorded else new_run(problem, settings, storage, "none", "run", 0.0)
+    with storage.lease("run"):
+        loop = SearchLoop(run, problem, settings, storage)
         print("ready", flush=True)
-        search.run()
+        loop.run(Budget(), workers)
 
 
 if __name__ == "__main__":

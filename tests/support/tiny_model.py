@@ -1,7 +1,7 @@
-"""A language model of 0.8 million parameters that has seen a quarter of the sums of two-digit numbers.
+"""A language model of 0.8 million parameters, pretrained on a quarter of the sums of two-digit numbers.
 
-usage: python tiny_model.py model FOLDER     pretrains it
-       python tiny_model.py tasks FILE       writes sums it has not seen: 1500 to train on, 1000 held out
+usage: python tiny_model.py model FOLDER     pretrains the model
+       python tiny_model.py tasks FILE       writes sums that it has not seen: 1500 to train on, 1000 held out
 """
 
 import json
@@ -9,39 +9,43 @@ import random
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
 
 FOLDER = Path(__file__).with_name("tiny")
 """The pretrained model."""
 WORDS = ["<pad>", "<bos>", "<eos>", *"0123456789+= \n"]
 STEPS = 500
-SEEN, ASKED, HELD = 2500, 1500, 1000
+SEEN, TRAINED, HELDOUT = 2500, 1500, 1000
 
 
 def pairs() -> list[tuple[int, int]]:
-    found = [(a, b) for a in range(100) for b in range(100)]
-    random.Random(0).shuffle(found)
-    return found
+    shuffled = [(a, b) for a in range(100) for b in range(100)]
+    random.Random(0).shuffle(shuffled)
+    return shuffled
 
 
 def question(pair: tuple[int, int]) -> str:
     return f"{pair[0]:02d}+{pair[1]:02d}="
 
 
-def write_tasks(path: Path, asked: int = ASKED, held: int = HELD) -> Path:
+def write_tasks(path: Path, trained: int = TRAINED, heldout: int = HELDOUT) -> Path:
     """Writes sums that the model has not seen: some to train on, others held out."""
-    here = pairs()[SEEN : SEEN + asked], pairs()[SEEN + ASKED : SEEN + ASKED + held]
+    start = SEEN + TRAINED
+    splits = {"train": pairs()[SEEN : SEEN + trained], "heldout": pairs()[start : start + heldout]}
     lines = [
         {"prompt": question(pair), "answer": f"{sum(pair):03d}", "family": "sums", "split": split}
-        for split, several in zip(("train", "heldout"), here, strict=True)
-        for pair in several
+        for split, members in splits.items()
+        for pair in members
     ]
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
     return path
 
 
-def word_tokenizer(words: Sequence[str], pattern: str) -> Any:
-    """Returns a tokenizer with a token for each of these words; `pattern` finds them in a text."""
+def word_tokenizer(words: Sequence[str], pattern: str) -> "PreTrainedTokenizerFast":
+    """Returns a tokenizer with a token for each of these words; `pattern` matches them in a text."""
     from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 

@@ -6,19 +6,19 @@ usage: python training_process.py TASKS FOLDER LOG
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from funsearch.core.completions import Policy, Request
+from funsearch.core.completions import Policy
 from funsearch.rest_em.ports import Example, Improved, ImproveJob, ImproveProgress
 from funsearch.rest_em.records import Answer, Grade, Task, TrainingRecord
 from funsearch.settings.training import TrainingSettings
 from funsearch.storage import open_training_storage
 from funsearch.tasks.exact import ExactVerifier
 from funsearch.tasks.opening import open_task_set
-from funsearch.testing import InProcessSandbox, RecordingTrainer, ScriptedGenerator
+from funsearch.testing import InProcessSandbox, RecordingTrainer, ScriptedPolicies
 from funsearch.training.rounds import Rounds
-from funsearch.training.workers import LocalTrainingWorkers
+from funsearch.training.workers import AnswerRequest, LocalTrainingWorkers
 
 PAUSE_SECONDS = 0.002
 CHANCES = (0.2, 0.45, 0.8)
@@ -32,12 +32,13 @@ def main(tasks: str, folder: str, log: str) -> None:
         os.write(journal, f"{text}\n".encode())
         time.sleep(PAUSE_SECONDS)
 
-    class LoggingGenerator(ScriptedGenerator):
-        def generate(self, requests: Sequence[Request], policy: Policy) -> list[Answer]:
-            answers = super().generate(requests, policy)
-            for one in requests:
-                say(f"asked {one.round} {one.phase} {one.task.index}")
-            return answers
+    class LoggingWorkers(LocalTrainingWorkers):
+        def generate(self, batches: Iterable[Sequence[AnswerRequest]], policy: Policy) -> Iterator[list[Answer]]:
+            for batch in batches:
+                for answers in super().generate([batch], policy):
+                    for request in batch:
+                        say(f"asked {request.round} {request.phase} {request.task.index}")
+                    yield answers
 
     class LoggingTrainer(RecordingTrainer):
         def improve(
@@ -57,13 +58,14 @@ def main(tasks: str, folder: str, log: str) -> None:
     record = TrainingRecord("demo", tasks, "base", {}, 0.0)
     if not storage.trainings():
         storage.create_training(record, task_set.tasks(settings.tasks, chat=False, seed=0))
-    hands = LocalTrainingWorkers(
-        lambda: LoggingGenerator(lambda task: task.reference["answer"], CHANCES),
+    answers = {task.prompt: task.reference["answer"] for task in storage.tasks("demo")}
+    workers = LoggingWorkers(
+        lambda: ScriptedPolicies(answers.__getitem__, CHANCES),
         lambda _sandbox: SlowVerifier(),
         InProcessSandbox,
         LoggingTrainer(),
     )
-    rounds = Rounds(record, settings, task_set, storage, hands, chat=False, folder=Path(folder) / "policies")
+    rounds = Rounds(record, settings, task_set, storage, workers, chat=False, folder=Path(folder) / "policies")
     print("ready", flush=True)
     rounds.run()
 

@@ -1,4 +1,4 @@
-"""The samples of a search as tasks: reward is improvement over what the prompt shows, islands are held out whole."""
+"""The samples of a search as tasks: improving on the shown programs is rewarded, and whole islands are held out."""
 
 import math
 from pathlib import Path
@@ -12,7 +12,6 @@ from funsearch.rest_em.options import TaskOptions
 from funsearch.rest_em.records import Graded, Phase, Selected, Split, TrainingRecord
 from funsearch.samplers.scripted import ScriptedSampler
 from funsearch.search.search import Search
-from funsearch.search.workers import LocalWorkers
 from funsearch.settings.search import Settings
 from funsearch.settings.training import TrainingSettings
 from funsearch.tasks.searches import SearchTasks, search_tasks
@@ -21,7 +20,7 @@ from funsearch.testing import (
     MemoryStorage,
     MemoryTrainingStorage,
     RecordingTrainer,
-    ScriptedGenerator,
+    ScriptedPolicies,
 )
 from funsearch.training.rounds import Rounds
 from funsearch.training.workers import LocalTrainingWorkers
@@ -55,16 +54,21 @@ def storage(tmp_path: Path) -> MemoryStorage:
     problem = load_problem(str(file))
     answers = [f"    return {(i * 37) % 101 / 10}\n" if i % 5 else "    return n +\n" for i in range(SAMPLES)]
     settings = Settings.load(None, ["database.islands=4", "prompts_in_flight=2"])
-    evaluator = problem.scorer(InProcessSandbox())
-    workers = LocalWorkers(ScriptedSampler(answers, 4), evaluator)
     storage = MemoryStorage()
-    with Search(problem, storage=storage, settings=settings, workers=workers, name="seven") as search:
+    with Search(
+        problem,
+        sampler=ScriptedSampler(answers, 4),
+        sandbox=InProcessSandbox(),
+        storage=storage,
+        settings=settings,
+        name="seven",
+    ) as search:
         search.run()
     return storage
 
 
 def open_run(storage: MemoryStorage) -> SearchTasks:
-    return search_tasks("seven", storage, lambda stored, limits: limits, ("\ndef ",), request)
+    return search_tasks("seven", storage, lambda settings, limits: limits, ("\ndef ",), request)
 
 
 def test_whole_islands_are_held_out(storage: MemoryStorage) -> None:
@@ -84,15 +88,15 @@ def test_recorded_samples_are_rewarded_for_beating_the_best_program_shown(storag
     recorded = list(task_set.recorded(tasks))
     evaluations = list(storage.evaluations("seven"))
     trained = {task.index: task for task in tasks if task.split is Split.TRAIN}
-    assert {one.answer.task for one in recorded} <= set(trained)
-    of_text = {e.sample.text: e for e in evaluations}
+    assert {item.answer.task for item in recorded} <= set(trained)
+    by_text = {evaluation.sample.text: evaluation for evaluation in evaluations}
     rewarded = 0
-    for one in recorded:
-        evaluation = of_text[one.answer.text]
-        floor = trained[one.answer.task].reference["floor"]
+    for item in recorded:
+        evaluation = by_text[item.answer.text]
+        floor = trained[item.answer.task].reference["floor"]
         better = evaluation.score is not None and evaluation.score > floor
-        assert one.grade.reward == float(better)
-        assert (one.answer.round, one.answer.policy) == (1, "scripted")
+        assert item.grade.reward == float(better)
+        assert (item.answer.round, item.answer.policy) == (1, "scripted")
         rewarded += better
     assert 0 < rewarded < len(recorded)
     for task in tasks:
@@ -106,9 +110,9 @@ def test_verifier_scores_as_the_search_did(storage: MemoryStorage) -> None:
     tasks = task_set.tasks(TaskOptions(), chat=False, seed=0)
     verifier = task_set.verifier(TaskOptions())(InProcessSandbox)
     by_index = {task.index: task for task in tasks}
-    for one in list(task_set.recorded(tasks))[:40]:
-        again = verifier.grade(by_index[one.answer.task], one.answer.text)
-        assert (again.reward, again.keys) == (one.grade.reward, one.grade.keys)
+    for item in list(task_set.recorded(tasks))[:40]:
+        grade = verifier.grade(by_index[item.answer.task], item.answer.text)
+        assert (grade.reward, grade.keys) == (item.grade.reward, item.grade.keys)
     assert verifier.grade(tasks[0], "    return 7.0\n").reward == 1.0
     assert verifier.grade(tasks[0], "    return 'x'\n").reward == 0.0
 
@@ -116,9 +120,9 @@ def test_verifier_scores_as_the_search_did(storage: MemoryStorage) -> None:
 def test_programs_with_equal_scores_are_duplicates(storage: MemoryStorage) -> None:
     verifier = open_run(storage).verifier(TaskOptions())(InProcessSandbox)
     task = open_run(storage).tasks(TaskOptions(), chat=False, seed=0)[0]
-    one, other = verifier.grade(task, "    return 6.0\n"), verifier.grade(task, "    return 3.0 + 3.0\n")
-    assert set(one.keys) & set(other.keys)
-    assert one.keys != other.keys
+    constant, sum_ = verifier.grade(task, "    return 6.0\n"), verifier.grade(task, "    return 3.0 + 3.0\n")
+    assert set(constant.keys) & set(sum_.keys)
+    assert constant.keys != sum_.keys
 
 
 def test_threshold_is_a_number_or_a_percentile_of_gains(storage: MemoryStorage) -> None:
@@ -129,13 +133,13 @@ def test_threshold_is_a_number_or_a_percentile_of_gains(storage: MemoryStorage) 
     with pytest.raises(TrainingError, match=r"tasks\.tau = 'much'"):
         task_set.threshold("much")
     rewards = [
-        sum(one.grade.reward for one in task_set.recorded(task_set.tasks(TaskOptions(tau=tau), chat=False, seed=0)))
+        sum(item.grade.reward for item in task_set.recorded(task_set.tasks(TaskOptions(tau=tau), chat=False, seed=0)))
         for tau in (0.0, "p90")
     ]
     assert rewards[0] > rewards[1]
 
 
-def test_run_without_prompts_is_told(storage: MemoryStorage) -> None:
+def test_run_without_prompts_is_refused(storage: MemoryStorage) -> None:
     class Empty(MemoryStorage):
         def evaluations(self, name):  # type: ignore[no-untyped-def]
             return iter(())
@@ -146,7 +150,7 @@ def test_run_without_prompts_is_told(storage: MemoryStorage) -> None:
         search_tasks("seven", empty, lambda stored, limits: Limits(), (), request)
 
 
-def test_first_round_trains_on_what_the_search_got_and_the_second_asks_the_policy(
+def test_first_round_trains_on_the_recorded_samples_and_the_second_generates_its_own(
     storage: MemoryStorage, tmp_path: Path
 ) -> None:
     task_set = open_run(storage)
@@ -155,20 +159,20 @@ def test_first_round_trains_on_what_the_search_got_and_the_second_asks_the_polic
     trainings = MemoryTrainingStorage()
     record = TrainingRecord("demo", "run:seven", "base", {}, 0.0)
     trainings.create_training(record, task_set.tasks(settings.tasks, chat=False, seed=0))
-    # What is wrong has digits at its end, and is then far from seven.
-    generator = ScriptedGenerator(lambda task: "    return -7.0 * -1", (0.05, 0.5, 0.95))
+    # Wrong answers have additional digits at the end, which take them far from seven.
+    generator = ScriptedPolicies(lambda prompt: "    return -7.0 * -1", (0.05, 0.5, 0.95))
     hands = LocalTrainingWorkers(
         lambda: generator, task_set.verifier(settings.tasks), InProcessSandbox, RecordingTrainer()
     )
     rounds = Rounds(record, settings, task_set, trainings, hands, chat=False, folder=tmp_path / "policies").run()
-    assert [one.published for one in rounds] == [True, True, True]
+    assert [record.published for record in rounds] == [True, True, True]
     first, second = (list(trainings.graded("demo", round, Phase.GENERATE)) for round in (1, 2))
-    assert {one.answer.policy for one in first} == {"scripted"}
-    assert {one.answer.policy for one in second} == {"demo@1"}
-    keys = [g.grade.keys for s in trainings.selected("demo", 1) for g in first if chosen(s, g)]
+    assert {item.answer.policy for item in first} == {"scripted"}
+    assert {item.answer.policy for item in second} == {"demo@1"}
+    keys = [g.grade.keys for s in trainings.selected("demo", 1) for g in first if refers_to(s, g)]
     assert len(keys) == rounds[1].selected > 3
-    assert len({key for several in keys for key in several}) == 2 * len(keys), "a duplicate was trained on"
+    assert len({key for answer_keys in keys for key in answer_keys}) == 2 * len(keys), "a duplicate was trained on"
 
 
-def chosen(selected: Selected, graded: Graded) -> bool:
+def refers_to(selected: Selected, graded: Graded) -> bool:
     return (selected.task, selected.answer) == (graded.answer.task, graded.answer.index)

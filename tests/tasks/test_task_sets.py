@@ -1,4 +1,4 @@
-"""Task sets: prompts, splits and verifiers, and one clear message for a task file that is not usable."""
+"""Task sets: prompts, splits and verifiers, and a clear message for a task file that cannot be used."""
 
 import json
 import pickle
@@ -22,12 +22,12 @@ SMALL = TaskOptions(count=20, heldout=10, transfer=6, shots=0)
 
 
 def write(path: Path, *objects: Any) -> str:
-    path.write_text("".join((one if isinstance(one, str) else json.dumps(one)) + "\n" for one in objects))
+    path.write_text("".join((item if isinstance(item, str) else json.dumps(item)) + "\n" for item in objects))
     return str(path)
 
 
 def no_search(name: str) -> TaskSet:
-    raise AssertionError(f"{name} was looked for as a search")
+    raise AssertionError(f"{name} was opened as a search")
 
 
 def open_set(spec: str, options: TaskOptions = SMALL) -> TaskSet:
@@ -35,7 +35,7 @@ def open_set(spec: str, options: TaskOptions = SMALL) -> TaskSet:
 
 
 def no_sandbox() -> Sandbox:
-    raise AssertionError("this verifier needs no sandbox")
+    raise AssertionError("this verifier does not need a sandbox")
 
 
 def sums(path: Path, count: int = 60, **more: Any) -> str:
@@ -44,32 +44,32 @@ def sums(path: Path, count: int = 60, **more: Any) -> str:
 
 
 def test_shipped_task_sets_are_listed() -> None:
-    found = {info.name: info for info in list_task_sets()}
-    assert {"reasoning", "math", "code", "exact", "run"} <= found.keys()
-    assert all(info.title.endswith(".") for info in found.values())
+    task_sets = {info.name: info for info in list_task_sets()}
+    assert {"reasoning", "math", "code", "exact", "run"} <= task_sets.keys()
+    assert all(info.title.endswith(".") for info in task_sets.values())
 
 
 def test_splits_are_disjoint_seeded_and_follow_the_families(tmp_path: Path) -> None:
-    tasks = open_set(sums(tmp_path / "sums.jsonl"))
+    task_set = open_set(sums(tmp_path / "sums.jsonl"))
     options = TaskOptions(count=20, heldout=10, transfer=6, transfer_families=("f1",))
-    made = tasks.tasks(options, chat=False, seed=0)
-    assert [task.index for task in made] == list(range(36))
-    of = {split: [task for task in made if task.split is split] for split in Split}
+    tasks = task_set.tasks(options, chat=False, seed=0)
+    assert [task.index for task in tasks] == list(range(36))
+    of = {split: [task for task in tasks if task.split is split] for split in Split}
     assert [len(of[split]) for split in (Split.TRAIN, Split.HELDOUT, Split.TRANSFER)] == [20, 10, 6]
     assert {task.family for task in of[Split.TRANSFER]} == {"f1"}
     assert {task.family for task in of[Split.HELDOUT]} == {task.family for task in of[Split.TRAIN]} == {"f0", "f2"}
-    assert len({task.key for task in made}) == 36
-    assert made == tasks.tasks(options, chat=False, seed=0)
-    assert made != tasks.tasks(options, chat=False, seed=1)
+    assert len({task.key for task in tasks}) == 36
+    assert tasks == task_set.tasks(options, chat=False, seed=0)
+    assert tasks != task_set.tasks(options, chat=False, seed=1)
 
 
-def test_splits_that_the_file_gives_are_kept(tmp_path: Path) -> None:
+def test_splits_in_the_file_are_kept(tmp_path: Path) -> None:
     lines = [{"prompt": str(i), "answer": "1", "split": "test" if i < 5 else "train"} for i in range(10)]
-    made = open_set(write(tmp_path / "x.jsonl", *lines)).tasks(SMALL, chat=False, seed=0)
-    assert {task.prompt for task in made if task.split is Split.HELDOUT} == set("01234")
+    tasks = open_set(write(tmp_path / "x.jsonl", *lines)).tasks(SMALL, chat=False, seed=0)
+    assert {task.prompt for task in tasks if task.split is Split.HELDOUT} == set("01234")
 
 
-def test_families_that_are_chosen_hold_for_lines_with_a_split(tmp_path: Path) -> None:
+def test_choice_of_families_applies_to_lines_with_a_split(tmp_path: Path) -> None:
     lines = [
         {"prompt": f"{i}{f}", "answer": "2", "family": f, "split": split}
         for i, split in enumerate(["train", "validation"] * 5)
@@ -82,7 +82,7 @@ def test_families_that_are_chosen_hold_for_lines_with_a_split(tmp_path: Path) ->
     assert found == {("x", "train"), ("x", "heldout"), ("y", "transfer")}
 
 
-def test_question_that_is_there_twice_is_in_one_split(tmp_path: Path) -> None:
+def test_duplicate_question_is_in_one_split_only(tmp_path: Path) -> None:
     lines = [{"prompt": f"{i % 30}", "answer": "2", "key": str(i)} for i in range(60)]
     lines += [{"prompt": "7", "answer": "2", "key": "seven", "split": "transfer"}]
     tasks = open_set(write(tmp_path / "twice.jsonl", *lines)).tasks(TaskOptions(heldout=10), chat=False, seed=0)
@@ -91,46 +91,46 @@ def test_question_that_is_there_twice_is_in_one_split(tmp_path: Path) -> None:
 
 
 def test_exact_answers_are_compared_by_their_first_line(tmp_path: Path) -> None:
-    tasks = open_set(sums(tmp_path / "sums.jsonl"))
+    task_set = open_set(sums(tmp_path / "sums.jsonl"))
     task = Task(0, "k", "f", Split.TRAIN, "7+7=", {"answer": "14"})
-    verifier = tasks.verifier(SMALL)(no_sandbox)
+    verifier = task_set.verifier(SMALL)(no_sandbox)
     assert verifier.grade(task, " 14 \n15+15=30") == Grade(1.0, "14", ("14",))
     assert verifier.grade(task, "15").reward == 0.0
     assert verifier.grade(task, "").reward == 0.0
 
 
-def test_verifiers_travel_to_other_processes(tmp_path: Path) -> None:
-    for tasks in (open_set("reasoning"), open_set(sums(tmp_path / "sums.jsonl"))):
-        pickle.loads(pickle.dumps(tasks.verifier(SMALL)))(no_sandbox).close()
+def test_verifiers_can_be_pickled(tmp_path: Path) -> None:
+    for task_set in (open_set("reasoning"), open_set(sums(tmp_path / "sums.jsonl"))):
+        pickle.loads(pickle.dumps(task_set.verifier(SMALL)))(no_sandbox).close()
 
 
 def test_reasoning_has_several_families_and_exact_verifiers() -> None:
     pytest.importorskip("reasoning_gym")
-    tasks = open_set("reasoning")
+    task_set = open_set("reasoning")
     options = TaskOptions(count=40, heldout=16, transfer=8)
-    made = tasks.tasks(options, chat=False, seed=0)
-    trained = {task.family for task in made if task.split is Split.TRAIN}
+    tasks = task_set.tasks(options, chat=False, seed=0)
+    trained = {task.family for task in tasks if task.split is Split.TRAIN}
     assert len(trained) >= 3
-    assert trained.isdisjoint(task.family for task in made if task.split is Split.TRANSFER)
-    assert made[0].prompt.count("Question: ") == 4
-    assert made[0].prompt.endswith("\nAnswer:")
-    assert len({task.prompt for task in made}) == len(made)
-    verifier = tasks.verifier(options)(no_sandbox)
-    for task in made:
-        right = str(task.reference["entry"]["answer"])
-        assert verifier.grade(task, f" {right}\n").reward == 1.0, task
-        assert verifier.grade(task, f"x{right}x\nQuestion").reward == 0.0
-    assert "Question:" not in tasks.tasks(options, chat=True, seed=0)[0].prompt
-    json.dumps([task.reference for task in made])
+    assert trained.isdisjoint(task.family for task in tasks if task.split is Split.TRANSFER)
+    assert tasks[0].prompt.count("Question: ") == 4
+    assert tasks[0].prompt.endswith("\nAnswer:")
+    assert len({task.prompt for task in tasks}) == len(tasks)
+    verifier = task_set.verifier(options)(no_sandbox)
+    for task in tasks:
+        answer = str(task.reference["entry"]["answer"])
+        assert verifier.grade(task, f" {answer}\n").reward == 1.0, task
+        assert verifier.grade(task, f"x{answer}x\nQuestion").reward == 0.0
+    assert "Question:" not in task_set.tasks(options, chat=True, seed=0)[0].prompt
+    json.dumps([task.reference for task in tasks])
 
 
 def test_reasoning_family_can_be_chosen_and_made_harder() -> None:
     pytest.importorskip("reasoning_gym")
     config = {"chain_sum": {"min_terms": 4, "max_terms": 4}}
     options = TaskOptions(10, 5, 0, ("chain_sum",), (), config, 0)
-    made = open_set("reasoning").tasks(options, chat=False, seed=0)
-    assert {task.family for task in made} == {"chain_sum"}
-    assert all(task.prompt.count(" + ") + task.prompt.count(" - ") == 3 for task in made)
+    tasks = open_set("reasoning").tasks(options, chat=False, seed=0)
+    assert {task.family for task in tasks} == {"chain_sum"}
+    assert all(task.prompt.count(" + ") + task.prompt.count(" - ") == 3 for task in tasks)
     with pytest.raises(TrainingError, match="no family nonsense"):
         open_set("reasoning").tasks(TaskOptions(families=("nonsense",)), chat=False, seed=0)
 
@@ -152,7 +152,7 @@ def test_final_answer(text: str, answer: str) -> None:
         (r"\boxed{3", None),
     ],
 )
-def test_last_box_is_the_answer(text: str, inside: str | None) -> None:
+def test_content_of_the_last_box_is_the_answer(text: str, inside: str | None) -> None:
     assert boxed(text) == inside
 
 
@@ -170,11 +170,11 @@ def mathematics(path: Path) -> str:
 
 
 @pytest.mark.parametrize(
-    ("splits", "held"),
+    ("splits", "heldout"),
     [({"train": 20, "test": 5, "extra": 5}, {"test"}), ({"train": 20}, {"train"}), ({"odd": 20}, {"odd"})],
 )
-def test_datasets_splits_are_kept_if_they_serve(
-    splits: dict[str, int], held: set[str], monkeypatch: pytest.MonkeyPatch
+def test_splits_of_a_dataset_are_kept_if_they_include_a_held_out_one(
+    splits: dict[str, int], heldout: set[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     datasets = pytest.importorskip("datasets", reason="the trainer is not installed: make setup")
     rows = {
@@ -183,17 +183,17 @@ def test_datasets_splits_are_kept_if_they_serve(
     }
     monkeypatch.setattr(datasets, "load_dataset", lambda name: rows)
     tasks = open_set("math:somebody/sums").tasks(TaskOptions(shots=0), chat=False, seed=0)
-    assert {task.key.partition("/")[0] for task in tasks if task.split is Split.HELDOUT} == held
+    assert {task.key.partition("/")[0] for task in tasks if task.split is Split.HELDOUT} == heldout
     assert "extra" not in {task.key.partition("/")[0] for task in tasks}
 
 
 def test_mathematics_is_compared_as_mathematics(tmp_path: Path) -> None:
     pytest.importorskip("math_verify")
-    tasks = open_set(mathematics(tmp_path / "math.jsonl"))
-    made = tasks.tasks(TaskOptions(10, 5, 0), chat=False, seed=0)
-    assert {task.family for task in made} == {"Algebra"}
-    assert made[0].prompt.count("Solution:") == 4
-    verifier = tasks.verifier(SMALL)(no_sandbox)
+    task_set = open_set(mathematics(tmp_path / "math.jsonl"))
+    tasks = task_set.tasks(TaskOptions(10, 5, 0), chat=False, seed=0)
+    assert {task.family for task in tasks} == {"Algebra"}
+    assert tasks[0].prompt.count("Solution:") == 4
+    verifier = task_set.verifier(SMALL)(no_sandbox)
     task = Task(0, "k", "f", Split.TRAIN, "", {"answer": r"\frac{1}{2}"})
     assert verifier.grade(task, r"Thus \boxed{0.5}").reward == 1.0
     assert verifier.grade(task, r"so it is $\frac{2}{4}$").reward == 1.0
@@ -244,24 +244,24 @@ def four(line: dict[str, Any]) -> list[dict[str, Any]]:
     return [{**line, "key": i, name: f"# {i}\n{line[name]}"} for i in range(4)]
 
 
-@pytest.mark.parametrize(("line", "text", "right"), ANSWERS)
-def test_code_is_tried_on_its_tests(line: dict[str, Any], text: str, right: bool, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("line", "text", "correct"), ANSWERS)
+def test_code_is_graded_by_its_tests(line: dict[str, Any], text: str, correct: bool, tmp_path: Path) -> None:
     path = write(tmp_path / "code.jsonl", *four(line))
-    tasks = open_set(path)
-    task = tasks.tasks(SMALL, chat=False, seed=0)[0]
-    verifier = tasks.verifier(SMALL)(InProcessSandbox)
+    task_set = open_set(path)
+    task = task_set.tasks(SMALL, chat=False, seed=0)[0]
+    verifier = task_set.verifier(SMALL)(InProcessSandbox)
     grade = verifier.grade(task, text)
-    assert bool(grade.reward) is right, grade
-    assert bool(grade.error) is not right
+    assert bool(grade.reward) is correct, grade
+    assert bool(grade.error) is not correct
 
 
 def test_code_runs_confined(tmp_path: Path) -> None:
     from funsearch.sandbox import open_sandbox
 
     path = write(tmp_path / "code.jsonl", *four(APPS))
-    tasks = open_set(path)
-    task = tasks.tasks(SMALL, chat=False, seed=0)[0]
-    verifier = tasks.verifier(TaskOptions(seconds=1.0))(open_sandbox)
+    task_set = open_set(path)
+    task = task_set.tasks(SMALL, chat=False, seed=0)[0]
+    verifier = task_set.verifier(TaskOptions(seconds=1.0))(open_sandbox)
     try:
         assert verifier.grade(task, ANSWERS[0][1]).reward == 1.0
         assert verifier.grade(task, ANSWERS[1][1]).reward == 1.0
@@ -273,44 +273,45 @@ def test_code_runs_confined(tmp_path: Path) -> None:
         verifier.close()
 
 
-def test_layout_does_not_make_another_program_of_it(tmp_path: Path) -> None:
-    tasks = open_set(write(tmp_path / "code.jsonl", *four(APPS)))
-    task = tasks.tasks(SMALL, chat=False, seed=0)[0]
-    verifier = tasks.verifier(SMALL)(InProcessSandbox)
-    one, other = verifier.grade(task, "print( 3 ) # so\n"), verifier.grade(task, "print(3)")
-    assert one.keys == other.keys != verifier.grade(task, "print(4)").keys
+def test_programs_that_differ_in_layout_are_duplicates(tmp_path: Path) -> None:
+    task_set = open_set(write(tmp_path / "code.jsonl", *four(APPS)))
+    task = task_set.tasks(SMALL, chat=False, seed=0)[0]
+    verifier = task_set.verifier(SMALL)(InProcessSandbox)
+    commented, plain = verifier.grade(task, "print( 3 ) # so\n"), verifier.grade(task, "print(3)")
+    assert commented.keys == plain.keys != verifier.grade(task, "print(4)").keys
 
 
 EXACT = {"prompt": "1+1=", "answer": "2"}
 BAD = [
     ([EXACT, {"prompt": "1+1="}], r"tasks.jsonl:2: there is no field `answer`"),
     ([EXACT, "{oops"], r"tasks.jsonl:2: not JSON"),
-    ([EXACT, "[1]"], r"tasks.jsonl:2: .* is no JSON object"),
+    ([EXACT, "[1]"], r"tasks.jsonl:2: .* is not a JSON object"),
     ([EXACT, {"prompt": 3, "answer": "2"}], r"tasks.jsonl:2: `prompt` is 3, not text"),
-    ([{**EXACT, "split": "dev"}], r"tasks.jsonl:1: `split` is 'dev'"),
-    ([{"question": "what?"}], r"tasks.jsonl:1: none of the task sets has these fields"),
+    ([{**EXACT, "split": "dev"}], r"tasks.jsonl:1: `split` is 'dev': write train, heldout or transfer"),
+    ([{**EXACT, "split": ["train"]}], r"tasks.jsonl:1: `split` is \['train'\]: write train"),
+    ([{"question": "what?"}], r"tasks.jsonl:1: no task set has these fields"),
     ([], r"tasks.jsonl has no tasks"),
-    ([EXACT], r"has no held-out tasks \(1 tasks in all\)"),
-    ([{**EXACT, "split": "held"}] * 2, r"two tasks called|no tasks to train on"),
+    ([EXACT], r"has no held-out tasks \(of 1 tasks in total\)"),
+    ([{**EXACT, "split": split} for split in ("held", "heldout")], r"no tasks to train on"),
     ([{**EXACT, "key": "a"}, {**EXACT, "key": "a"}], r"two tasks called a"),
     ([APPS, {**APPS, "input_output": "{oops"}], r"tasks.jsonl:2: `input_output` is not JSON"),
     ([{**APPS, "input_output": {"inputs": [1], "outputs": []}}], r"tasks.jsonl:1: `input_output` needs"),
-    ([{**HUMAN, "test": "def check(:"}], r"tasks.jsonl:1: `test` is no Python"),
+    ([{**HUMAN, "test": "def check(:"}], r"tasks.jsonl:1: `test` is not valid Python"),
     ([{"problem": "p", "solution": "no box"}], r"tasks.jsonl:1: `solution` has no \\boxed"),
     ([{"problem": "p"}], r"tasks.jsonl:1: there is no field `solution`"),
 ]
 
 
-@pytest.mark.parametrize(("lines", "says"), BAD)
-def test_unusable_file_is_told_by_its_line(lines: list[Any], says: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("lines", "message"), BAD)
+def test_error_names_the_line_of_the_task_file(lines: list[Any], message: str, tmp_path: Path) -> None:
     path = write(tmp_path / "tasks.jsonl", *lines)
-    with pytest.raises(TrainingError, match=says) as caught:
+    with pytest.raises(TrainingError, match=message) as caught:
         open_set(path).tasks(TaskOptions(shots=0), chat=False, seed=0)
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    ("spec", "says"),
+    ("spec", "message"),
     [
         ("reasonin", "did you mean reasoning"),
         ("run:", "needs the name of a search"),
@@ -319,19 +320,19 @@ def test_unusable_file_is_told_by_its_line(lines: list[Any], says: str, tmp_path
         ("reasoning:gcd", "tasks.families"),
     ],
 )
-def test_unknown_task_set_is_answered_with_the_remedy(spec: str, says: str) -> None:
-    with pytest.raises(FunsearchError, match=says):
+def test_error_for_an_unknown_task_set_gives_the_remedy(spec: str, message: str) -> None:
+    with pytest.raises(FunsearchError, match=message):
         open_set(spec)
 
 
-def test_family_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_unknown_family_is_named(tmp_path: Path) -> None:
     options = TaskOptions(transfer_families=("f7",))
-    with pytest.raises(TrainingError, match="no family f7: it has f0, f1, f2"):
+    with pytest.raises(TrainingError, match="no family f7: the families are f0, f1, f2"):
         open_set(sums(tmp_path / "sums.jsonl")).tasks(options, chat=False, seed=0)
 
 
 @pytest.mark.parametrize(
-    ("code", "says"),
+    ("code", "message"),
     [
         (
             "def riddles(argument, options):\n    return 1 / 0\n",
@@ -341,8 +342,8 @@ def test_family_that_is_not_there_is_named(tmp_path: Path) -> None:
         ("class riddles:\n    def __init__(self, *_):\n        self.name = 'r'\n", r"guessing has no stop, max_tokens"),
     ],
 )
-def test_task_set_of_a_package_that_fails_is_told(
-    code: str, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_error_names_the_package_of_a_broken_task_set(
+    code: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     metadata = tmp_path / "guessing-1.0.dist-info"
     metadata.mkdir()
@@ -351,5 +352,5 @@ def test_task_set_of_a_package_that_fails_is_told(
     (tmp_path / "my_riddles.py").write_text(code)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "my_riddles", raising=False)
-    with pytest.raises(TrainingError, match=says):
+    with pytest.raises(TrainingError, match=message):
         open_set("riddles:all")

@@ -15,7 +15,7 @@ from funsearch.core.completions import Policy, Request, Sampling
 from funsearch.errors import SamplerError, TrainingError
 from funsearch.rest_em.measurement import measure
 from funsearch.rest_em.ports import Example, ImproveJob, ImproveProgress
-from funsearch.rest_em.records import Phase, RoundRecord, Split, Task, TrainingRecord
+from funsearch.rest_em.records import Phase, RoundRecord, Split, TrainingRecord
 from funsearch.rest_em.statistics import estimate
 from funsearch.samplers.options import TransformersOptions
 from funsearch.samplers.policies import check_policy
@@ -153,12 +153,13 @@ def test_other_ways_to_improve_give_a_policy_that_answers(
     assert done.kind == kind
     sampler = TransformersSampler(TransformersOptions(str(TINY), threads=1))
     policy = Policy("sums@1", 1, str(TINY), str(tmp_path / "p"), kind)
-    task = Task(0, "k", "sums", Split.HELDOUT, "12+34=", {"answer": "046"})
-    request = Request(task, 1, Phase.SAMPLED, 3, Sampling(1.0, max_tokens=5, stop=("\n",)), 0)
-    answers = sampler.generate([request, request], policy)
-    assert [one.index for one in answers] == [0, 1, 2, 0, 1, 2]
-    assert {one.policy for one in answers} == {"sums@1"}
-    assert all("\n" not in one.text for one in answers)
+    sampling = Sampling(1.0, max_tokens=5, stop=("\n",))
+    request = Request("12+34=", 3, form="text", sampling=sampling, seed=0, policy=policy)
+    answers = sampler.complete([request, request])
+    assert [len(completions) for completions in answers] == [3, 3]
+    completions = [completion for several in answers for completion in several]
+    assert {completion.model for completion in completions} == {"sums@1"}
+    assert all("\n" not in completion.text for completion in completions)
 
 
 def test_loss_of_answers_only_is_that_of_trl_to_the_gradient(tmp_path: Path) -> None:
@@ -168,7 +169,7 @@ def test_loss_of_answers_only_is_that_of_trl_to_the_gradient(tmp_path: Path) -> 
 
     from funsearch.trainers.process import AnswersOnly, make_sft
 
-    task = {"base": str(TINY), "chat": False, "seed": 0}
+    task = job(tmp_path)
     examples = [*EXAMPLES[:6], Example("1+1=", "002 and more", "\n")]
     trainer = make_sft(
         Workplace(tmp_path), task, TrainerOptions(batch_size=7), AutoTokenizer.from_pretrained(TINY), examples
@@ -230,7 +231,7 @@ def test_examples_too_long_are_left_out_and_counted(
 
 
 def test_nothing_that_fits_is_said_in_one_line(tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match=r"None of the 64 examples fits into 4 tokens: set trainer.max_length"):
+    with pytest.raises(TrainingError, match=r"None of the 64 examples fits into 4 tokens: raise trainer.max_length"):
         TrlTrainer().improve(job(tmp_path / "p", max_length=4), EXAMPLES, lambda progress: None)
 
 

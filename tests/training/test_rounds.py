@@ -12,7 +12,7 @@ from funsearch.rest_em.records import Grade, Phase, RoundRecord, Split, Task, Tr
 from funsearch.settings.training import TrainingSettings
 from funsearch.tasks.exact import ExactVerifier
 from funsearch.tasks.opening import open_task_set
-from funsearch.testing import InProcessSandbox, MemoryTrainingStorage, RecordingTrainer, ScriptedGenerator
+from funsearch.testing import InProcessSandbox, MemoryTrainingStorage, RecordingTrainer, ScriptedPolicies
 from funsearch.training.rounds import RoundProgress, Rounds
 from funsearch.training.workers import LocalTrainingWorkers
 
@@ -34,13 +34,15 @@ class Bench:
         self.seen: list[RoundProgress] = []
         settings = self.settings(*assignments)
         self.set = open_task_set(str(file), settings.tasks, lambda run: self.set)
-        self.storage.create_training(self.record, self.set.tasks(settings.tasks, chat=False, seed=0))
+        tasks = self.set.tasks(settings.tasks, chat=False, seed=0)
+        self.storage.create_training(self.record, tasks)
+        self.answers = {task.prompt: task.reference["answer"] for task in tasks}
 
     def settings(self, *assignments: str) -> TrainingSettings:
         return TrainingSettings.load(None, [*SETTINGS, *assignments])
 
     def run(self, *assignments: str) -> list[RoundRecord]:
-        generator = ScriptedGenerator(lambda task: task.reference["answer"], self.chances)
+        generator = ScriptedPolicies(self.answers.__getitem__, self.chances)
         hands = LocalTrainingWorkers(lambda: generator, lambda _: self.verifier(), InProcessSandbox, RecordingTrainer())
         settings = self.settings(*assignments)
         return Rounds(

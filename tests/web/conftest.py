@@ -1,4 +1,4 @@
-"""Runs to look at, made by the search itself from scripted answers, and the page over them."""
+"""Runs made by the search itself from scripted answers, and the page that shows them."""
 
 import random
 from collections.abc import Callable, Iterator
@@ -22,7 +22,7 @@ import funsearch
 
 @funsearch.evolve
 def guess(x: float) -> float:
-    """Returns a number that ought to be the target."""
+    """Returns a guess of the target."""
     return 0.0
 '''
 
@@ -50,11 +50,11 @@ HOSTILE = {
     "surrogate": '    w = "\ud800"\n    return x * 0.5\n',
     "fails": "    raise ValueError('<script>alert(3)</script>\x1b[2J')\n",
 }
-"""What models may write, each readable as a program or not."""
+"""Completions that a model may write; some of them can be read as programs."""
 
 
 def answers(count: int) -> list[str]:
-    """Returns completions that get better on the whole, with failures and repetitions among them."""
+    """Returns completions that improve overall, with some failures and duplicates among them."""
     rng = random.Random(1)
     texts = []
     for index in range(count):
@@ -77,13 +77,15 @@ def problem(tmp_path_factory: pytest.TempPathFactory) -> Problem:
 
 @pytest.fixture(scope="session")
 def searched(problem: Problem) -> Callable[..., Search]:
-    """Makes runs: searches for as many samples as there are texts and leaves the search open."""
+    """Makes runs: each search takes one sample per text, and stays open."""
 
-    def make(storage: SqlTrainingStorage, name: str, texts: list[str], seed: int = 0, *more: str) -> Search:
-        settings = Settings.load(None, ["database.islands=4", "database.reset_period=60", "prompts_in_flight=3", *more])
+    def make(storage: SqlTrainingStorage, name: str, texts: list[str], seed: int = 0, *overrides: str) -> Search:
+        settings = Settings.load(
+            None, ["database.islands=4", "database.reset_period=60", "prompts_in_flight=3", *overrides]
+        )
         sampler = ScriptedSampler(texts, samples_per_prompt=4)
-        given = {"sampler": sampler, "sandbox": InProcessSandbox(), "storage": storage, "settings": settings}
-        search = Search(problem, name=name, seed=seed, **given)
+        parts = {"sampler": sampler, "sandbox": InProcessSandbox(), "storage": storage, "settings": settings}
+        search = Search(problem, name=name, seed=seed, **parts)
         search.run()
         return search
 
@@ -92,7 +94,7 @@ def searched(problem: Problem) -> Callable[..., Search]:
 
 @pytest.fixture(scope="session")
 def database(tmp_path_factory: pytest.TempPathFactory, searched: Callable[..., Search]) -> Iterator[SqlTrainingStorage]:
-    """Four runs: one that ended, one beside it, a hostile one, and one that is going on."""
+    """Four runs: two that finished, one with hostile texts, and one that is still running."""
     storage = open_training_storage(str(tmp_path_factory.mktemp("web") / "runs.db"))
     searched(storage, "closeness-1", answers(240)).close()
     best = [id for id, _ in storage.best("closeness-1", 3)]
@@ -100,23 +102,23 @@ def database(tmp_path_factory: pytest.TempPathFactory, searched: Callable[..., S
     prices = "prices={'*': {'prompt': 1.0, 'completion': 2.0}}"
     searched(storage, "closeness-2", answers(160)[::-1], 1, prices).close()
     searched(storage, "<script>alert(0)</script>", list(HOSTILE.values())).close()
-    going = searched(storage, "closeness-3", answers(40))
+    running = searched(storage, "closeness-3", answers(40))
     storage.set_state("closeness-3", "running")
     yield storage
-    going.close()
+    running.close()
     storage.close()
 
 
 @pytest.fixture(scope="session")
 def page(database: SqlTrainingStorage) -> Iterator[TestClient]:
-    """The page over the four runs; their ids are 1 to 4."""
+    """A client of the page, which shows the four runs; their ids are 1 to 4."""
     with TestClient(create_app(database), base_url="http://127.0.0.1:8200") as client:
         yield client
 
 
 @pytest.fixture
 def empty(tmp_path: Path) -> Iterator[SqlTrainingStorage]:
-    """A database without a run."""
+    """A database without runs."""
     storage = open_training_storage(str(tmp_path / "empty.db"))
     yield storage
     storage.close()

@@ -1,6 +1,6 @@
-"""The page in Chromium: every view, on a phone and in the dark, by keyboard, with nothing asked for elsewhere.
+"""The page in Chromium: every view on a desktop and a phone, in light and dark, by keyboard, without outside requests.
 
-With FUNSEARCH_SCREENSHOTS=docs/pictures it writes the pictures of docs/ui.md.
+FUNSEARCH_SCREENSHOTS=docs/pictures makes it write the pictures of docs/ui.md.
 """
 
 import os
@@ -27,18 +27,18 @@ DESK = {"width": 1200, "height": 900}
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    """Debian's Chromium."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="no Playwright: pip install playwright")
+    """The Chromium that is installed on this machine."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is missing: pip install playwright")
     if CHROMIUM is None:
-        pytest.skip("no Chromium: apt install chromium")
+        pytest.skip("Chromium is missing: apt install chromium")
     with playwright.sync_playwright() as driver:
-        opened = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield opened
-        opened.close()
+        chromium = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield chromium
+        chromium.close()
 
 
 def serve(storage: SqlTrainingStorage) -> tuple[uvicorn.Server, threading.Thread, str]:
-    """Starts the page in a thread; returns its address."""
+    """Starts a server in a thread; returns both, and the address of the page."""
     server = uvicorn.Server(uvicorn.Config(create_app(storage), port=0, log_level="warning", ws="none"))
     thread = threading.Thread(target=server.run)
     thread.start()
@@ -49,7 +49,7 @@ def serve(storage: SqlTrainingStorage) -> tuple[uvicorn.Server, threading.Thread
 
 @pytest.fixture(scope="module")
 def address(database: SqlTrainingStorage) -> Iterator[str]:
-    """The page over the four runs."""
+    """Address of a page that shows the four runs."""
     server, thread, at = serve(database)
     yield at
     server.should_exit = True
@@ -57,22 +57,22 @@ def address(database: SqlTrainingStorage) -> Iterator[str]:
 
 
 class Visit:
-    """A tab that notes every complaint of the browser and every request to anywhere else."""
+    """A tab that records errors reported by the browser and requests to other hosts."""
 
     def __init__(self, browser: Any, address: str, **options: Any) -> None:
         self.context = browser.new_context(**options)
         self.tab = self.context.new_page()
-        self.complaints: list[str] = []
-        self.elsewhere: list[str] = []
+        self.errors: list[str] = []
+        self.outside: list[str] = []
         self._address = address
-        self.tab.on("console", lambda said: self.complaints.append(said.text) if said.type == "error" else None)
-        self.tab.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.tab.on("dialog", lambda dialog: (self.complaints.append("dialog"), dialog.dismiss()))
-        self.tab.on("request", lambda asked: self._note(asked.url))
+        self.tab.on("console", lambda message: self.errors.append(message.text) if message.type == "error" else None)
+        self.tab.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.tab.on("dialog", lambda dialog: (self.errors.append("dialog"), dialog.dismiss()))
+        self.tab.on("request", lambda request: self._record(request.url))
 
-    def _note(self, url: str) -> None:
+    def _record(self, url: str) -> None:
         if not url.startswith(self._address + "/"):
-            self.elsewhere.append(url)
+            self.outside.append(url)
 
     def go(self, view: str) -> Any:
         self.tab.goto(self._address + view)
@@ -80,13 +80,13 @@ class Visit:
 
     def end(self) -> None:
         self.context.close()
-        assert self.complaints == []
-        assert self.elsewhere == []
+        assert self.errors == []
+        assert self.outside == []
 
 
 @pytest.fixture
 def visit(browser: Any, address: str) -> Iterator[Callable[..., Visit]]:
-    """Opens tabs; none of them may complain."""
+    """Opens tabs and checks at the end that none of them reported an error."""
     visits: list[Visit] = []
 
     def open_tab(**options: Any) -> Visit:
@@ -94,8 +94,8 @@ def visit(browser: Any, address: str) -> Iterator[Callable[..., Visit]]:
         return visits[-1]
 
     yield open_tab
-    for one in visits:
-        one.end()
+    for visited in visits:
+        visited.end()
 
 
 def views(database: SqlTrainingStorage) -> dict[str, str]:
@@ -103,7 +103,7 @@ def views(database: SqlTrainingStorage) -> dict[str, str]:
     run = "/runs/1"
     return {
         "runs": "/",
-        "course": run,
+        "progress": run,
         "best": f"{run}/best",
         "islands": f"{run}/islands",
         "programs": f"{run}/programs",
@@ -111,23 +111,23 @@ def views(database: SqlTrainingStorage) -> dict[str, str]:
         "lineage": f"{run}/programs/{best}/lineage",
         "about": f"{run}/about",
         "compare": "/compare?run=1&run=2",
-        "going on": "/runs/4",
+        "running": "/runs/4",
         "hostile": "/runs/3",
         "hostile program": "/runs/3/programs/1",
-        "hostile and long": "/runs/3/programs/4",
+        "hostile long program": "/runs/3/programs/4",
     }
 
 
-@pytest.mark.parametrize(("size", "scheme"), [(DESK, "light"), (PHONE, "dark")], ids=["desk", "phone in the dark"])
-def test_every_view_fits_and_nothing_is_amiss(
+@pytest.mark.parametrize(("size", "scheme"), [(DESK, "light"), (PHONE, "dark")], ids=["desk", "dark phone"])
+def test_every_view_fits_the_screen_without_errors(
     visit: Callable[..., Visit], database: SqlTrainingStorage, size: dict[str, int], scheme: str
 ) -> None:
-    one = visit(viewport=size, color_scheme=scheme)
+    opened = visit(viewport=size, color_scheme=scheme)
     for name, view in views(database).items():
-        tab = one.go(view)
+        tab = opened.go(view)
         assert tab.locator("h1").count() == 1, name
         assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{name} is wider than the screen"
-        if SCREENSHOTS and name in ("course", "lineage") and size is DESK:
+        if SCREENSHOTS and name in ("progress", "lineage") and size is DESK:
             tab.screenshot(path=str(Path(SCREENSHOTS) / f"{name}.png"))
 
 
@@ -161,25 +161,25 @@ CONTRAST = """() => {
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_contrast_is_enough(visit: Callable[..., Visit], database: SqlTrainingStorage, scheme: str) -> None:
-    one = visit(color_scheme=scheme)
+def test_contrast_is_sufficient(visit: Callable[..., Visit], database: SqlTrainingStorage, scheme: str) -> None:
+    opened = visit(color_scheme=scheme)
     for name, view in views(database).items():
         if not name.startswith("hostile"):
-            assert one.go(view).evaluate(CONTRAST) == [], name
+            assert opened.go(view).evaluate(CONTRAST) == [], name
 
 
-def test_the_story_of_the_best_program_is_three_clicks_away(visit: Callable[..., Visit]) -> None:
+def test_lineage_of_the_best_program_is_three_clicks_away(visit: Callable[..., Visit]) -> None:
     tab = visit().go("/")
     tab.get_by_role("link", name="closeness-1").click()
     tab.locator(".facts a").first.click()
-    tab.get_by_role("link", name="how it came about").click()
+    tab.get_by_role("link", name="lineage").click()
     assert tab.locator(".gain.up").count() > 0
     closed = tab.locator("details[data-src]").first
     closed.locator("summary").click()
     tab.wait_for_selector("details[open] pre.code .t-gi, details[open] div p")
 
 
-def test_keyboard_reaches_content_tabs_and_details(visit: Callable[..., Visit]) -> None:
+def test_content_tabs_and_details_are_reachable_by_keyboard(visit: Callable[..., Visit]) -> None:
     tab = visit().go("/runs/1")
     tab.keyboard.press("Tab")
     assert tab.evaluate("document.activeElement.className") == "skip"
@@ -192,38 +192,38 @@ def test_keyboard_reaches_content_tabs_and_details(visit: Callable[..., Visit]) 
     assert tab.locator("details[open]").count() == 1
 
 
-def test_without_script_everything_can_be_reached(visit: Callable[..., Visit], database: SqlTrainingStorage) -> None:
-    one = visit(java_script_enabled=False)
-    tab = one.go(views(database)["lineage"])
+def test_everything_is_reachable_without_scripts(visit: Callable[..., Visit], database: SqlTrainingStorage) -> None:
+    opened = visit(java_script_enabled=False)
+    tab = opened.go(views(database)["lineage"])
     tab.locator("details[data-src] summary").first.click()
     tab.locator("details[open] p a").first.click()
     assert "/diff/" in tab.url
 
 
-def test_an_empty_database_is_shown(browser: Any, empty: SqlTrainingStorage) -> None:
+def test_an_empty_database_has_a_page(browser: Any, empty: SqlTrainingStorage) -> None:
     server, thread, at = serve(empty)
-    one = Visit(browser, at)
-    assert "funsearch run" in one.go("/").text_content("main")
-    one.go("/compare")
-    one.end()
+    opened = Visit(browser, at)
+    assert "funsearch run" in opened.go("/").text_content("main")
+    opened.go("/compare")
+    opened.end()
     server.should_exit = True
     thread.join()
 
 
-def test_a_running_run_moves_on_by_itself(browser: Any, searched: Callable[..., Search], tmp_path: Path) -> None:
-    storage = open_training_storage(str(tmp_path / "going.db"))
-    search = searched(storage, "going", ["    return x * 0.5\n"] * 8)
-    storage.set_state("going", "running")
+def test_page_of_a_running_run_updates_itself(browser: Any, searched: Callable[..., Search], tmp_path: Path) -> None:
+    storage = open_training_storage(str(tmp_path / "running.db"))
+    search = searched(storage, "running-1", ["    return x * 0.5\n"] * 8)
+    storage.set_state("running-1", "running")
     server, thread, at = serve(storage)
-    one = Visit(browser, at)
-    tab = one.go("/runs/1")
+    opened = Visit(browser, at)
+    tab = opened.go("/runs/1")
     assert "8" in tab.text_content(".facts")
     tab.locator("#scores-values summary").click()
     search.close()
-    storage.set_state("going", "samples")
-    tab.wait_for_selector("[data-state=samples]", state="attached")
+    storage.set_state("running-1", "finished")
+    tab.wait_for_selector("[data-state=finished]", state="attached")
     assert tab.locator("#scores-values[open]").count() == 1
-    one.end()
+    opened.end()
     server.should_exit = True
     thread.join()
     storage.close()

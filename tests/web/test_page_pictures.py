@@ -1,4 +1,4 @@
-"""Pictures of what programs build are drawn when they are asked for, once."""
+"""Pictures of what programs build are drawn on request, once each."""
 
 import pytest
 from fastapi.testclient import TestClient
@@ -11,13 +11,13 @@ from funsearch.web.app import create_app
 
 @pytest.fixture
 def drawn() -> list[str]:
-    """What has been drawn."""
+    """Names of the runs whose programs have been drawn."""
     return []
 
 
 @pytest.fixture
 def client(database: SqlTrainingStorage, drawn: list[str]) -> TestClient:
-    """The page with something that draws."""
+    """A client of a page that can draw pictures."""
 
     def draw(record: RunRecord, function: Function) -> bytes:
         drawn.append(record.name)
@@ -28,7 +28,7 @@ def client(database: SqlTrainingStorage, drawn: list[str]) -> TestClient:
     return TestClient(create_app(database, draw=draw), base_url="http://localhost")
 
 
-def test_a_picture_is_drawn_once_and_for_no_other_site(client: TestClient, drawn: list[str]) -> None:
+def test_a_picture_is_drawn_once_and_not_for_other_sites(client: TestClient, drawn: list[str]) -> None:
     assert 'src="/runs/1/programs/0/picture.png"' in client.get("/runs/1/programs/0/picture").text
     answer = client.get("/runs/1/programs/0/picture.png", headers={"sec-fetch-site": "same-origin"})
     assert (answer.content, answer.headers["content-type"]) == (b"\x89PNG", "image/png")
@@ -39,7 +39,7 @@ def test_a_picture_is_drawn_once_and_for_no_other_site(client: TestClient, drawn
     assert len(drawn) == 1
 
 
-def test_what_cannot_be_drawn_is_told_in_words(
+def test_a_picture_that_cannot_be_drawn_is_explained(
     client: TestClient, page: TestClient, database: SqlTrainingStorage
 ) -> None:
     bodies = [e.function.body if e.function else "" for e in database.evaluations("closeness-1")]

@@ -12,24 +12,24 @@ def figures(value: float) -> Figures:
     return Figures(*(Estimate(value + extra, 0.05, 40) for extra in (0.0, 0.01, 0.2, 0.1)), 8)
 
 
-def test_rounds_are_shown_with_their_errors_and_decisions(empty: SqlTrainingStorage) -> None:
+def test_rounds_are_shown_with_standard_errors_and_decisions(empty: SqlTrainingStorage) -> None:
     task = Task(0, "a/1", "sums", Split.TRAIN, "1+1=", {"answer": "2"})
     empty.create_training(TrainingRecord("<i>t</i>", "exact:sums.jsonl", "models/tiny", {"seed": 3}, 1.5), [task])
     empty.create_training(TrainingRecord("later", "exact:sums.jsonl", "models/tiny", {}, 2.5), [task])
-    split = {"held": figures(0.25)}
+    split = {"heldout": figures(0.25)}
     base = RoundRecord(0, "t@0", 0, 0, 0, split, True, "", "the base model")
     gain = Difference(0.125, 0.05, 0.2)
-    first = RoundRecord(1, "t@1", 80, 31, 17, {"held": figures(0.375)}, True, "", "better on held-out tasks", gain)
+    first = RoundRecord(1, "t@1", 80, 31, 17, {"heldout": figures(0.375)}, True, "", "better on held-out tasks", gain)
     policies = [Policy("t@0", 0, "models/tiny"), Policy("t@1", 1, "models/tiny", "folder", "lora")]
     empty.append_round("<i>t</i>", [policies[0], base])
     empty.append_round("<i>t</i>", [policies[1], first])
     with TestClient(create_app(empty), base_url="http://localhost") as client:
         assert 'href="/trainings/1">&lt;i&gt;t' in client.get("/").text
         text = client.get("/trainings/1").text
-        assert "No round has ended" in client.get("/trainings/2").text
+        assert "No rounds have finished yet" in client.get("/trainings/2").text
         assert client.get("/trainings/3").status_code == 404
-    for said in ("37.5 ± 5.0", "38.5 ± 5.0", "+12.5 points", "+5.0 to +20.0", '<td class="n">49</td>', "better on"):
-        assert said in text
+    for fragment in ("37.5 ± 5.0", "38.5 ± 5.0", "+12.5 points", "+5.0 to +20.0", '<td class="n">49</td>', "better on"):
+        assert fragment in text
     assert "<i>t" not in text
     line = text[text.index('<path class="line c0') :].partition("</path>")[0]
-    assert line.count("M") == 3, "a line and two whiskers"
+    assert line.count("M") == 3, "a line and two error bars"

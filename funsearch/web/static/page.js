@@ -1,49 +1,50 @@
-// The page works without this: it keeps a running run's course up to date and loads diffs where they are opened.
+// The page works without this script, which updates the progress of a running run and loads diffs when they are opened.
 "use strict";
 
-const PAUSE = 3000;
+const ACTIVE_STATES = ["starting", "running", "waiting"];
+const POLL_INTERVAL = 3000; // milliseconds
 
-async function fetched(address) {
-  const answer = await fetch(address, { headers: { Accept: "text/html" } });
-  if (!answer.ok) throw new Error(`${address}: ${answer.status}`);
-  return answer.text();
+async function fetchHtml(address) {
+  const response = await fetch(address, { headers: { Accept: "text/html" } });
+  if (!response.ok) throw new Error(`${address}: ${response.status}`);
+  return response.text();
 }
 
-function replace(place, html) {
-  const open = [...place.querySelectorAll("details[open][id]")].map((one) => one.id);
-  const focused = place.contains(document.activeElement) ? document.activeElement.closest("details[id]")?.id : null;
-  place.innerHTML = html;
+function replace(element, html) {
+  const open = [...element.querySelectorAll("details[open][id]")].map((details) => details.id);
+  const focused = element.contains(document.activeElement) ? document.activeElement.closest("details[id]")?.id : null;
+  element.innerHTML = html;
   for (const id of open) document.getElementById(id)?.setAttribute("open", "");
   if (focused) document.getElementById(focused)?.querySelector("summary")?.focus();
 }
 
-async function keepUp(place) {
-  while (place.querySelector("[data-state]")?.dataset.state === "running") {
-    await new Promise((resolve) => setTimeout(resolve, PAUSE));
+async function poll(element) {
+  while (ACTIVE_STATES.includes(element.querySelector("[data-state]")?.dataset.state)) {
+    await new Promise((resolve) => setTimeout(resolve, POLL_INTERVAL));
     if (document.hidden) continue;
     try {
-      replace(place, await fetched(place.dataset.live));
+      replace(element, await fetchHtml(element.dataset.live));
     } catch {
-      // The server is away for a moment, or for good: what is shown stays.
+      // The server is unreachable: keep what is shown and try again.
     }
   }
 }
 
-document.querySelectorAll("[data-live]").forEach(keepUp);
+document.querySelectorAll("[data-live]").forEach(poll);
 
 document.addEventListener(
   "toggle",
   async (event) => {
-    const place = event.target;
-    if (!place.open || !place.dataset.src) return;
-    const address = place.dataset.src;
-    delete place.dataset.src;
+    const element = event.target;
+    if (!element.open || !element.dataset.src) return;
+    const address = element.dataset.src;
+    delete element.dataset.src;
     try {
       const holder = document.createElement("div");
-      holder.innerHTML = await fetched(address);
-      place.querySelector("p")?.replaceWith(holder);
+      holder.innerHTML = await fetchHtml(address);
+      element.querySelector("p")?.replaceWith(holder);
     } catch {
-      // The link to the diff's own page is still there.
+      // The link to the diff's own page remains.
     }
   },
   true,
