@@ -1,6 +1,8 @@
-"""The documents tell the truth: the tutorial's commands run, and links between files lead somewhere."""
+"""The documents are correct: their commands and Python blocks run, and their links lead to files."""
 
+import ast
 import json
+import linecache
 import os
 import re
 import subprocess
@@ -9,11 +11,22 @@ from pathlib import Path
 
 import pytest
 
+import funsearch
 from funsearch.cli import group
 from funsearch.loading import shipped
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+def relative(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def python_blocks(document: Path, runnable: bool = False) -> list[str]:
+    """Returns the Python blocks of a document, only those to run if asked for."""
+    info = "" if runnable else "(?: no-run)?"
+    return re.findall(rf"^```python{info}\n(.*?)^```", document.read_text(), re.DOTALL | re.MULTILINE)
 
 
 @pytest.mark.ray
@@ -80,7 +93,42 @@ def test_commands_of_a_problems_page_give_its_scores(
         )
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
-def test_links_lead_to_files(document: Path) -> None:
-    for target in re.findall(r"\]\(([^)#:]+)\)", document.read_text()):
-        assert (document.parent / target).exists(), target
+@pytest.mark.parametrize("document", ["README.md", "docs/python.md", "docs/samplers.md"])
+def test_python_blocks_run(document: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blocks run in order in one namespace; those fenced as ```python no-run need a model or an endpoint."""
+    pytest.importorskip("pandas", reason="pandas is not installed: make setup")
+    monkeypatch.chdir(tmp_path)
+    blocks = python_blocks(ROOT / document, runnable=True)
+    assert blocks
+    namespace = {"__name__": "__main__"}
+    for number, text in enumerate(blocks):
+        name = f"<{document}, block {number}>"
+        # Classes read their own source, as from a notebook's cell.
+        monkeypatch.setitem(linecache.cache, name, (len(text), None, text.splitlines(keepends=True), name))
+        exec(compile(text, name, "exec"), namespace)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=relative)
+def test_python_blocks_use_public_names_only(document: Path) -> None:
+    for text in python_blocks(document):
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                module = node.module if isinstance(node, ast.ImportFrom) else node.names[0].name
+                assert not (module or "").startswith("funsearch."), ast.unparse(node)
+            elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "funsearch":
+                assert node.attr in funsearch.__all__, ast.unparse(node)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=relative)
+def test_links_lead_to_files_and_headings(document: Path) -> None:
+    for target, anchor in re.findall(r"\]\(([^)#:]*)(?:#([^)]+))?\)", document.read_text()):
+        path = document.parent / target if target else document
+        assert path.exists(), target
+        if anchor and path.suffix == ".md":
+            assert anchor in headings(path), f"{target}#{anchor}"
+
+
+def headings(document: Path) -> set[str]:
+    """Returns the anchors of a document's headings, as GitHub forms them."""
+    titles = re.findall(r"^#+ (.+)$", document.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
