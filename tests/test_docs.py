@@ -30,7 +30,7 @@ def python_blocks(document: Path, runnable: bool = False) -> list[str]:
 
 
 @pytest.mark.ray
-def test_the_tutorials_commands_run(tmp_path: Path) -> None:
+def test_commands_of_the_tutorial_run(tmp_path: Path) -> None:
     text = (ROOT / "docs" / "tutorial.md").read_text()
     blocks = re.findall(r"^```\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
     commands = [line for block in blocks for line in block.splitlines()]
@@ -38,12 +38,12 @@ def test_the_tutorials_commands_run(tmp_path: Path) -> None:
     env = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     for command in commands:
         arguments = ["bash", "-c", command]
-        done = subprocess.run(arguments, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=300)
-        assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+        process = subprocess.run(arguments, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=300)
+        assert process.returncode == 0, f"{command}\n{process.stdout}\n{process.stderr}"
 
 
 @pytest.mark.ray
-def test_the_how_to_leads_to_a_search(tmp_path: Path) -> None:
+def test_steps_of_the_how_to_lead_to_a_search(tmp_path: Path) -> None:
     text = (ROOT / "docs" / "howto-problem.md").read_text()
     commands = re.findall(r"^   (funsearch .*)$", text, re.MULTILINE)
     files = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
@@ -53,13 +53,13 @@ def test_the_how_to_leads_to_a_search(tmp_path: Path) -> None:
     scripted = " --sampler scripted:answers.jsonl"
     for command in commands:
         command = command.replace(" --minutes 5", scripted).replace("PROGRAM", "1")
-        done = subprocess.run(["bash", "-c", command], cwd=tmp_path, env=env, capture_output=True, text=True)
-        assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+        process = subprocess.run(["bash", "-c", command], cwd=tmp_path, env=env, capture_output=True, text=True)
+        assert process.returncode == 0, f"{command}\n{process.stdout}\n{process.stderr}"
         if command.startswith("funsearch init"):
             for folder, file in zip(("problems", "evaluators"), files, strict=True):
                 (tmp_path / folder / "progression_free.py").write_text(file)
         if command.startswith("funsearch check"):
-            assert "n100: 16\n  n200: 32" in done.stdout
+            assert "n100: 16\n  n200: 32" in process.stdout
     assert (tmp_path / "best.svg").is_file()
 
 
@@ -73,7 +73,7 @@ def test_every_problem_has_a_page_with_a_small_picture(name: str) -> None:
 
 
 SLOW = {"admissible_set_full"}
-"""Its first program takes seconds; `tests/problems` knows its score."""
+"""Its first program takes seconds; `tests/problems` tests its score."""
 
 
 @pytest.mark.parametrize("name", sorted({info.name for info in shipped()} - SLOW))
@@ -87,8 +87,8 @@ def test_commands_of_a_problems_page_give_its_scores(
     group([*command, "--baselines", "--json"], standalone_mode=False)
     assert len(list((tmp_path / "docs" / "problems").iterdir())) == 1
     for program, row in json.loads(capsys.readouterr().out)["baselines"].items():
-        ((shown),) = re.findall(rf"^\| {re.escape(program)} \| (.*) \|$", page, re.MULTILINE)
-        assert [float(cell) for cell in shown.split("|")] == pytest.approx(
+        (cells,) = re.findall(rf"^\| {re.escape(program)} \| (.*) \|$", page, re.MULTILINE)
+        assert [float(cell) for cell in cells.split("|")] == pytest.approx(
             [*row["scores"].values(), *row["heldout"].values()], rel=1e-3, abs=6e-3
         )
 
