@@ -1,4 +1,4 @@
-# make setup | demo | test | check | bench: each sets up what it needs in .venv first.
+# Each target first sets up .venv if necessary. `make help` lists them.
 PYTHON ?= python3
 BIN := .venv/bin
 EXTRAS ?= cpu,dev
@@ -6,16 +6,17 @@ DEMO := demo-$(shell date +%Y%m%d-%H%M%S)
 MINUTES ?= 7
 SEED ?= 0
 
-.PHONY: setup demo test test-faults check bench bench-train clean
+.PHONY: help setup demo test test-faults check bench bench-train clean
 .DEFAULT_GOAL := help
 
 help:
-	@echo "make demo    set up, then improve a bin-packing heuristic with a real model on the CPU"
-	@echo "make test    set up, then run all tests"
-	@echo "make test-faults  the long tests of what dies: nodes, databases, disks"
-	@echo "make setup   .venv with everything the CPU needs"
-	@echo "make check   ruff, mypy, import layers"
-	@echo "make bench   the benchmarks that need no model"
+	@echo "make demo         set up, then improve a bin-packing heuristic with a real model on the CPU"
+	@echo "make test         set up, then run all tests"
+	@echo "make test-faults  the long tests of failures: nodes, databases, disks"
+	@echo "make setup        create .venv with all dependencies for a CPU"
+	@echo "make check        ruff, mypy, import layers"
+	@echo "make bench        the benchmarks that need no model"
+	@echo "make bench-train  the training benchmark"
 
 setup: .venv/.ready
 

@@ -1,1 +1,1 @@
-"""Measurements, each one command, each beside something to compare with: `python -m benchmarks.NAME`."""
+"""Benchmarks: each is one command, `python -m benchmarks.NAME`, and compares its figures with a baseline."""

@@ -1,10 +1,10 @@
-"""How quick the programs database is and what it takes, beside the reference's formulas written naively.
+"""Measures speed and memory of the programs database, compared with a naive implementation of the reference.
 
     python -m benchmarks.database [--programs 1000,10000,100000,1000000]
 
-Every program has 500 characters and a signature of its own, which is the hardest case. The naive database walks its
-clusters, makes the softmax anew and parses every shown program for each prompt, as the public reference does. Each
-line is measured in a process of its own, in CPU time, so that neither its neighbours nor other work count.
+Every program has 500 characters and a unique signature, which is the hardest case. For each prompt, the naive database
+visits all clusters, computes the softmax from scratch and parses every shown program, as the reference code does. Each
+row is measured in a process of its own, in CPU time, so that neither other rows nor other work count.
 """
 
 import argparse
@@ -39,12 +39,12 @@ LINE = "    total = bins * 2 + item - 1.5  # some arithmetic\n"
 CHARACTERS = 500
 BATCH = 1000
 SECONDS = 2.0
-"""How long prompts are drawn, at least."""
+"""Minimum duration of drawing prompts."""
 KINDS = ("naive", "reference", "ranked")
 
 
 class Database(Protocol):
-    """What is measured."""
+    """A database under test."""
 
     def register(self, evaluation: Evaluation) -> object: ...
 
@@ -52,7 +52,7 @@ class Database(Protocol):
 
 
 class NaiveDatabase:
-    """The reference's formulas over plain dictionaries, with nothing kept from one prompt to the next."""
+    """The reference's formulas over plain dictionaries, with nothing cached between prompts."""
 
     def __init__(self, specification: Specification, config: DatabaseConfig) -> None:
         self._specification = specification
@@ -95,7 +95,7 @@ class NaiveDatabase:
 
 @dataclass(frozen=True)
 class Figures:
-    """One line of the table."""
+    """One row of the table."""
 
     prompts: float
     registrations: float
@@ -112,7 +112,7 @@ def build(kind: str) -> Database:
 
 
 def evaluations(count: int) -> Iterator[Evaluation]:
-    """Yields the first program's evaluation and others, no two alike, evenly over the islands."""
+    """Yields the first program's evaluation and distinct others, evenly over the islands."""
     rng = np.random.default_rng(0)
     everywhere = Prompt(ALL_ISLANDS, ALL_ISLANDS, 0, "", 0, (), 0)
     prompts = [Prompt(0, island, 0, "", 2, (), 0) for island in range(DatabaseConfig().islands)]
@@ -125,7 +125,7 @@ def evaluations(count: int) -> Iterator[Evaluation]:
 
 
 def measure(kind: str, count: int) -> Figures:
-    """Fills a database and draws prompts from it."""
+    """Fills a database, draws prompts from it, and returns the figures."""
     database = build(kind)
     before, registering = memory(), 0.0
     source = evaluations(count)
@@ -151,7 +151,7 @@ def memory() -> int:
 def main() -> None:
     """Prints the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--programs", default="1000,10000,100000,1000000", help="sizes, separated by commas")
+    parser.add_argument("--programs", default="1000,10000,100000,1000000", help="numbers of programs")
     sizes = [int(size) for size in parser.parse_args().programs.split(",")]
     heads = ("programs", "selection", "get_prompt/s", "x naive", "register/s", "RSS MB", "bytes/program")
     print(" ".join(f"{head:>13}" for head in heads))

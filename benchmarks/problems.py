@@ -1,10 +1,10 @@
-"""What the boundary costs a whole evaluation: problems scored through the sandbox, beside a plain loop in one process.
+"""Measures the cost of the boundary for an evaluation: problems in the sandbox, compared with a loop in one process.
 
     python -m benchmarks.problems [--rounds 9]
 
-The plain loop runs the same program in this process, with nothing confined, copied or timed: the evaluator calls it as
-any Python function; bin packing, which has its own way of asking, is simulated item by item as one would write it
-down. The two take turns, and the best of the rounds counts, because only the cost itself recurs in every round.
+The plain loop runs the same program in this process, without confinement, copies or timing: the evaluator calls it like
+any Python function. Bin packing, whose evaluator plays its instances side by side, is simulated item by item instead.
+The two take turns, and the best round counts, because only the cost itself recurs in every round.
 """
 
 import argparse
@@ -45,7 +45,7 @@ def scored(evaluator: ProblemEvaluator, functions: Functions, value: Any) -> obj
 
 
 def packed(evaluator: ProblemEvaluator, functions: Functions, instances: Sequence[Any]) -> object:
-    """Packs the items of one instance after the other, one by one."""
+    """Packs the items of the instances one by one, one instance after the other."""
     bins = 0
     for instance in instances:
         room = np.full(len(instance.items) + 1, instance.capacity)
@@ -80,7 +80,7 @@ CASES = [
 
 
 def measure(case: Case, sandbox: Sandbox, rounds: int) -> tuple[float, float]:
-    """Returns the seconds of the plain loop and of the evaluation through the sandbox; both come to the same score."""
+    """Returns the seconds of the plain loop and of the evaluation in the sandbox, which must give the same score."""
     problem = load_problem(case.problem)
     inputs: Mapping[str, Any] = {**problem.inputs, **problem.heldout}
     value = inputs[case.input]

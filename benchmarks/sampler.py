@@ -1,9 +1,9 @@
-"""How quickly the built-in model samples, and what of it can be used, for a choice of settings.
+"""Measures how fast the built-in model samples, and how many of its samples are valid, for given settings.
 
     python -m benchmarks.sampler [--prompts 40] [--set vllm.max_num_seqs=128]
 
-Asks for the samples of the bin-packing problem's first prompt, many at once, as a search does. Prints samples and
-tokens a second, and how many programs can be read and run, and how many of them differ.
+Samples the first prompt of the bin-packing problem, with many requests at once, as a search does. Prints samples and
+tokens per second, and the shares of samples that are valid and distinct.
 """
 
 import argparse
@@ -11,9 +11,10 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 from funsearch.core.prompt import best_shot_prompt
-from funsearch.core.records import Prompt, Status
+from funsearch.core.records import Prompt, Sample, Status
 from funsearch.loading import load_problem
 from funsearch.sandbox import open_sandbox
+from funsearch.search.sampling import PortSampler
 from funsearch.settings.samplers import make_sampler
 from funsearch.settings.search import Settings
 
@@ -31,23 +32,28 @@ def main() -> None:
         Prompt(k, island=0, resets=0, text=text, version=1, parents=(0,), after=0) for k in range(options.prompts)
     ]
     started = time.perf_counter()
-    sampler = make_sampler(settings)
+    sampler = PortSampler(make_sampler(settings))
     print(f"loaded in {time.perf_counter() - started:.0f} s")
+
+    def answer(prompt: Prompt) -> list[Sample]:
+        return sampler.sample(prompt, settings.samples_per_prompt)
+
     with ThreadPoolExecutor(settings.in_flight()) as pool:
-        list(pool.map(sampler.sample, prompts[:2]))  # warm
+        list(pool.map(answer, prompts[:2]))  # warm up
         started = time.perf_counter()
-        samples = [sample for answer in pool.map(sampler.sample, prompts) for sample in answer]
+        samples = [sample for answers in pool.map(answer, prompts) for sample in answers]
         seconds = time.perf_counter() - started
     sampler.close()
     sandbox = open_sandbox()
     evaluator = problem.scorer(sandbox)
-    judged = [evaluator.evaluate(sample) for sample in samples]
+    evaluations = [evaluator.evaluate(sample) for sample in samples]
     sandbox.close()
-    valid = [one for one in judged if one.status is Status.OK]
+    valid = [evaluation for evaluation in evaluations if evaluation.status is Status.OK]
     tokens = sum(sample.tokens for sample in samples)
     rate = f"{len(samples) / seconds:.1f} samples/s, {tokens / seconds:.0f} tokens/s"
-    print(f"{rate}, {tokens / len(samples):.0f} tokens a sample")
-    print(f"{len(valid) / len(samples):.0%} run, {len({one.key for one in valid}) / len(samples):.0%} run and differ")
+    print(f"{rate}, {tokens / len(samples):.0f} tokens per sample")
+    distinct = len({evaluation.key for evaluation in valid})
+    print(f"{len(valid) / len(samples):.0%} valid, {distinct / len(samples):.0%} valid and distinct")
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
-"""What it costs to run a candidate confined, beside what it costs not to be.
+"""Measures the cost of running a candidate in the sandbox, compared with other ways to start a process.
 
     python -m benchmarks.sandbox [--level L2] [--soak 100000]
 
-One evaluation is: start a candidate that uses numpy, call it once, end it. Beside it, turn by turn, the same candidate
-runs in a bare `os.fork` of a process as warm as the sandbox's worker, in a process by `multiprocessing` (spawn), and in
-`python -c`. Then: further calls, starting a worker, how late a time-out is noticed, and whether a hundred thousand
-evaluations leave anything behind.
+An evaluation starts a candidate that uses numpy, calls it once and ends it. In turn with it, the same candidate runs in
+a bare `os.fork` of a process as warm as the sandbox's worker, in a process by `multiprocessing` (spawn), and in
+`python -c`. Then the benchmark measures further calls, the start of a worker and the delay with which a timeout is
+noticed, and with `--soak` whether many evaluations leak memory or files.
 """
 
 import argparse
@@ -69,11 +69,11 @@ for line in sys.stdin:
     evaluate()
     print(time.perf_counter() - started, flush=True)
 """
-"""A process as warm as the worker, that forks for each evaluation; nothing confines the child and nobody watches it."""
+"""A process as warm as the worker, which forks for each evaluation. The child is neither confined nor supervised."""
 
 
 class BareForks:
-    """Evaluates in bare forks, timed where they are made."""
+    """Evaluates in bare forks, timed in the process that forks."""
 
     def __init__(self) -> None:
         command = [sys.executable, "-c", BARE_FORKS, " ".join([*PRELOADED, "msgpack"]), SOURCE]
@@ -96,14 +96,14 @@ class BareForks:
 
 
 def in_process() -> float:
-    """One evaluation without any process."""
+    """Runs one evaluation in this process."""
     names: dict[str, Callable[[float], float]] = {}
     exec(compile(SOURCE, "<candidate>", "exec"), names)
     return names["f"](2.0)
 
 
 def timed(action: Callable[[], object]) -> Callable[[], float]:
-    """Returns the action, timed."""
+    """Returns a function that runs the action and returns its seconds."""
 
     def run() -> float:
         started = time.perf_counter()
@@ -114,25 +114,25 @@ def timed(action: Callable[[], object]) -> Callable[[], float]:
 
 
 def spawn() -> None:
-    """One evaluation in a process by multiprocessing."""
+    """Runs one evaluation in a process by multiprocessing."""
     process = multiprocessing.get_context("spawn").Process(target=in_process)
     process.start()
     process.join()
 
 
 def fresh_python() -> None:
-    """One evaluation in a new interpreter."""
+    """Runs one evaluation in a new interpreter."""
     subprocess.run([sys.executable, "-c", SOURCE + "print(f(2.0))"], check=True, stdout=subprocess.DEVNULL)
 
 
 def confined(sandbox: ForkSandbox) -> None:
-    """One evaluation in the sandbox."""
+    """Runs one evaluation in the sandbox."""
     with sandbox.start(SOURCE, LIMITS) as candidate:
         candidate.call("f", (2.0,))
 
 
 def measure(actions: dict[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
-    """Returns milliseconds of each action, sorted; the actions take turns, so that noise hits all alike."""
+    """Returns the milliseconds of each action, sorted. The actions take turns, so that noise affects all of them."""
     taken: dict[str, list[float]] = {name: [] for name in actions}
     for _ in range(rounds):
         for name, action in actions.items():
@@ -141,22 +141,22 @@ def measure(actions: dict[str, Callable[[], float]], rounds: int) -> dict[str, l
 
 
 def evaluations(sandbox: ForkSandbox) -> None:
-    """Prints what one evaluation takes."""
+    """Prints the time of one evaluation."""
     bare = BareForks()
     taken = measure({"sandbox": timed(lambda: confined(sandbox)), "bare os.fork": bare}, ROUNDS)
     bare.close()
     taken |= measure({"multiprocessing spawn": timed(spawn), "python -c": timed(fresh_python)}, SLOW_ROUNDS)
     fork = statistics.median(taken["bare os.fork"])
-    print(f"{'one evaluation':<24} {'median ms':>10} {'p95 ms':>8} {'against fork':>13}")
+    print(f"{'one evaluation':<24} {'median ms':>10} {'p95 ms':>8} {'vs bare fork':>13}")
     for name, values in taken.items():
         median, late = statistics.median(values), values[int(0.95 * len(values))]
         print(f"{name:<24} {median:>10.2f} {late:>8.2f} {median / fork:>12.2f}x")
 
 
 def calls(sandbox: ForkSandbox) -> None:
-    """Prints what a further call takes, what many at once take, and what of it are switches and translation."""
+    """Prints the time of further calls, one or many at once, and the shares of switches and encoding."""
     with sandbox.start(SOURCE, Limits(seconds=600.0)) as candidate:
-        print(f"{'microseconds':<36} {'in all':>8} {'a call':>8}")
+        print(f"{'microseconds':<36} {'total':>8} {'per call':>8}")
         exchange = Exchange()
         row("a bare exchange over a socket", exchange, 1)
         exchange.close()
@@ -169,36 +169,36 @@ def calls(sandbox: ForkSandbox) -> None:
                 row(
                     f"{count} calls at once, {size} floats each", lambda it=columns: candidate.call_many("g", it), count
                 )
-                row("   of it translation", lambda it=columns: translate(it), count)
-                row("   and the function itself", lambda it=columns: list(map(np.subtract, *it)), count)
+                row("   encoding and decoding", lambda it=columns: translate(it), count)
+                row("   the function itself", lambda it=columns: list(map(np.subtract, *it)), count)
 
 
-def row(what: str, action: Callable[[], object], calls: int) -> None:
-    """Prints what an action takes at best, in all and for each call in it."""
+def row(title: str, action: Callable[[], object], calls: int) -> None:
+    """Prints the best time of an action, in total and per call."""
     best = 1e6 * min(timeit.repeat(action, number=CALLS, repeat=CALL_ROUNDS)) / CALLS
-    print(f"{what:<36} {best:>8.1f} {best / calls:>8.1f}")
+    print(f"{title:<36} {best:>8.1f} {best / calls:>8.1f}")
 
 
 def translate(columns: list[list[Any]]) -> None:
-    """Does what both sides do to put questions into bytes, and answers as large as the last column."""
+    """Encodes and decodes the arguments, and answers as large as the last column, as both sides do."""
     for column in (*columns, columns[-1]):
         decode_column(encode_column(column), 0, len(column))
 
 
 class Exchange:
-    """Says a few bytes to a process on the same processor, which says them back."""
+    """Sends a few bytes to a process on the same processor, which sends them back."""
 
     def __init__(self) -> None:
         self._ours, theirs = socket.socketpair()
         if os.fork() == 0:
             self._ours.close()
-            while said := theirs.recv(4096):
-                theirs.send(said)
+            while data := theirs.recv(4096):
+                theirs.send(data)
             os._exit(0)
         theirs.close()
 
     def __call__(self) -> None:
-        """Says it and hears it."""
+        """Sends the bytes and receives them."""
         self._ours.send(bytes(100))
         self._ours.recv(4096)
 
@@ -209,17 +209,17 @@ class Exchange:
 
 
 def starts(level: str) -> None:
-    """Prints how long a worker takes to start."""
+    """Prints the time to start and stop a worker."""
     taken = []
     for _ in range(SLOW_ROUNDS):
         started = time.perf_counter()
         ForkSandbox(LEVELS[level]).close()
         taken.append(time.perf_counter() - started)
-    print(f"starting and ending a worker: {statistics.median(taken):.2f} s")
+    print(f"starting and stopping a worker: {statistics.median(taken):.2f} s")
 
 
 def timeouts(sandbox: ForkSandbox) -> None:
-    """Prints how late a time-out is noticed and its process gone."""
+    """Prints the longest delay until a timeout is noticed and its process has ended."""
     late = []
     for _ in range(TIMEOUTS):
         candidate = sandbox.start(SPIN, LIMITS)
@@ -229,11 +229,11 @@ def timeouts(sandbox: ForkSandbox) -> None:
             candidate.call("f", ())
         except CandidateFailure:
             late.append(time.perf_counter() - started - LIMITS.seconds)
-    print(f"time-out noticed late by: {1000 * max(late):.1f} ms at most")
+    print(f"timeout noticed after at most: {1000 * max(late):.1f} ms")
 
 
 def soak(sandbox: ForkSandbox, count: int) -> None:
-    """Prints memory and open files of both sides as evaluations go by."""
+    """Prints the memory and the open files of both sides during many evaluations."""
     worker = innermost(sandbox.worker_pid)
     print(f"{'evaluations':>12} {'engine MB':>10} {'worker MB':>10} {'open files':>11} {'per s':>7}")
     done, started = 0, time.perf_counter()
@@ -249,26 +249,26 @@ def soak(sandbox: ForkSandbox, count: int) -> None:
 
 
 def innermost(pid: int | None) -> str:
-    """Returns the worker itself, which bubblewrap may have started."""
+    """Returns the process id of the worker itself, which bubblewrap may have started."""
     while Path(f"/proc/{pid}/comm").read_text().strip() == "bwrap":
         pid = int(Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0])
     return str(pid)
 
 
 def resident(pid: str) -> float:
-    """Returns the resident memory of a process, MB."""
+    """Returns the resident memory of a process in MB."""
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE") / 1e6
 
 
 def main() -> None:
-    """Prints all of it for one level."""
+    """Prints the figures of one level."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--level", choices=[*LEVELS], help="the best that this machine gives, if not said")
-    parser.add_argument("--soak", type=int, default=0, metavar="N", help="also run N evaluations and look for leaks")
+    parser.add_argument("--level", choices=[*LEVELS], help="by default, the best level of this machine")
+    parser.add_argument("--soak", type=int, default=0, metavar="N", help="also run N evaluations, to detect leaks")
     options = parser.parse_args()
     level = options.level or next((name for name, reason in available_levels().items() if not reason), None)
     if level is None:
-        parser.exit(1, "no level of the sandbox can be had here; see `funsearch doctor`\n")
+        parser.exit(1, "No level of the sandbox works on this machine: see `funsearch doctor`.\n")
     sandbox = ForkSandbox(LEVELS[level])
     print(f"level {level}")
     evaluations(sandbox)

@@ -1,10 +1,10 @@
-"""What a run of a million evaluations costs to look at and to take up again, on SQLite and PostgreSQL.
+"""Measures queries on a run of a million evaluations, and resuming it, on SQLite and PostgreSQL.
 
     python -m benchmarks.storage [--evaluations 1000000] [--postgres URL] [--keep FOLDER]
 
-Writes a run as a search would have written it, a fifth of it duplicates and a quarter without a score; then times what
-commands ask for, each the median of five, and taking up the run. PostgreSQL is a server of its own where one is
-installed, unless a URL is given.
+Writes a run as a search would write it, with a fifth of duplicates and a quarter without a score. Then it measures the
+queries of the commands (the median of five each) and restoring the run. If PostgreSQL is installed, a server is started
+for the benchmark, unless a URL is given.
 """
 
 import argparse
@@ -37,7 +37,7 @@ LINE = "    total = el[0] * el[1] + el[2] * el[3] - n  # some arithmetic\n"
 
 
 def events(problem: Problem, count: int) -> Iterator[Event]:
-    """Yields what happens in a run with so many evaluations."""
+    """Yields the events of a run with `count` evaluations."""
     rng = np.random.default_rng(0)
     first = problem.specification.first
     inputs = tuple(problem.inputs)
@@ -88,33 +88,33 @@ def fill(storage: SqlStorage, problem: Problem, count: int) -> None:
 
 
 def restore(storage: SqlStorage, problem: Problem) -> None:
-    """Brings a database in memory to where the run stands, as `funsearch resume` does."""
+    """Restores the programs database of the run in memory, as `funsearch resume` does."""
     database = problem.database()
     ledger = Ledger(RUN, problem.specification, database, storage, "L3")
     for _ in ledger.restore():
         pass
-    ledger.sift(list(storage.unevaluated(RUN)))
+    ledger.pending_jobs(list(storage.unevaluated(RUN)))
     list(storage.unanswered(RUN))
 
 
-def median(what: Callable[[], object]) -> float:
-    """Returns the milliseconds that a call takes."""
+def median(action: Callable[[], object]) -> float:
+    """Returns the median milliseconds of a call."""
     taken = []
     for _ in range(REPEATS):
         started = time.perf_counter()
-        what()
+        action()
         taken.append(1000 * (time.perf_counter() - started))
     return statistics.median(taken)
 
 
 def measure(kind: str, url: str, problem: Problem, count: int) -> None:
-    """Prints one database's figures."""
+    """Prints the figures of one database."""
     storage = open_storage(url)
     started = time.perf_counter()
     if all(summary.run != RUN for summary in storage.runs()):
         fill(storage, problem, count)
         print(f"{kind:<10} {'writing the run':<24} {time.perf_counter() - started:10.1f} s", flush=True)
-    asked: dict[str, Callable[[], object]] = {
+    queries: dict[str, Callable[[], object]] = {
         "list": storage.runs,
         "best, 1": lambda: storage.best(RUN, 1),
         "best, 10": lambda: storage.best(RUN, 10),
@@ -123,11 +123,11 @@ def measure(kind: str, url: str, problem: Problem, count: int) -> None:
         "counts": lambda: storage.counts(RUN),
         "held-out of the best": lambda: storage.heldout(RUN, range(10)),
     }
-    for name, what in asked.items():
-        print(f"{kind:<10} {name:<24} {median(what):10.1f} ms", flush=True)
+    for name, query in queries.items():
+        print(f"{kind:<10} {name:<24} {median(query):10.1f} ms", flush=True)
     started = time.perf_counter()
     restore(storage, problem)
-    print(f"{kind:<10} {'taking up the run':<24} {time.perf_counter() - started:10.1f} s", flush=True)
+    print(f"{kind:<10} {'restoring the run':<24} {time.perf_counter() - started:10.1f} s", flush=True)
     storage.close()
 
 
@@ -135,8 +135,8 @@ def main() -> None:
     """Prints the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--evaluations", type=int, default=1_000_000)
-    parser.add_argument("--postgres", metavar="URL", help="a database to write to, instead of a server of its own")
-    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="where to leave the SQLite database for next time")
+    parser.add_argument("--postgres", metavar="URL", help="a database to write to, instead of a new server")
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="where to keep the SQLite database")
     arguments = parser.parse_args()
     problem = load_problem("cap_set", inputs=["n=4"])
     with ExitStack() as stack:

@@ -1,11 +1,11 @@
-"""How quick the page is over a large run: answers, first paint in Chromium where there is one, and the slowest query.
+"""Measures the web page on a large run: response times, first paint in Chromium, and the slowest query.
 
     python -m benchmarks.ui [--evaluations 1000000]
 
 The run is generated in a temporary folder (1.2 GB for a million) and deleted afterwards. Many of its programs share
-their scores, which is the harder case for a ranking. A query is timed with all of its rows read. `CPU` is what the
-page's process worked for an answer, which other work on the machine hardly changes. Chromium is driven by Playwright;
-without either the first paint is left out.
+their scores, which is the harder case for a ranking. The time of a query includes reading all rows. `CPU` is the CPU
+time of the page's process per response, on which other work on the machine has little effect. Chromium is driven by
+Playwright; without either of them, the first paint is not measured.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from sqlalchemy import event
 from funsearch.core.records import RunRecord
 from funsearch.search.ledger import SNAPSHOT_STEP, SNAPSHOTS
 from funsearch.settings.search import Settings
-from funsearch.storage import SqlStorage, open_storage
+from funsearch.storage import open_storage
 from funsearch.web.app import create_app
 
 SPECIFICATION = '''"""Scores something."""
@@ -85,7 +85,7 @@ def rows(count: int) -> Iterator[tuple[tuple[Any, ...], tuple[Any, ...], tuple[A
 
 
 def snapshots(count: int) -> Iterator[tuple[Any, ...]]:
-    """Yields how the run stood as often as a search writes it down."""
+    """Yields the snapshots that a search would have recorded."""
     at = 1
     while at <= count:
         shares = {
@@ -127,13 +127,13 @@ def generate(path: Path, count: int) -> None:
 
 
 def resets(count: int) -> Iterator[tuple[Any, ...]]:
-    """Yields a reset of half of the islands every so often."""
+    """Yields resets of half of the islands."""
     for number in range(max(1, count // RESET)):
         yield 1, number, (number + 1) * RESET, json.dumps([0, 1, 2, 3, 4]), json.dumps([0] * 5)
 
 
-def views(storage: SqlStorage, count: int) -> list[str]:
-    """Returns the addresses that are asked for."""
+def views(storage: SqlTrainingStorage, count: int) -> list[str]:
+    """Returns the paths to request."""
     best = storage.best("large", 1)[0][0]
     run = "/runs/1"
     listed = ["/", run, f"{run}/live", f"{run}/best", f"{run}/best?top=100", f"{run}/islands", f"{run}/programs"]
@@ -142,8 +142,8 @@ def views(storage: SqlStorage, count: int) -> list[str]:
     return listed + rare + one
 
 
-def queries(storage: SqlStorage) -> list[tuple[str, Any]]:
-    """Returns the list in which every query of the storage is noted from now on."""
+def queries(storage: SqlTrainingStorage) -> list[tuple[str, Any]]:
+    """Returns a list to which every query of the storage is added from now on."""
     noted: list[tuple[str, Any]] = []
 
     @event.listens_for(storage.engine, "before_cursor_execute")
@@ -155,7 +155,7 @@ def queries(storage: SqlStorage) -> list[tuple[str, Any]]:
 
 
 def slowest(path: Path, noted: list[tuple[str, Any]]) -> tuple[float, str]:
-    """Returns how long the slowest query takes with all its rows, at its best, and its text."""
+    """Returns the best time of the slowest query, including reading all rows, and its text."""
     connection = sqlite3.connect(path)
     times: dict[str, float] = {}
     for statement, parameters in noted:
@@ -169,7 +169,7 @@ def slowest(path: Path, noted: list[tuple[str, Any]]) -> tuple[float, str]:
 
 
 def paints(address: str, wanted: list[str]) -> dict[str, float]:
-    """Returns after how many seconds each view is first painted, at its best; nothing without Chromium."""
+    """Returns the best time to first paint of each view, in seconds; empty without Chromium."""
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
     try:
         from playwright.sync_api import sync_playwright
@@ -206,7 +206,7 @@ def main() -> None:
 
 
 def measure(path: Path, count: int) -> None:
-    """Prints what each view takes."""
+    """Prints the times of each view."""
     import httpx
 
     storage = open_storage(str(path))
@@ -219,7 +219,7 @@ def measure(path: Path, count: int) -> None:
         time.sleep(0.02)
     address = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
     try:
-        print(f"{'first answer':>14} {'best':>8} {'CPU':>8} {'KB':>6} {'query':>8}  view (milliseconds)")
+        print(f"{'first response':>14} {'best':>8} {'CPU':>8} {'KB':>6} {'query':>8}  view (milliseconds)")
         for view in wanted:
             noted.clear()
             times, work = [], []

@@ -1,21 +1,25 @@
-"""Fixtures for several rooms: a PostgreSQL server, a small disk, a local Ray, a small problem with answers."""
+"""Fixtures for several rooms: a PostgreSQL server, a small disk, a local Ray, a small problem with answers.
+
+The summary of a test run says why tests were skipped.
+"""
 
 import os
 import subprocess
 import tempfile
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterator
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from needs import HAS_DRIVER, NO_POSTGRES
 from sqlalchemy import create_engine, make_url, text
 
 from funsearch.loading import Problem, load_problem
 from funsearch.testing.postgres import PostgresServer, postgres_programs
 
 POSTGRES = os.environ.get("FUNSEARCH_TEST_POSTGRES")
-HAS_SERVER = postgres_programs() is not None and find_spec("psycopg") is not None
+HAS_SERVER = postgres_programs() is not None and HAS_DRIVER
 
 SPECIFICATION = '''"""Finds a number close to the target."""
 import funsearch
@@ -23,7 +27,7 @@ import funsearch
 
 @funsearch.evolve
 def guess(x: float) -> float:
-    """Returns a number that ought to be the target."""
+    """Returns a guess of the target."""
     return 0.0
 '''
 
@@ -44,9 +48,19 @@ class Closeness(funsearch.ProblemEvaluator):
 '''
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Prints the reasons why tests were skipped, with the number of tests."""
+    places = [report.longrepr for report in terminalreporter.stats.get("skipped", ())]
+    reasons = Counter(str(place[2]).removeprefix("Skipped: ") for place in places)
+    if reasons:
+        terminalreporter.section("skipped tests")
+    for reason, count in reasons.most_common():
+        terminalreporter.write_line(f"{count} skipped: {reason}")
+
+
 @pytest.fixture(scope="session")
 def postgres_database() -> Iterator[str]:
-    """The URL of a database to test on: of a server of the tests' own, unless FUNSEARCH_TEST_POSTGRES names one."""
+    """The URL of a database to test on: FUNSEARCH_TEST_POSTGRES, or that of a server started for the tests."""
     if POSTGRES is not None:
         yield POSTGRES
         return
@@ -60,7 +74,7 @@ def postgres_database() -> Iterator[str]:
 def postgres_server() -> Iterator[PostgresServer]:
     """A server that the test may stop and start."""
     if not HAS_SERVER:
-        pytest.skip("no PostgreSQL server with its driver: apt install postgresql, pip install funsearch[postgres]")
+        pytest.skip(NO_POSTGRES)
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o711)
         with PostgresServer(Path(folder) / "postgres") as server:
@@ -88,14 +102,14 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     place.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(place)]
     if os.geteuid() or subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("only root may make a small file system")
+        pytest.skip("only root can mount a small file system")
     yield place
     subprocess.run(["umount", "-l", str(place)], check=True)
 
 
 @pytest.fixture(scope="module")
 def ray_here() -> Iterator[None]:
-    """A Ray of the module's own."""
+    """A local Ray for one module."""
     import ray
 
     from funsearch.cluster.session import start_ray
@@ -107,7 +121,7 @@ def ray_here() -> Iterator[None]:
 
 @pytest.fixture
 def problem_file(tmp_path: Path) -> Path:
-    """The problem as a pair of files in a folder of its own."""
+    """The path of a small problem, a pair of files in a folder of its own."""
     (tmp_path / "problems").mkdir()
     (tmp_path / "evaluators").mkdir()
     (tmp_path / "evaluators" / "closeness.py").write_text(EVALUATOR)
@@ -118,23 +132,23 @@ def problem_file(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def problem(problem_file: Path) -> Problem:
-    """The problem, loaded."""
+    """The small problem, loaded."""
     return load_problem(str(problem_file))
 
 
 @pytest.fixture
 def answers() -> Callable[[int], list[str]]:
-    """Makes any number of completions, good ones and bad ones."""
+    """A function that returns any number of completions, good and bad."""
     return make_answers
 
 
 def make_answers(count: int) -> list[str]:
-    """Returns completions of every kind: better and worse, the same again, unreadable, raising, of a wrong type."""
+    """Returns completions of every kind: better, worse, duplicate, unreadable, raising, of a wrong type."""
     bodies = [
         "    return x\n",
         "    return x * 0.5\n",
-        "    return x  # the same again\n",
-        "this is no code at all (\n",
+        "    return x  # a duplicate\n",
+        "this is not code (\n",
         "    return 1 / 0\n",
         "    return 'text'\n",
         "    return guess_v0(x)\n",

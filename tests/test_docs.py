@@ -1,6 +1,8 @@
-"""The documents tell the truth: the tutorial's commands run, and links between files lead somewhere."""
+"""The documents are correct: their commands and Python blocks run, and their links lead to files."""
 
+import ast
 import json
+import linecache
 import os
 import re
 import subprocess
@@ -9,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+import funsearch
 from funsearch.cli import group
 from funsearch.loading import shipped
 
@@ -16,8 +19,18 @@ ROOT = Path(__file__).parent.parent
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
+def relative(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def python_blocks(document: Path, runnable: bool = False) -> list[str]:
+    """Returns the Python blocks of a document, only those to run if asked for."""
+    info = "" if runnable else "(?: no-run)?"
+    return re.findall(rf"^```python{info}\n(.*?)^```", document.read_text(), re.DOTALL | re.MULTILINE)
+
+
 @pytest.mark.ray
-def test_the_tutorials_commands_run(tmp_path: Path) -> None:
+def test_commands_of_the_tutorial_run(tmp_path: Path) -> None:
     text = (ROOT / "docs" / "tutorial.md").read_text()
     blocks = re.findall(r"^```\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
     commands = [line for block in blocks for line in block.splitlines()]
@@ -25,12 +38,12 @@ def test_the_tutorials_commands_run(tmp_path: Path) -> None:
     env = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     for command in commands:
         arguments = ["bash", "-c", command]
-        done = subprocess.run(arguments, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=300)
-        assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+        process = subprocess.run(arguments, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=300)
+        assert process.returncode == 0, f"{command}\n{process.stdout}\n{process.stderr}"
 
 
 @pytest.mark.ray
-def test_the_how_to_leads_to_a_search(tmp_path: Path) -> None:
+def test_steps_of_the_how_to_lead_to_a_search(tmp_path: Path) -> None:
     text = (ROOT / "docs" / "howto-problem.md").read_text()
     commands = re.findall(r"^   (funsearch .*)$", text, re.MULTILINE)
     files = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
@@ -40,13 +53,13 @@ def test_the_how_to_leads_to_a_search(tmp_path: Path) -> None:
     scripted = " --sampler scripted:answers.jsonl"
     for command in commands:
         command = command.replace(" --minutes 5", scripted).replace("PROGRAM", "1")
-        done = subprocess.run(["bash", "-c", command], cwd=tmp_path, env=env, capture_output=True, text=True)
-        assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+        process = subprocess.run(["bash", "-c", command], cwd=tmp_path, env=env, capture_output=True, text=True)
+        assert process.returncode == 0, f"{command}\n{process.stdout}\n{process.stderr}"
         if command.startswith("funsearch init"):
             for folder, file in zip(("problems", "evaluators"), files, strict=True):
                 (tmp_path / folder / "progression_free.py").write_text(file)
         if command.startswith("funsearch check"):
-            assert "n100: 16\n  n200: 32" in done.stdout
+            assert "n100: 16\n  n200: 32" in process.stdout
     assert (tmp_path / "best.svg").is_file()
 
 
@@ -60,7 +73,7 @@ def test_every_problem_has_a_page_with_a_small_picture(name: str) -> None:
 
 
 SLOW = {"admissible_set_full"}
-"""Its first program takes seconds; `tests/problems` knows its score."""
+"""Its first program takes seconds; `tests/problems` tests its score."""
 
 
 @pytest.mark.parametrize("name", sorted({info.name for info in shipped()} - SLOW))
@@ -74,13 +87,48 @@ def test_commands_of_a_problems_page_give_its_scores(
     group([*command, "--baselines", "--json"], standalone_mode=False)
     assert len(list((tmp_path / "docs" / "problems").iterdir())) == 1
     for program, row in json.loads(capsys.readouterr().out)["baselines"].items():
-        ((shown),) = re.findall(rf"^\| {re.escape(program)} \| (.*) \|$", page, re.MULTILINE)
-        assert [float(cell) for cell in shown.split("|")] == pytest.approx(
+        (cells,) = re.findall(rf"^\| {re.escape(program)} \| (.*) \|$", page, re.MULTILINE)
+        assert [float(cell) for cell in cells.split("|")] == pytest.approx(
             [*row["scores"].values(), *row["heldout"].values()], rel=1e-3, abs=6e-3
         )
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
-def test_links_lead_to_files(document: Path) -> None:
-    for target in re.findall(r"\]\(([^)#:]+)\)", document.read_text()):
-        assert (document.parent / target).exists(), target
+@pytest.mark.parametrize("document", ["README.md", "docs/python.md", "docs/samplers.md"])
+def test_python_blocks_run(document: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blocks run in order in one namespace; those fenced as ```python no-run need a model or an endpoint."""
+    pytest.importorskip("pandas", reason="pandas is not installed: make setup")
+    monkeypatch.chdir(tmp_path)
+    blocks = python_blocks(ROOT / document, runnable=True)
+    assert blocks
+    namespace = {"__name__": "__main__"}
+    for number, text in enumerate(blocks):
+        name = f"<{document}, block {number}>"
+        # Classes read their own source, as from a notebook's cell.
+        monkeypatch.setitem(linecache.cache, name, (len(text), None, text.splitlines(keepends=True), name))
+        exec(compile(text, name, "exec"), namespace)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=relative)
+def test_python_blocks_use_public_names_only(document: Path) -> None:
+    for text in python_blocks(document):
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                module = node.module if isinstance(node, ast.ImportFrom) else node.names[0].name
+                assert not (module or "").startswith("funsearch."), ast.unparse(node)
+            elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "funsearch":
+                assert node.attr in funsearch.__all__, ast.unparse(node)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=relative)
+def test_links_lead_to_files_and_headings(document: Path) -> None:
+    for target, anchor in re.findall(r"\]\(([^)#:]*)(?:#([^)]+))?\)", document.read_text()):
+        path = document.parent / target if target else document
+        assert path.exists(), target
+        if anchor and path.suffix == ".md":
+            assert anchor in headings(path), f"{target}#{anchor}"
+
+
+def headings(document: Path) -> set[str]:
+    """Returns the anchors of a document's headings, as GitHub forms them."""
+    titles = re.findall(r"^#+ (.+)$", document.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes .venv with funsearch and its extras (EXTRAS, default cpu,dev). Called by `make setup`.
+# Creates .venv with funsearch and its extras (EXTRAS, default cpu,dev). Called by `make setup`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 python=${PYTHON:-python3}
@@ -9,13 +9,13 @@ python=${PYTHON:-python3}
   exit 1
 }
 [ -x .venv/bin/python ] || "$python" -m venv .venv || {
-  echo "Cannot make a virtual environment: install Python's venv module (Debian, Ubuntu: apt install python3-venv)." >&2
+  echo "Cannot create a virtual environment: install Python's venv module (Debian, Ubuntu: apt install python3-venv)." >&2
   exit 1
 }
-.venv/bin/python -m pip --version >/dev/null 2>&1 || .venv/bin/python -m ensurepip --upgrade >/dev/null  # made by uv
+.venv/bin/python -m pip --version >/dev/null 2>&1 || .venv/bin/python -m ensurepip --upgrade >/dev/null  # environments of uv have no pip
 .venv/bin/python -m pip install --quiet --disable-pip-version-check "uv>=0.5"
 
-# The CPU build of PyTorch comes from a folder of wheels if pip is configured with one that has it, else from
+# The CPU build of PyTorch comes from a folder of wheels if pip is configured with one that contains it, otherwise from
 # PyTorch's own index.
 links=${UV_FIND_LINKS:-${PIP_FIND_LINKS:-$(.venv/bin/python -m pip config get global.find-links 2>/dev/null || true)}}
 torch=(--torch-backend=cpu)

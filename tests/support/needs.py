@@ -1,4 +1,4 @@
-"""What tests of storages need of the machine."""
+"""What tests of storages need from the machine."""
 
 import os
 from importlib.util import find_spec
@@ -7,8 +7,10 @@ import pytest
 
 from funsearch.testing.postgres import postgres_programs
 
+HAS_DRIVER = find_spec("psycopg") is not None
+NO_POSTGRES = "needs PostgreSQL and its driver: apt install postgresql, pip install 'funsearch[postgres]'"
+
 needs_postgres = pytest.mark.skipif(
-    find_spec("psycopg") is None or not (os.environ.get("FUNSEARCH_TEST_POSTGRES") or postgres_programs()),
-    reason="no PostgreSQL: install it (apt install postgresql) and its driver (pip install funsearch[postgres]), or "
-    "set FUNSEARCH_TEST_POSTGRES to the URL of a database to test on",
+    not HAS_DRIVER or not (os.environ.get("FUNSEARCH_TEST_POSTGRES") or postgres_programs()), reason=NO_POSTGRES
 )
+"""Marks tests that use a PostgreSQL database; FUNSEARCH_TEST_POSTGRES may name one on another server."""
