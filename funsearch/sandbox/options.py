@@ -1,4 +1,4 @@
-"""What can be set of the sandbox. Light: importing it loads nothing else."""
+"""Options of the sandbox. Importing this module loads no library."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -9,5 +9,6 @@ class SandboxOptions:
     """How candidates are confined."""
 
     level: Literal["auto", "L1", "L2", "L3"] = "auto"
+    """Required level of confinement. `auto`: the best that the machine offers."""
     unsafe: bool = False
-    """Permits running without confinement; every score made so is marked."""
+    """Permits running candidates without confinement if there is none; such scores are marked."""
