@@ -49,10 +49,14 @@ class FileResult:
     "limits__memory_mb",
     metavar="MB",
     type=click.IntRange(min=1),
-    help="Memory limit, in addition to the interpreter's own memory.",
+    help="Memory limit in MB, in addition to the interpreter's own memory.",
 )
 @click.option(
-    "--limit", "limits", multiple=True, metavar="KEY=VALUE", help="Another limit of a run, e.g. cpu_seconds=20."
+    "--limit",
+    "limits",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Set another limit, e.g. cpu_seconds=20. Can be repeated.",
 )
 @options.sandbox_options
 @options.json_option

@@ -28,10 +28,11 @@ def command(
     as_json: bool,
     **overrides: object,
 ) -> None:
-    """Continues RUN where it stopped: after Ctrl-C, a crash, or when its budget was used up.
+    """Continues RUN where it stopped, whether by Ctrl-C, a crash, or a budget that was used up.
 
-    The run keeps its problem and settings. It samples from its recorded samplers unless --sampler names others, and no
-    finished sample is requested or evaluated again. --samples counts over the run's whole life.
+    The run keeps its problem and its settings, and no finished sample is requested or evaluated again. Samplers and
+    evaluators that are named here replace the recorded ones for this session. --samples counts over the run's whole
+    life.
 
     \b
     funsearch resume bin_packing-1 --samples 5000

@@ -19,9 +19,10 @@ from funsearch.cli import options
 @options.db_option
 @options.verbosity
 def command(run: str, evaluators: int | str | None, samplers: int | None, address: str, db: str) -> None:
-    """Changes the number of samplers and evaluators of RUN while it is running, until it ends.
+    """Changes the number of samplers and evaluators of RUN while it is running.
 
-    New ones start as soon as the cluster has room for them. Removed ones first finish the work they have.
+    The change lasts until the search stops. New ones start as soon as the cluster has room for them; removed ones
+    first finish the work that they have.
 
     \b
     funsearch scale bin_packing-1 --evaluators 150 --samplers 15

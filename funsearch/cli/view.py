@@ -113,7 +113,7 @@ def _panel(progress: Progress | None, budget: Budget) -> RenderableType:
         style = "bold green" if island.best_score is not None and island.best_score == progress.best_score else ""
         cells = (str(number), str(island.programs), str(island.clusters), str(island.resets), best)
         table.add_row(*cells, style=style)
-    verdicts = ", ".join(
+    statuses = ", ".join(
         f"{status} {count}" for status, count in sorted(progress.statuses.items(), key=lambda p: -p[1])
     )
     work = (
@@ -121,4 +121,4 @@ def _panel(progress: Progress | None, budget: Budget) -> RenderableType:
         f"{progress.evaluators} evaluators with {progress.evaluating} programs"
     )
     trained = [Text(f"training, {progress.trained}")] if progress.trained else []
-    return Group(head, table, Text(f"verdicts: {verdicts or '-'}"), Text(work), *trained)
+    return Group(head, table, Text(f"statuses: {statuses or '-'}"), Text(work), *trained)

@@ -83,9 +83,9 @@ class Place(BaseModel):
     labels: dict[str, str] = Field(default_factory=dict)
     """Labels that the node must have, as in `ray start --labels`."""
 
-    def options(self, cpus: float, gpus: float) -> dict[str, Any]:
+    def options(self, cpus: float, gpus: float) -> dict[str, object]:
         """Returns Ray's options for an actor, with `cpus` and `gpus` where none are set."""
-        options: dict[str, Any] = {
+        options: dict[str, object] = {
             "num_cpus": cpus if self.cpus is None else self.cpus,
             "num_gpus": gpus if self.gpus is None else self.gpus,
         }
