@@ -37,7 +37,7 @@ def command(db: str, as_json: bool) -> None:
     if as_json:
         options.print_json([asdict(finding) for finding in findings])
     else:
-        table = Table("part", "", "state", "to install", box=None)
+        table = Table("part", "", "state", "remedy", box=None)
         for finding in findings:
             table.add_row(finding.part, "ok" if finding.ok else "--", finding.what, finding.remedy)
         options.console().print(table)

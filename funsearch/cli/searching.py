@@ -120,9 +120,9 @@ def _why(reason: str, budget: Budget) -> str:
     """Returns why a search stopped, as a clause that states the limit that was reached."""
     match reason:
         case "samples":
-            return f"the limit of {budget.samples} samples was reached"
+            return f"the limit of {_count(budget.samples, 'sample')} was reached"
         case "minutes":
-            return f"the time limit of {budget.minutes:g} minutes was reached"
+            return f"the time limit of {_count(budget.minutes, 'minute')} was reached"
         case "target":
             return f"the target score of {budget.target:g} was reached"
         case "cost":
@@ -132,6 +132,11 @@ def _why(reason: str, budget: Budget) -> str:
         case "interrupted":
             return "the search was interrupted; everything finished is saved"
     return reason
+
+
+def _count(limit: float | None, unit: str) -> str:
+    """Returns a limit with its unit, in the plural unless it is 1."""
+    return f"{limit:,.10g} {unit}{'' if limit == 1 else 's'}"
 
 
 def _amount(cost: float) -> str:
