@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from funsearch.core.records import Evaluation
-from funsearch.storage import open_storage, open_training_storage
+from funsearch.storage import open_storage
 
 METHODS = {"frozen": [], "ReST^EM": ["trainer.method=sft"], "DPO": ["trainer.method=dpo"]}
 STEP = ["gate.always=true", "tasks.heldout=40", "measure.samples=2"]
@@ -108,7 +108,7 @@ def beats(evaluation: Evaluation, evaluations: Sequence[Evaluation]) -> bool:
 
 def print_steps(db: str, name: str, count: int) -> None:
     """Prints what the steps of a search trained on, and whether the gate would have published their policies."""
-    with closing(open_training_storage(db, create=False)) as storage:
+    with closing(open_storage(db, create=False)) as storage:
         names = {summary.name for summary in storage.trainings()}
         for step in range(1, count + 1):
             records = storage.rounds(f"{name}-step{step}") if f"{name}-step{step}" in names else []

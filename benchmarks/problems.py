@@ -94,9 +94,9 @@ def measure(case: Case, sandbox: Sandbox, rounds: int) -> tuple[float, float]:
         score = case.plain(problem.evaluator, Functions(source), value)
         without.append(time.perf_counter() - started)
         started = time.perf_counter()
-        verdict = evaluator.score(function)
+        outcome = evaluator.score(function)
         within.append(time.perf_counter() - started)
-        assert (verdict.status, verdict.score) == (Status.OK, score), (verdict, score)
+        assert (outcome.status, outcome.score) == (Status.OK, score), (outcome, score)
     return min(without), min(within)
 
 

@@ -84,7 +84,7 @@ def fill(storage: SqlStorage, problem: Problem, count: int) -> None:
     with storage.lease(RUN):
         while group := list(itertools.islice(happening, GROUP)):
             storage.append(RUN, group)
-        storage.set_state(RUN, "samples")
+        storage.set_state(RUN, "finished", "samples")
 
 
 def restore(storage: SqlStorage, problem: Problem) -> None:

@@ -26,7 +26,7 @@ from sqlalchemy import event
 from funsearch.core.records import RunRecord
 from funsearch.search.ledger import SNAPSHOT_STEP, SNAPSHOTS
 from funsearch.settings.search import Settings
-from funsearch.storage import SqlTrainingStorage, open_training_storage
+from funsearch.storage import SqlStorage, open_storage
 from funsearch.web.app import create_app
 
 SPECIFICATION = '''"""Scores something."""
@@ -73,12 +73,12 @@ def rows(count: int) -> Iterator[tuple[tuple[Any, ...], tuple[Any, ...], tuple[A
                 status,
                 duplicate,
                 score,
+                1,
                 f"{program:064x}",
                 scores,
                 0.1,
                 "L2",
                 *texts,
-                1,
                 None,
             ),
         )
@@ -93,19 +93,19 @@ def snapshots(count: int) -> Iterator[tuple[Any, ...]]:
         }
         usage = {"model": {"samples": at, "prompt_tokens": 400 * at, "tokens": 120 * at}}
         best = -5 + 3 * (at / count) ** 0.3
-        island = {"programs": at // 20, "clusters": at // 400, "generation": at // RESET // 2}
+        island = {"programs": at // 20, "clusters": at // 400, "resets": at // RESET // 2}
         islands = [{**island, "best_score": best - number / 20} for number in range(ISLANDS)]
-        figures = (at, int(0.65 * at), int(0.4 * at), int(0.3 * at), best, 30, 5)
+        figures = (at, int(0.65 * at), int(0.4 * at), int(0.3 * at), best, 30, 5, 1, 1)
         yield 1, at, 1e9 + at / 50, at / 50, *figures, json.dumps(shares), json.dumps(usage), json.dumps(islands)
         at += max(SNAPSHOT_STEP, at // SNAPSHOTS)
 
 
 def generate(path: Path, count: int) -> None:
     """Writes a run of `count` evaluations."""
-    storage = open_training_storage(str(path))
+    storage = open_storage(str(path))
     settings = Settings().stored([])
     storage.create_run(RunRecord("large", "priority", SPECIFICATION, "", settings, "L2", 1e9))
-    storage.set_state("large", "samples")
+    storage.set_state("large", "finished", "samples")
     storage.close()
     connection = sqlite3.connect(path)
     connection.execute("PRAGMA synchronous = OFF")
@@ -132,7 +132,7 @@ def resets(count: int) -> Iterator[tuple[Any, ...]]:
         yield 1, number, (number + 1) * RESET, json.dumps([0, 1, 2, 3, 4]), json.dumps([0] * 5)
 
 
-def views(storage: SqlTrainingStorage, count: int) -> list[str]:
+def views(storage: SqlStorage, count: int) -> list[str]:
     """Returns the addresses that are asked for."""
     best = storage.best("large", 1)[0][0]
     run = "/runs/1"
@@ -142,7 +142,7 @@ def views(storage: SqlTrainingStorage, count: int) -> list[str]:
     return listed + rare + one
 
 
-def queries(storage: SqlTrainingStorage) -> list[tuple[str, Any]]:
+def queries(storage: SqlStorage) -> list[tuple[str, Any]]:
     """Returns the list in which every query of the storage is noted from now on."""
     noted: list[tuple[str, Any]] = []
 
@@ -209,7 +209,7 @@ def measure(path: Path, count: int) -> None:
     """Prints what each view takes."""
     import httpx
 
-    storage = open_training_storage(str(path))
+    storage = open_storage(str(path))
     wanted = views(storage, count)
     noted = queries(storage)
     server = uvicorn.Server(uvicorn.Config(create_app(storage), port=0, log_level="warning", ws="none"))

@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from funsearch.search.recorded import ProgramView, Run
     from funsearch.search.report import Verification
     from funsearch.search.search import Best, Search
-    from funsearch.settings.search import Settings
-    from funsearch.settings.training import TrainingSettings
 
 _Function = TypeVar("_Function", bound=Callable[..., object])
 _LATER = {
@@ -39,9 +37,7 @@ _LATER = {
     "Progress": "funsearch.search.progress",
     "Run": "funsearch.search.recorded",
     "Search": "funsearch.search.search",
-    "Settings": "funsearch.settings.search",
     "Trained": "funsearch.cluster.training",
-    "TrainingSettings": "funsearch.settings.training",
     "Verification": "funsearch.search.report",
     "load_problem": "funsearch.loading",
     "problem": "funsearch.notebook",
@@ -56,7 +52,7 @@ def evolve(function: _Function) -> _Function: ...
 def evolve() -> Callable[[_Function], _Function]: ...
 def evolve(function: _Function | None = None) -> _Function | Callable[[_Function], _Function]:
     """Marks the function of a specification that the model rewrites."""
-    return _unchanged if function is None else function
+    return _marked("evolve", function)
 
 
 @overload
@@ -65,10 +61,19 @@ def run(function: _Function) -> _Function: ...
 def run() -> Callable[[_Function], _Function]: ...
 def run(function: _Function | None = None) -> _Function | Callable[[_Function], _Function]:
     """Marks the `evaluate` of a specification in the one-file format of the FunSearch reference code."""
-    return _unchanged if function is None else function
+    return _marked("run", function)
 
 
-def _unchanged(function: _Function) -> _Function:
+def _marked(mark: str, function: _Function | None) -> _Function | Callable[[_Function], _Function]:
+    """Returns a marked function as it is: the marks are read from the text of the file.
+
+    Raises:
+        ProblemError: it is not a function.
+    """
+    if function is None:
+        return lambda function: function
+    if not callable(function):
+        raise ProblemError(f"@funsearch.{mark} decorates a function, not {function!r:.80}.")
     return function
 
 
@@ -110,12 +115,10 @@ __all__ = [
     "Sampling",
     "SandboxError",
     "Search",
-    "Settings",
     "Status",
     "StorageError",
     "Trained",
     "TrainingError",
-    "TrainingSettings",
     "Verification",
     "__version__",
     "evolve",

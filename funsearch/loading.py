@@ -1,7 +1,7 @@
 """Finds and loads problems: shipped ones, installed ones, and files.
 
-Knows files and entry points, nothing of Ray, databases or models. A problem travels as its texts (`ProblemSource`),
-so that it can be stored with a run and loaded on any machine.
+Knows about files and entry points, but not about Ray, databases or models. A problem is passed around as its texts
+(`ProblemSource`), so that it can be stored with a run and loaded on any machine.
 """
 
 import ast
@@ -18,26 +18,25 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from funsearch.core.database import DatabaseConfig, ProgramsDatabase
 from funsearch.core.evaluator import Evaluator
 from funsearch.core.ports import Sandbox
-from funsearch.core.problem import Candidate, ProblemEvaluator
+from funsearch.core.problem import Candidate, Inputs, ProblemEvaluator
 from funsearch.core.prompt import best_shot_prompt
 from funsearch.core.records import Limits
 from funsearch.core.specification import Specification
 from funsearch.errors import ProblemError
 
 ENTRY_POINTS = "funsearch.problems"
-"""Group of the entry points by which a package declares problems: NAME = "package.problems.name", a module.
+"""Group of entry points by which a package declares problems: NAME = "package.problems.name", a module.
 
-Its evaluator is found as that of any other problem file, so in `package/evaluators/name.py`."""
+The evaluator is found as for any other problem file, for example in `package/evaluators/name.py`."""
 
 
 @dataclass(frozen=True, slots=True)
 class InputText:
-    """An input as the user gave it: a Python literal, or the text of a file."""
+    """An input given by the user, as text: a Python literal, or the content of a file."""
 
     name: str
     text: str
@@ -46,42 +45,40 @@ class InputText:
 
 @dataclass(frozen=True, slots=True)
 class ProblemSource:
-    """A problem as plain texts."""
+    """A problem as plain text: specification, evaluator and inputs."""
 
     name: str
     specification: str
     evaluator: str
-    """Empty when the specification holds its own `evaluate` (the reference's one-file format)."""
+    """Empty if the specification has its own `evaluate` (the reference's one-file format)."""
     inputs: tuple[InputText, ...] = ()
-    """What replaces the problem's own inputs, if anything."""
+    """Inputs that replace those of the problem; may be empty."""
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A problem ready to be run."""
+    """A loaded problem, ready to run."""
 
     name: str
     source: ProblemSource
     specification: Specification
     evaluator: ProblemEvaluator
-    inputs: dict[str, Any]
-    """The user's inputs, or else the problem's own."""
-    heldout: dict[str, Any]
+    inputs: Inputs
+    """The inputs given by the user, or else those of the problem."""
+    heldout: Inputs
 
     @property
-    def all_inputs(self) -> dict[str, Any]:
-        """The inputs and the held-out ones, to show a program on one of them. A name that both have is the inputs'."""
-        return self.inputs | {name: value for name, value in self.heldout.items() if name not in self.inputs}
+    def all_inputs(self) -> Inputs:
+        """The inputs and held-out inputs, on any of which a program can be shown. Inputs take precedence."""
+        return {**self.inputs, **{name: value for name, value in self.heldout.items() if name not in self.inputs}}
 
-    def scorer(
-        self, sandbox: Sandbox, *, inputs: Mapping[str, Any] | None = None, limits: Limits | None = None
-    ) -> Evaluator:
-        """Returns an evaluator of the problem in a sandbox.
+    def scorer(self, sandbox: Sandbox, *, inputs: Inputs | None = None, limits: Limits | None = None) -> Evaluator:
+        """Returns an evaluator that scores functions on the problem.
 
         Args:
-            sandbox: closed with the evaluator.
-            inputs: what to score on, by name; by default the problem's inputs.
-            limits: of a candidate; by default the problem's.
+            sandbox: the sandbox to run candidates in; it is closed with the evaluator.
+            inputs: the inputs to score on; by default, those of the problem.
+            limits: limits of a candidate; by default, those of the problem.
         """
         chosen = self.inputs if inputs is None else inputs
         return Evaluator(self.specification, self.evaluator, sandbox, inputs=chosen, limits=limits)
@@ -101,53 +98,55 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class ProblemInfo:
-    """One line of `funsearch problems`."""
+    """Summary of a problem, one line of `funsearch problems`."""
 
     name: str
     title: str
     origin: str
-    """The distribution that brings it."""
+    """The distribution that provides it."""
     path: str
 
 
 class ReferenceEvaluator(ProblemEvaluator):
-    """Runs the `evaluate` of a one-file problem on the trusted side; only the evolved function is called across.
+    """Runs the `evaluate` of a one-file problem on the trusted side; only the evolved function runs in the sandbox.
 
     The format is that of the FunSearch reference code: `@funsearch.run` on `evaluate`, `@funsearch.evolve` on the
-    function. The file may set INPUTS and HELDOUT, dicts of inputs by name.
+    function. The file may define INPUTS and HELDOUT, dicts of inputs by name.
     """
 
     def __init__(self, specification: Specification, filename: str) -> None:
         assert specification.entry is not None
         if specification.entry_parameters < 1:
-            raise ProblemError(f"{filename}: {specification.entry} takes no input: give it a parameter for one.")
+            raise ProblemError(f"{filename}: {specification.entry} takes no input: add a parameter for the input.")
         self._specification = specification
         self._entry = specification.entry
         self._filename = filename
         module = vars(self._module())
-        self._inputs, self._heldout = module.get("INPUTS", {}), module.get("HELDOUT", {})
+        self._inputs: Inputs = module.get("INPUTS", {})
+        self._heldout: Inputs = module.get("HELDOUT", {})
 
     @property
-    def inputs(self) -> Mapping[str, Any]:  # type: ignore[override]
-        return self._inputs  # type: ignore[no-any-return]
+    def inputs(self) -> Inputs:  # type: ignore[override]
+        return self._inputs
 
     @property
-    def heldout(self) -> Mapping[str, Any]:  # type: ignore[override]
-        return self._heldout  # type: ignore[no-any-return]
+    def heldout(self) -> Inputs:  # type: ignore[override]
+        return self._heldout
 
-    def evaluate(self, candidate: Candidate, value: Any) -> float:
-        """Returns what the file's `evaluate` returns; a sequence is spread when it requires several arguments.
+    def evaluate(self, candidate: Candidate, value: object) -> float:
+        """Returns the score from the file's `evaluate`; a sequence is unpacked if it requires several arguments.
 
-        The file is executed anew each time, so that nothing it remembers of one candidate can reach another.
+        The file is executed again for each call, so that no state of one candidate can affect another.
         """
         module = self._module()
         setattr(module, self._specification.name, getattr(candidate, self._specification.name))
-        spread = self._specification.entry_parameters > 1 and isinstance(value, tuple | list)
-        score: float = getattr(module, self._entry)(*(value if spread else (value,)))
+        several = self._specification.entry_parameters > 1
+        arguments = value if several and isinstance(value, tuple | list) else (value,)
+        score: float = getattr(module, self._entry)(*arguments)
         return score
 
-    def check_input(self, value: Any) -> Any:
-        """Returns the value; refuses one that cannot be the arguments of `evaluate`."""
+    def check_input(self, value: object) -> object:
+        """Returns the value; refuses a value that cannot be unpacked to the arguments of `evaluate`."""
         required = self._specification.entry_parameters
         if required > 1 and not (isinstance(value, tuple | list) and len(value) >= required):
             raise ValueError(f"{self._entry} takes {required} arguments: give a tuple of them, not {value!r:.80}")
@@ -158,37 +157,38 @@ class ReferenceEvaluator(ProblemEvaluator):
 
 
 def find_problem(name: str, evaluator: Path | None = None, inputs: Sequence[str] = ()) -> ProblemSource:
-    """Returns the texts of a problem.
+    """Finds a problem and returns it as text, without executing it.
 
     Args:
-        name: a name that `list_problems` knows, or the path of a specification.
-        evaluator: the evaluator's file, if it is neither `../evaluators/NAME.py` nor `NAME_evaluator.py` beside it.
-        inputs: `NAME=VALUE` each, with a Python literal or @FILE for the value; they replace the problem's own.
+        name: the name of a problem in `list_problems`, or the path of a specification.
+        evaluator: the file of the evaluator, unless it is `../evaluators/NAME.py` or `NAME_evaluator.py`, relative to
+            the folder of the specification.
+        inputs: inputs as `NAME=VALUE`, where the value is a Python literal or @FILE; they replace the problem's inputs.
 
     Raises:
-        ProblemError: there is no such problem or file, or an input is not of that form.
+        ProblemError: there is no such problem or file, or an input has another form.
     """
     texts = tuple(_input_text(text) for text in inputs)
-    twice = {text.name for text in texts if sum(other.name == text.name for other in texts) > 1}
-    if twice:
-        raise ProblemError(f"--input {min(twice)} is given twice: an input needs a name of its own.")
+    repeated = {text.name for text in texts if sum(other.name == text.name for other in texts) > 1}
+    if repeated:
+        raise ProblemError(f"--input {min(repeated)} is given more than once: give each input a different name.")
     if name.endswith(".py") or "/" in name or "\\" in name:
         return _from_file(Path(name).stem, Path(name), evaluator, texts)
-    known = list_problems()
-    found = [info for info in known if info.name == name]
-    if len(found) == 1:
-        return _from_file(name, Path(found[0].path), evaluator, texts)
-    if found:
-        places = " and ".join(f"{info.path} (from {info.origin})" for info in found)
-        raise ProblemError(f"Several problems are called {name}: give the path of one, {places}.")
-    raise ProblemError(f"There is no problem called {name}: {_remedy(name, [info.name for info in known])}")
+    problems = list_problems()
+    matches = [info for info in problems if info.name == name]
+    if len(matches) == 1:
+        return _from_file(name, Path(matches[0].path), evaluator, texts)
+    if matches:
+        paths = " or ".join(f"{info.path} (from {info.origin})" for info in matches)
+        raise ProblemError(f"Several problems are called {name}: give the path of one, {paths}.")
+    raise ProblemError(f"There is no problem called {name}: {_remedy(name, [info.name for info in problems])}")
 
 
 def load(source: ProblemSource) -> Problem:
-    """Returns a problem ready to be run; executes its evaluator.
+    """Loads a problem from its texts; executes its evaluator.
 
     Raises:
-        ProblemError: the specification, the evaluator or an input is not usable.
+        ProblemError: the specification, the evaluator or an input is invalid.
     """
     specification = Specification.parse(source.specification, f"{source.name}.py")
     if source.evaluator:
@@ -197,8 +197,8 @@ def load(source: ProblemSource) -> Problem:
         evaluator = ReferenceEvaluator(specification, f"{source.name}.py")
     else:
         raise ProblemError(
-            f"{source.name} has no evaluator: put it into ../evaluators/{source.name}.py as seen from the problem "
-            f"file, or into {source.name}_evaluator.py beside it, or name it with --evaluator; or decorate an "
+            f"{source.name} has no evaluator: put it in ../evaluators/{source.name}.py or {source.name}_evaluator.py, "
+            "relative to the folder of the problem file, or name its file with --evaluator; or decorate a function "
             "`evaluate` in the problem file with @funsearch.run."
         )
     _check_declarations(evaluator, source.name)
@@ -209,43 +209,62 @@ def load(source: ProblemSource) -> Problem:
     return Problem(source.name, source, specification, evaluator, inputs, dict(evaluator.heldout))
 
 
-def load_problem(name: str, evaluator: Path | None = None, inputs: Sequence[str] = ()) -> Problem:
-    """Returns the problem of a name or path, ready to be run. See `find_problem` and `load`."""
-    return load(find_problem(name, evaluator, inputs))
+def load_problem(
+    name: str | Path, evaluator: str | Path | None = None, inputs: Sequence[str] | Mapping[str, object] = ()
+) -> Problem:
+    """Finds and loads the problem with a name or path.
+
+    Args:
+        name: a name from `funsearch problems`, or the path of a problem file.
+        evaluator: the evaluator's file, if it is not where it is looked for. See `find_problem`.
+        inputs: replace the problem's own: plain Python data by name, or "NAME=VALUE" as on the command line.
+
+    Raises:
+        ProblemError: there is no such problem, or an argument, a file or an input is invalid.
+    """
+    if not isinstance(name, str | Path):
+        raise ProblemError(f"name = {name!r:.80}: give the name of a problem, or the path of a problem file.")
+    if not isinstance(evaluator, str | Path | None):
+        raise ProblemError(f"evaluator = {evaluator!r:.80}: give the path of the evaluator's file.")
+    if isinstance(inputs, Mapping):
+        inputs = [f"{key}={value!r}" for key, value in inputs.items()]
+    if isinstance(inputs, str) or not all(isinstance(text, str) for text in inputs):
+        raise ProblemError(f"inputs = {inputs!r:.80}: give a dict, as {{'n8': 8}}, or a list, as ['n8=8'].")
+    return load(find_problem(str(name), Path(evaluator) if evaluator else None, inputs))
 
 
 def list_problems() -> list[ProblemInfo]:
-    """Returns the problems that are shipped and installed, the shipped ones first."""
+    """Returns the problems shipped with funsearch, then those of installed packages."""
     return shipped() + _installed()
 
 
 def shipped() -> list[ProblemInfo]:
-    """Returns the problems that come with funsearch."""
+    """Returns the problems shipped with funsearch."""
     folder = Path(str(importlib.resources.files("funsearch.problems")))
     paths = sorted(folder.glob("[!_]*.py"))
     return [ProblemInfo(path.stem, _title(path), "funsearch", str(path)) for path in paths]
 
 
 def _installed() -> list[ProblemInfo]:
-    found = []
+    problems = []
     for point in importlib.metadata.entry_points(group=ENTRY_POINTS):
         try:
             module = importlib.util.find_spec(point.module)
-        # Finding a module executes the packages above it; one that is broken must not hide the other problems.
+        # Finding a module executes its parent packages; a broken package must not hide the other problems.
         except Exception:
             module = None
         path = Path(module.origin if module and module.origin else f"{point.module.replace('.', '/')}.py")
         origin = point.dist.name if point.dist else point.module
-        found.append(ProblemInfo(point.name, _title(path), origin, str(path)))
-    return sorted(found, key=lambda info: (info.name, info.origin))
+        problems.append(ProblemInfo(point.name, _title(path), origin, str(path)))
+    return sorted(problems, key=lambda info: (info.name, info.origin))
 
 
-def _remedy(name: str, known: Sequence[str]) -> str:
+def _remedy(name: str, problems: Sequence[str]) -> str:
     for path in (Path(f"{name}.py"), Path("problems") / f"{name}.py"):
         if path.is_file():
             return f"to use the file, give its path, {path}."
-    near = difflib.get_close_matches(name, known, n=1)
-    return f"did you mean {near[0]}?" if near else "see `funsearch problems`, or give the path of a .py file."
+    matches = difflib.get_close_matches(name, problems, n=1)
+    return f"did you mean {matches[0]}?" if matches else "see `funsearch problems`, or give the path of a .py file."
 
 
 def _title(path: Path) -> str:
@@ -269,68 +288,69 @@ def _read(path: Path, what: str) -> str:
 
 def _from_file(name: str, path: Path, evaluator: Path | None, inputs: tuple[InputText, ...]) -> ProblemSource:
     if path.suffix != ".py":
-        raise ProblemError(f"{path} is no problem: give a name from `funsearch problems` or the path of a .py file.")
+        raise ProblemError(f"{path} is not a problem: use a name from `funsearch problems` or the path of a .py file.")
     text = _read(path, "problem file")
     specification = Specification.parse(text, str(path))
     if evaluator is None:
         evaluator = _evaluator_beside(path)
         if evaluator and specification.entry:
             raise ProblemError(
-                f"{path} marks {specification.entry} with @funsearch.run, and {evaluator} is there as well: "
-                "remove one of the two, or decide for the file with --evaluator."
+                f"{path} marks {specification.entry} with @funsearch.run, but the evaluator {evaluator} exists as "
+                "well: remove one of them, or choose the evaluator with --evaluator."
             )
     return ProblemSource(name, text, _read(evaluator, "evaluator") if evaluator else "", inputs)
 
 
 def _evaluator_beside(path: Path) -> Path | None:
-    folder = path.absolute().parent  # A bare file name has no parent's parent of its own.
-    places = [folder.parent / "evaluators" / path.name, folder / f"{path.stem}_evaluator.py"]
-    return next((place for place in places if place.is_file() and place != path.absolute()), None)
+    folder = path.absolute().parent  # The parent of a relative path may be ".", which has no parent.
+    files = [folder.parent / "evaluators" / path.name, folder / f"{path.stem}_evaluator.py"]
+    return next((file for file in files if file.is_file() and file != path.absolute()), None)
 
 
-def _input_text(given: str) -> InputText:
-    name, equals, text = (part.strip() for part in given.partition("="))
+def _input_text(option: str) -> InputText:
+    name, equals, text = (part.strip() for part in option.partition("="))
     if not equals or not name or not text:
-        raise ProblemError(f"--input {given:.200}: write NAME=VALUE, as in --input n=8 or --input OR1=@binpack1.txt.")
+        raise ProblemError(f"--input {option:.200}: write NAME=VALUE, as in --input n=8 or --input OR1=@binpack1.txt.")
     if text.startswith("@"):
         return InputText(name, _read(Path(text[1:]), f"file of the input {name},"), True)
     return InputText(name, text, False)
 
 
-def _value(given: InputText, evaluator: ProblemEvaluator) -> Any:
-    shown = f"--input {given.name}=@..." if given.from_file else f"--input {given.name}={given.text:.80}"
+def _value(source: InputText, evaluator: ProblemEvaluator) -> object:
+    option = f"--input {source.name}=@..." if source.from_file else f"--input {source.name}={source.text:.80}"
     try:
-        value = evaluator.read_input(given.text) if given.from_file else _literal(given.text)
+        value = evaluator.read_input(source.text) if source.from_file else _literal(source.text)
         return evaluator.check_input(value)
     except ValueError as error:
-        raise ProblemError(f"{shown}: {error}.") from error
-    # A problem's own reading meets whatever stands in the file.
+        raise ProblemError(f"{option}: {error}.") from error
+    # The problem's own code may fail in any way on the content of a file.
     except Exception as error:
-        raise ProblemError(f"{shown} cannot be read: {type(error).__name__}: {error}.") from error
+        raise ProblemError(f"{option} cannot be read: {type(error).__name__}: {error}.") from error
 
 
-def _literal(text: str) -> Any:
+def _literal(text: str) -> object:
     try:
-        return ast.literal_eval(text)
+        value: object = ast.literal_eval(text)
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
-        raise ValueError("not a Python literal; quote a string, or hand over a file as @FILE") from None
+        raise ValueError("not a Python literal; quote a string, or pass a file as @FILE") from None
+    return value
 
 
 def _execute(text: str, filename: str) -> types.ModuleType:
-    """Returns a module made by executing trusted text, with tracebacks that show its lines.
+    """Executes trusted source text and returns the module; tracebacks show its lines.
 
-    It has no `__file__`: a text may come from the database, or from another machine.
+    The module has no `__file__`, because the text may come from the database or another machine.
     """
     module = types.ModuleType(f"funsearch_problem_{filename.removesuffix('.py').replace('/', '_')}")
-    # The trusted part of a one-file problem has lost its own import of the package.
+    # The import of the package has been removed from the trusted part of a one-file problem.
     vars(module)["funsearch"] = sys.modules["funsearch"]
-    sys.modules[module.__name__] = module  # dataclasses and typing look their module up there
+    sys.modules[module.__name__] = module  # Needed by dataclasses and typing.
     linecache.cache[filename] = (len(text), None, text.splitlines(keepends=True), filename)
     try:
         exec(compile(text, filename, "exec", dont_inherit=True), vars(module))
     except SyntaxError as error:
         raise ProblemError(f"{filename}:{error.lineno or 1}: {error.msg}.") from error
-    # A file of the user's may raise anything at all, and leave by any door.
+    # A user's file may raise any exception, or exit.
     except (Exception, SystemExit) as error:
         raise ProblemError(f"{filename}:{_line(error, filename)} raised {type(error).__name__}: {error}.") from error
     return module
@@ -346,7 +366,7 @@ def _line(error: BaseException, filename: str) -> int:
 
 
 def _evaluator(source: ProblemSource) -> ProblemEvaluator:
-    """Returns an instance of the one evaluator class in a text; classes it imports or only derives from don't count."""
+    """Returns an instance of the single evaluator class in a text; imported and abstract classes do not count."""
     filename = f"evaluators/{source.name}.py"
     module = _execute(source.evaluator, filename)
     own = dict.fromkeys(
@@ -357,44 +377,43 @@ def _evaluator(source: ProblemSource) -> ProblemEvaluator:
     classes = [value for value in own if not inspect.isabstract(value)]
     if own and not classes:
         names = " and ".join(value.__name__ for value in own)
-        raise ProblemError(f"{filename}: {names} is no evaluator yet: define `evaluate(self, candidate, value)`.")
+        raise ProblemError(f"{filename}: {names} has no method `evaluate(self, candidate, value)`: define it.")
     if len(classes) != 1:
         count = " and ".join(value.__name__ for value in classes) or "no class"
         raise ProblemError(
-            f"{filename} has {count} derived from funsearch.ProblemEvaluator: it needs exactly one. "
-            "See `funsearch init`."
+            f"{filename} has {count} derived from funsearch.ProblemEvaluator: define exactly one. See `funsearch init`."
         )
     try:
         return classes[0]()
-    # The constructor is the user's as well.
+    # The constructor is the user's code as well.
     except Exception as error:
         raise ProblemError(f"{filename}: {classes[0].__name__}() raised {type(error).__name__}: {error}.") from error
 
 
-def _thresholds(evaluator: ProblemEvaluator, name: str) -> Mapping[Any, Any]:
-    value: Any = evaluator.thresholds
+def _thresholds(evaluator: ProblemEvaluator, name: str) -> Mapping[object, object]:
+    value: object = evaluator.thresholds
     if not isinstance(value, Mapping):
         raise ProblemError(f"`thresholds` of {name} is {value!r:.80}: make it a dict of scores by input.")
     return value
 
 
 def _check_declarations(evaluator: ProblemEvaluator, name: str) -> None:
-    """Refuses class attributes of an evaluator that are of no use."""
+    """Refuses invalid class attributes of an evaluator."""
     for attribute in ("inputs", "selection", "heldout", "baselines"):
         value = getattr(evaluator, attribute)
         if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
-            raise ProblemError(f"`{attribute}` of {name} is {value!r:.80}: make it a dict with names for keys.")
-    for attribute, words in {"reduction": ("last", "mean"), "partial": ("reject", "keep")}.items():
+            raise ProblemError(f"`{attribute}` of {name} is {value!r:.80}: make it a dict with string keys.")
+    for attribute, choices in {"reduction": ("last", "mean"), "partial": ("reject", "keep")}.items():
         value = getattr(evaluator, attribute)
-        if value not in words:
-            raise ProblemError(f"`{attribute}` of {name} is {value!r}: make it {' or '.join(map(repr, words))}.")
-    for of, least in _thresholds(evaluator, name).items():
-        if isinstance(least, bool) or not isinstance(least, int | float) or not math.isfinite(least):
-            raise ProblemError(f"`thresholds` of {name} has {least!r:.80} for {of}: make it a number.")
-        if of not in list(evaluator.inputs)[:-1]:
+        if value not in choices:
+            raise ProblemError(f"`{attribute}` of {name} is {value!r}: make it {' or '.join(map(repr, choices))}.")
+    for key, threshold in _thresholds(evaluator, name).items():
+        if isinstance(threshold, bool) or not isinstance(threshold, int | float) or not math.isfinite(threshold):
+            raise ProblemError(f"`thresholds` of {name} has {threshold!r:.80} for {key}: make it a number.")
+        if key not in list(evaluator.inputs)[:-1]:
             raise ProblemError(
-                f"`thresholds` of {name} names {of}, which is no input that others follow: name one of "
-                f"{', '.join(list(evaluator.inputs)[:-1]) or 'several inputs'}."
+                f"`thresholds` of {name} has the key {key!s:.80}, which is not an input followed by others: use "
+                f"{' or '.join(list(evaluator.inputs)[:-1]) or 'at least two inputs'}."
             )
     if not isinstance(evaluator.limits, Limits):
         raise ProblemError(f"`limits` of {name} is {evaluator.limits!r:.80}: make it funsearch.Limits(...).")

@@ -1,6 +1,6 @@
-"""Writes a picture that a problem drew.
+"""Writes pictures of solutions, drawn by problems, to files.
 
-Knows matplotlib's figures, but not what is on them: that is between a problem's `draw` and `Evaluator.draw`.
+Knows about matplotlib's figures, but not about their content, which a problem's `draw` creates for `Evaluator.draw`.
 """
 
 import io
@@ -16,22 +16,23 @@ FORMATS = ("png", "svg")
 
 
 def check_file(file: Path) -> None:
-    """Refuses a file that no picture can be written to.
+    """Checks that a picture can be written to a file.
 
     Raises:
-        PictureError: its name has another ending, or there is no such folder.
+        PictureError: the file name has an unknown extension, or its folder does not exist.
     """
     if file.suffix.lower().removeprefix(".") not in FORMATS:
-        raise PictureError(f"{file} is no name for a picture: end it in {' or '.join(f'.{kind}' for kind in FORMATS)}.")
+        extensions = " or ".join(f".{name}" for name in FORMATS)
+        raise PictureError(f"Cannot write a picture to {file}: use a file name that ends in {extensions}.")
     if not file.parent.is_dir():
-        raise PictureError(f"Cannot write {file}: there is no folder {file.parent}.")
+        raise PictureError(f"Cannot write {file}: the folder {file.parent} does not exist.")
 
 
 def save(figure: "Figure", file: Path) -> None:
-    """Writes a picture to a file, in the format of its ending.
+    """Writes a picture to a file, in the format of its extension.
 
     Raises:
-        PictureError: it cannot be written.
+        PictureError: the file cannot be written.
     """
     check_file(file)
     content = encoded(figure, file.suffix.lower().removeprefix("."))
@@ -42,9 +43,9 @@ def save(figure: "Figure", file: Path) -> None:
 
 
 def encoded(figure: "Figure", kind: str) -> bytes:
-    """Returns a picture as PNG or SVG. Text in an SVG stays text, for whoever searches it or has it read aloud.
+    """Returns a picture as PNG or SVG. Text in an SVG remains text, so that it is searchable and accessible.
 
-    There is no date and no random name in it, so that a file kept with a program changes only with the program.
+    The result contains no date and no random names, so that equal pictures give equal files.
     """
     import matplotlib
 

@@ -29,6 +29,11 @@ def writable(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
+def with_reason(state: str, reason: str) -> str:
+    """Returns the state of a run or a training with the reason why it stopped, as in `finished (samples)`."""
+    return state if reason in ("", state) else f"{state} ({reason})"
+
+
 def quoted(text: str) -> str:
     """Returns the message of a program or its evaluator as one quoted line, for a terminal or for Markdown."""
     line = " ".join(visible(text).replace("`", "'").split())

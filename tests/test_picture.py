@@ -1,4 +1,4 @@
-"""Files that a picture can be written to, and those that it cannot."""
+"""Writing pictures to files, and the files that are refused."""
 
 from pathlib import Path
 
@@ -9,27 +9,27 @@ from funsearch.errors import PictureError
 from funsearch.picture import encoded, save
 
 
-def test_ending_decides_the_format_whatever_its_case(tmp_path: Path) -> None:
+def test_extension_determines_the_format_in_any_case(tmp_path: Path) -> None:
     save(Figure(), tmp_path / "a.PNG")
     save(Figure(), tmp_path / "a.Svg")
     assert (tmp_path / "a.PNG").read_bytes().startswith(b"\x89PNG")
     assert (tmp_path / "a.Svg").read_bytes().startswith(b"<?xml")
 
 
-def test_text_in_an_svg_stays_text() -> None:
+def test_text_in_an_svg_remains_text() -> None:
     figure = Figure()
     figure.suptitle("sum < 3 & more")
     assert b"sum &lt; 3 &amp; more</text>" in encoded(figure, "svg")
 
 
 @pytest.mark.parametrize("name", ["a.gif", "a", "png", "svg/a"])
-def test_other_endings_are_refused_with_those_there_are(name: str, tmp_path: Path) -> None:
-    with pytest.raises(PictureError, match=r"end it in \.png or \.svg"):
+def test_other_extensions_are_refused(name: str, tmp_path: Path) -> None:
+    with pytest.raises(PictureError, match=r"ends in \.png or \.svg"):
         save(Figure(), tmp_path / name)
 
 
-def test_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(PictureError, match=r"there is no folder .*missing"):
+def test_missing_folder_is_named(tmp_path: Path) -> None:
+    with pytest.raises(PictureError, match=r"the folder .*missing does not exist"):
         save(Figure(), tmp_path / "missing" / "a.png")
 
 

@@ -179,7 +179,6 @@ REMEDIES = (
     ("BAD_SCORE", "not a number: None", "Return a number from `evaluate`."),
     ("BAD_SCORE", "", "`evaluate` has to return a finite number."),
     ("RUNTIME_ERROR", "cannot be sent", "Give inputs as plain data: numbers, strings, lists, dicts, arrays."),
-    ("RUNTIME_ERROR", "does not cross", "Give inputs as plain data: numbers, strings, lists, dicts, arrays."),
     ("RUNTIME_ERROR", "has no function", "Call a function that the specification defines."),
     ("RUNTIME_ERROR", "the evaluator", "Fix the evaluator."),
     ("PROTOCOL", "", "Return plain data to the evaluator: numbers, strings, lists, dicts, arrays."),

@@ -14,7 +14,7 @@ from funsearch.cli import options
 from funsearch.errors import FunsearchError
 
 if TYPE_CHECKING:
-    from funsearch.core.ports import Storage
+    from funsearch.core.ports import RunReader
     from funsearch.core.records import Evaluation, RunRecord
     from funsearch.search.report import Entry
 
@@ -110,7 +110,7 @@ def _write_problem(folder: Path, record: "RunRecord") -> list[str]:
     return [*arguments, "--unsafe-no-sandbox"] if settings.sandbox.unsafe else arguments
 
 
-def _write_samples(file: Path, storage: "Storage", run: str) -> int:
+def _write_samples(file: Path, storage: "RunReader", run: str) -> int:
     """Writes the samples that have been evaluated, in the order of their evaluations; returns how many."""
     count = 0
     with file.open("w", encoding="utf-8") as lines:
@@ -120,7 +120,7 @@ def _write_samples(file: Path, storage: "Storage", run: str) -> int:
     return count
 
 
-def _samples(storage: "Storage", run: str) -> Iterator[dict[str, object]]:
+def _samples(storage: "RunReader", run: str) -> Iterator[dict[str, object]]:
     for id, evaluation in enumerate(storage.evaluations(run)):
         sample = evaluation.sample
         if sample.prompt.index >= 0:
@@ -206,7 +206,7 @@ def _report(
     return "\n".join(lines) + "\n"
 
 
-def _picture(folder: Path, storage: "Storage", run: str) -> str:
+def _picture(folder: Path, storage: "RunReader", run: str) -> str:
     """Draws the run into the folder and returns the lines of the report that show it; none without matplotlib."""
     import importlib.util
 

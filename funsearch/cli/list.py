@@ -15,6 +15,7 @@ from funsearch.cli import options
 def command(db: str, as_json: bool) -> None:
     """Lists the runs of the database: problem, number of samples, best score and state."""
     from funsearch.storage import open_storage
+    from funsearch.text import with_reason
 
     runs = open_storage(db, create=False).runs()
     if as_json:
@@ -23,5 +24,5 @@ def command(db: str, as_json: bool) -> None:
     table = Table("run", "problem", "samples", "best score", "state", box=None)
     for run in runs:
         best = "-" if run.best_score is None else f"{run.best_score:.6g}"
-        table.add_row(run.run, run.problem, str(run.samples), best, run.state)
+        table.add_row(run.run, run.problem, str(run.samples), best, with_reason(run.state, run.stopped))
     options.console().print(table)

@@ -10,7 +10,7 @@ from rich.table import Table
 from funsearch.cli import options
 
 if TYPE_CHECKING:
-    from funsearch.storage import SqlTrainingStorage
+    from funsearch.rest_em.ports import TrainingReader
 
 
 @click.command(name="models", short_help="List the policies of trainings.")
@@ -35,11 +35,11 @@ def command(training: str | None, output: Path | None, db: str, as_json: bool) -
     funsearch models packer -o packer.md
     """
     from funsearch.settings.training import TrainingSettings
-    from funsearch.storage import open_training_storage
+    from funsearch.storage import open_storage
     from funsearch.training.summary import round_summary
 
     lines: list[dict[str, object]] = []
-    with closing(open_training_storage(db, create=False)) as storage:
+    with closing(open_storage(db, create=False)) as storage:
         if output is not None:
             _write(storage, training, output)
             return
@@ -64,6 +64,7 @@ def command(training: str | None, output: Path | None, db: str, as_json: bool) -
                         "heldout_pass1_se": figures["heldout_pass1_se"] if figures else None,
                         "published": figures["published"] if figures else None,
                         "state": summary.state,
+                        "stopped": summary.stopped,
                     }
                 )
     if as_json:
@@ -79,7 +80,7 @@ def command(training: str | None, output: Path | None, db: str, as_json: bool) -
     options.console().print(table)
 
 
-def _write(storage: "SqlTrainingStorage", training: str | None, file: Path) -> None:
+def _write(storage: "TrainingReader", training: str | None, file: Path) -> None:
     """Writes a training's report or picture.
 
     Raises:

@@ -77,7 +77,7 @@ def summary(progress: Progress) -> dict[str, object]:
         "best_score": progress.best_score,
         "best_program": progress.best_program,
         "seconds": round(progress.seconds, 3),
-        "stopped": progress.state,
+        "stopped": progress.stopped,
         "sandbox": progress.sandbox,
     }
 
@@ -100,7 +100,7 @@ def _gain(run: RunRecord, db: str) -> str:
 
 
 def _print_result(progress: Progress, budget: Budget, gain: str, db_option: str) -> None:
-    reason = progress.state
+    reason = progress.stopped
     click.echo(f"Stopped: {_why(reason, budget)}.")
     if reason == "minutes" and not progress.session_samples:
         click.echo("The model returned no sample in that time, which includes loading it. Resume with more --minutes.")

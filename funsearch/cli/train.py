@@ -112,7 +112,7 @@ def command(
     from funsearch.cli.training_view import TrainingView
     from funsearch.cluster.training import run_training
     from funsearch.settings.training import TrainingSettings
-    from funsearch.storage import open_training_storage
+    from funsearch.storage import open_storage
     from funsearch.training.opening import open_training
     from funsearch.training.summary import summary
 
@@ -120,7 +120,7 @@ def command(
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
     screen = options.console(stderr=True)
-    with closing(open_training_storage(db)) as storage:
+    with closing(open_storage(db)) as storage:
         training = open_training(tasks, model, settings, name, storage, time.time())
         record = training.record
         screen.print(f"Training {record.name}: {record.tasks}, model {record.model}", soft_wrap=True)

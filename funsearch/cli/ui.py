@@ -49,13 +49,13 @@ def command(port: int, host: str, token: str | None, db: str) -> None:
         from funsearch.web.app import create_app
     except ImportError as error:
         raise FunsearchError(f"The web page needs {error.name}: pip install 'funsearch[ui]'.") from None
-    from funsearch.storage import open_training_storage
+    from funsearch.storage import open_storage
 
     if token is None and not _is_loopback(host):
         token = secrets.token_urlsafe(16)
     if token == "":
         raise FunsearchError("--token is empty: give a token, or leave the option out.")
-    storage = open_training_storage(db, create=False)
+    storage = open_storage(db, create=False)
     listener = _listen(host, port)
     name = f"[{host}]" if ":" in host else host
     click.echo(f"http://{name}:{listener.getsockname()[1]}/{f'?token={token}' if token else ''}")

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from funsearch.search.loop import Budget
 from funsearch.search.progress import Progress
+from funsearch.text import with_reason
 
 LINE_SECONDS = 15.0
 """Interval between plain lines."""
@@ -57,7 +58,7 @@ class LiveView:
         if progress.trained != self._trained:
             self._trained = progress.trained
             self._console.print(f"training, {progress.trained}", soft_wrap=True)
-        if now - self._last_line >= LINE_SECONDS or progress.state not in ("starting", "running"):
+        if now - self._last_line >= LINE_SECONDS or progress.state not in ("starting", "running", "waiting"):
             self._last_line = now
             self._console.print(line(progress, self._budget), soft_wrap=True)
 
@@ -68,7 +69,8 @@ def line(progress: Progress, budget: Budget) -> str:
     cost = "" if progress.cost is None else f"cost {progress.cost:.4g}, "
     training = f", training {progress.training}" if progress.training else ""
     return (
-        f"{progress.state}: {progress.samples} samples ({rate(progress.session_samples, progress)}/s, "
+        f"{with_reason(progress.state, progress.stopped)}: {progress.samples} samples "
+        f"({rate(progress.session_samples, progress)}/s, "
         f"{rate(progress.session_tokens, progress)} tokens/s), {share(progress.valid, progress)} valid, "
         f"{share(progress.duplicates, progress)} duplicates, best {best}, {cost}"
         f"{time_left(progress, budget)}{training}"

@@ -61,7 +61,7 @@ class EvaluatorActor:
         return here()
 
     def exchange(self, work: Sequence[tuple[int, Function]], best: float | None, seconds: float) -> Delivery:
-        """Takes in functions, returns verdicts. See `Bench.exchange`."""
+        """Takes in functions, returns outcomes. See `Bench.exchange`."""
         return self._bench.exchange(work, best, seconds)
 
 

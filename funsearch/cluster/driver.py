@@ -20,7 +20,7 @@ from funsearch.cluster.placement import warn_if_nowhere
 from funsearch.cluster.search_workers import RayWorkers, hire
 from funsearch.cluster.self_training import make_self_trainer
 from funsearch.cluster.session import start_ray
-from funsearch.core.ports import Storage
+from funsearch.core.ports import RunStorage
 from funsearch.core.records import RunRecord
 from funsearch.errors import FunsearchError, RunBusyError, first_line
 from funsearch.loading import Problem, ProblemSource, load
@@ -104,7 +104,7 @@ class SearchActor:
         return replace(progress, trouble=self._retrying.trouble)
 
     @contextmanager
-    def _lease(self, storage: Storage) -> Iterator[None]:
+    def _lease(self, storage: RunStorage) -> Iterator[None]:
         """Holds the run's lease, once the actor that this one replaces has lost it."""
         name = self._launch.run.name
         again = ray.get_runtime_context().was_current_actor_reconstructed

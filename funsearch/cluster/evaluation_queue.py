@@ -1,6 +1,6 @@
-"""Where one evaluator works: functions come in, one thread judges them in turn, what is done is fetched in groups.
+"""Where one evaluator works: functions come in, one thread scores them in turn, what is done is fetched in groups.
 
-Fetching in groups shares the cost of a remote call among many verdicts; whoever waits behind a long evaluation is
+Fetching in groups shares the cost of a remote call among many outcomes; whoever waits behind a long evaluation is
 handed back, to be evaluated elsewhere. Knows nothing about Ray.
 """
 
@@ -11,42 +11,42 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from funsearch.core.evaluator import Verdict
+from funsearch.core.evaluator import Outcome
 from funsearch.core.records import Function
 
 
-class Judge(Protocol):
-    """Gives verdicts, as `funsearch.core.evaluator.Evaluator` does. Used by one thread."""
+class Scorer(Protocol):
+    """Scores functions as `funsearch.core.evaluator.Evaluator` does. Used by one thread."""
 
-    def judge(self, function: Function, best: float | None) -> Verdict: ...
+    def score_confirmed(self, function: Function, best: float | None) -> Outcome: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
     """What comes back from a bench."""
 
-    verdicts: tuple[tuple[int, Verdict], ...]
+    outcomes: tuple[tuple[int, Outcome], ...]
     """In the order in which they were given, each with the number that its function came with."""
     back: tuple[int, ...] = ()
     """Numbers of functions that nobody has begun with and that are not here any more."""
 
 
 class Bench:
-    """One judge and what waits for it."""
+    """One scorer and what waits for it."""
 
-    def __init__(self, make: Callable[[], Judge]) -> None:
-        """Begins to make the judge."""
+    def __init__(self, make: Callable[[], Scorer]) -> None:
+        """Begins to make the scorer."""
         self._make = make
         self._change = threading.Condition()
         self._queue: deque[tuple[int, Function]] = deque()
-        self._done: list[tuple[int, Verdict]] = []
+        self._done: list[tuple[int, Outcome]] = []
         self._best: float | None = None
         self._busy = True
         self._failure: Exception | None = None
         threading.Thread(target=self._work, daemon=True).start()
 
     def start(self) -> None:
-        """Returns once the judge is ready.
+        """Returns once the scorer is ready.
 
         Raises:
             FunsearchError: it cannot be made.
@@ -63,7 +63,7 @@ class Bench:
         either, waits for the one at work.
 
         Raises:
-            FunsearchError: the judge itself failed.
+            FunsearchError: the scorer itself failed.
         """
         deadline = time.monotonic() + seconds
         with self._change:
@@ -85,13 +85,13 @@ class Bench:
 
     def _work(self) -> None:
         try:
-            judge = self._make()
+            scorer = self._make()
             while True:
                 number, function = self._next()
-                verdict = judge.judge(function, self._best)
+                outcome = scorer.score_confirmed(function, self._best)
                 with self._change:
-                    self._done.append((number, verdict))
-        # Raised again where somebody waits for the verdict.
+                    self._done.append((number, outcome))
+        # Raised again where somebody waits for the outcome.
         except Exception as error:
             with self._change:
                 self._failure = error

@@ -1,7 +1,7 @@
-"""The evaluators of a search as one: deals functions out to them, and sees to it that each gets its verdict.
+"""The evaluators of a search as one: deals functions out to them, and sees to it that each gets its outcome.
 
 An evaluator that dies is replaced and its functions are evaluated again. Who was with it is tried alone the second
-time; a program whose evaluator dies then, too, is set aside with the verdict INFRA.
+time; a program whose evaluator dies then, too, is set aside with the status INFRA.
 """
 
 import logging
@@ -17,7 +17,7 @@ from ray.exceptions import RayError, RayTaskError
 from funsearch.cluster.evaluation_queue import Delivery
 from funsearch.cluster.placement import cause, lost_with_node
 from funsearch.cluster.replicas import Crew
-from funsearch.core.evaluator import Verdict
+from funsearch.core.evaluator import Outcome
 from funsearch.core.records import Status
 from funsearch.errors import ProblemError, SandboxError, first_line
 from funsearch.search.workers import Job, Scored
@@ -25,7 +25,7 @@ from funsearch.search.workers import Job, Scored
 logger = logging.getLogger(__name__)
 
 GROUP_SECONDS = 0.1
-"""Verdicts that come within this time are fetched together."""
+"""Outcomes that come within this time are fetched together."""
 CALLS_PER_SECOND = 400
 """What the driver has time for; with more evaluators than it can call so often, each is called less often."""
 TEND_SECONDS = 0.2
@@ -85,7 +85,7 @@ class EvaluatorPool:
 
     @property
     def evaluating(self) -> int:
-        """Returns how many jobs have no verdict yet."""
+        """Returns how many jobs have no outcome yet."""
         waiting = len(self._fresh) + len(self._suspects) + len(self._aside)
         return waiting + sum(len(slot.jobs) for slot in self._everybody())
 
@@ -117,7 +117,7 @@ class EvaluatorPool:
         self.deal()
 
     def take(self, ref: Any) -> list[Scored]:
-        """Returns the verdicts in what has come.
+        """Returns the outcomes in what has come.
 
         Raises:
             FunsearchError: an evaluator cannot be made, or failed itself.
@@ -138,7 +138,7 @@ class EvaluatorPool:
         return []
 
     def take_aside(self) -> list[Scored]:
-        """Returns the verdicts on programs that were set aside before."""
+        """Returns the outcomes on programs that were set aside before."""
         jobs, self._aside = self._aside, []
         return [Scored(job, _set_aside("as it was before")) for job in jobs]
 
@@ -213,13 +213,13 @@ class EvaluatorPool:
 
     def _received(self, slot: _Slot, delivery: Delivery) -> list[Scored]:
         self._fresh.extendleft(slot.jobs.pop(number) for number in reversed(delivery.back))
-        slot.behind = not delivery.verdicts and bool(slot.jobs)
-        judged = []
-        for number, verdict in delivery.verdicts:
-            self._seconds += 0.05 * (verdict.seconds - self._seconds)
-            judged.append(Scored(slot.jobs.pop(number), verdict))
+        slot.behind = not delivery.outcomes and bool(slot.jobs)
+        scored = []
+        for number, outcome in delivery.outcomes:
+            self._seconds += 0.05 * (outcome.seconds - self._seconds)
+            scored.append(Scored(slot.jobs.pop(number), outcome))
         slot.alone = slot.alone and bool(slot.jobs)
-        return judged
+        return scored
 
     def _lost(self, slot: _Slot, error: RayError) -> list[Scored]:
         """Takes back what an evaluator had that is no more."""
@@ -277,5 +277,5 @@ class EvaluatorPool:
                 )
 
 
-def _set_aside(why: str) -> Verdict:
-    return Verdict(Status.INFRA, error=f"set aside: {why}")
+def _set_aside(why: str) -> Outcome:
+    return Outcome(Status.INFRA, error=f"set aside: {why}")

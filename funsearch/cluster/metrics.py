@@ -28,9 +28,9 @@ class Metrics:
         tags = {"run": run}
         self._counts = {name: Counter(f"funsearch_{name}", text, ("run",)) for name, text in COUNTS.items()}
         self._states = {name: Gauge(f"funsearch_{name}", text, ("run",)) for name, text in STATES.items()}
-        self._verdicts = Counter("funsearch_verdicts", "Verdicts by their status", ("run", "status"))
+        self._statuses = Counter("funsearch_statuses", "Evaluations by their status", ("run", "status"))
         self._held_up = Gauge("funsearch_held_up", "1 while the search waits for its database", ("run",))
-        for metric in (*self._counts.values(), *self._states.values(), self._verdicts, self._held_up):
+        for metric in (*self._counts.values(), *self._states.values(), self._statuses, self._held_up):
             metric.set_default_tags(tags)
         self._last: Progress | None = None
 
@@ -45,5 +45,5 @@ class Metrics:
                 gauge.set(value)
         for status, count in progress.statuses.items():
             if (more := count - last.statuses.get(status, 0)) > 0:
-                self._verdicts.inc(more, {"status": status})
+                self._statuses.inc(more, {"status": status})
         self._held_up.set(float(progress.trouble is not None))

@@ -8,7 +8,7 @@ from funsearch.cluster.training_workers import RayTrainingWorkers
 from funsearch.core.records import RunRecord
 from funsearch.settings.samplers import split_spec, trained_model
 from funsearch.settings.search import Place, Settings
-from funsearch.storage import open_training_storage
+from funsearch.storage import open_storage
 from funsearch.storage.retrying import Retrying
 from funsearch.training.opening import Training
 from funsearch.training.self_training import SelfTrainer
@@ -52,7 +52,7 @@ def make_self_trainer(run: RunRecord, settings: Settings, database: str, workers
         train.step(settings.seed, settings.vllm.prompt_format if on_vllm else "completion"),
         model,
         served.policy() if served else None,
-        storage=lambda: open_training_storage(database),
+        storage=lambda: open_storage(database),
         retrying_policy=Retrying(settings.storage_seconds),
         workers=training_workers,
         serve=workers.serve,

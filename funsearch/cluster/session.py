@@ -9,7 +9,7 @@ import ray
 from funsearch.errors import FunsearchError, first_line
 
 OBJECT_STORE_BYTES = 256 * 1024**2
-"""Prompts and verdicts are small; Ray's own default would take a third of the memory."""
+"""Prompts and outcomes are small; Ray's own default would take a third of the memory."""
 
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",

@@ -14,15 +14,15 @@ from funsearch.errors import ConfigError
 from funsearch.rest_em.records import RoundRecord
 from funsearch.sandbox import open_sandbox
 from funsearch.search.search import DEFAULT_STORAGE
-from funsearch.settings.parsing import gathered
+from funsearch.settings.parsing import SettingsLike, gathered_from
 from funsearch.settings.training import TrainingSettings
-from funsearch.storage import SqlTrainingStorage, open_training_storage
+from funsearch.storage import SqlStorage, open_storage
 from funsearch.training.opening import Training, open_training
 from funsearch.training.rounds import Rounds, Watch
 
 
 def run_training(
-    training: Training, storage: SqlTrainingStorage, watch: Watch, address: str | None = None
+    training: Training, storage: SqlStorage, watch: Watch, address: str | None = None
 ) -> list[RoundRecord]:
     """Runs the rounds of a training on Ray and returns those that have ended.
 
@@ -78,7 +78,7 @@ def train(
     rounds: int | None = None,
     name: str | None = None,
     storage: str = DEFAULT_STORAGE,
-    settings: TrainingSettings | None = None,
+    settings: SettingsLike | None = None,
     watch: Watch = lambda progress: None,
     ray: str | None = None,
     **options: object,
@@ -93,7 +93,7 @@ def train(
         rounds: at most; 0 measures the base model only.
         name: of the training; by default, after its tasks.
         storage: the URL of the database.
-        settings: to start from; by default, the defaults.
+        settings: to start from: a dict with sections, or the path of a TOML file.
         watch: called with the progress of every step.
         ray: address of a Ray cluster; by default, Ray is started on this machine.
         options: further settings by name, as `samples_per_task=8` or `trainer={"rank": 16}`; a double underscore
@@ -109,11 +109,8 @@ def train(
         raise ConfigError(f"model = {model!r:.80}: give a model's folder or its name on a hub.")
     if not isinstance(storage, str):
         raise ConfigError(f"storage = {storage!r:.80}: give the URL of a database, as sqlite:///runs.db.")
-    if settings is not None and not isinstance(settings, TrainingSettings):
-        raise ConfigError(f"settings = {settings!r:.80}: give funsearch.TrainingSettings, or settings by name.")
-    start = settings.model_dump() if settings is not None else {}
-    checked = TrainingSettings.checked(gathered(None, (), {"rounds": rounds, **options}, start))
-    with closing(open_training_storage(storage)) as opened:
+    checked = TrainingSettings.checked(gathered_from(settings, {"rounds": rounds, **options}))
+    with closing(open_storage(storage)) as opened:
         training = open_training(tasks, str(model), checked, name, opened, time.time())
         done = run_training(training, opened, watch, ray)
     best = max(record.round for record in done if record.published)

@@ -1,13 +1,13 @@
-"""The programs database: islands, the prompts drawn from them, and their resets (FunSearch, Methods).
+"""The programs database: the islands, the prompts built from them, and their resets (FunSearch, Methods).
 
-Knows nothing about models, sandboxes or storage. What it does is a function of its seed and of what was registered in
-which order; drawing a prompt changes nothing but the number of the next one.
+Knows nothing about models, sandboxes or storage. Its behaviour is determined by its seed and by the sequence of
+registered evaluations; drawing a prompt changes nothing but the index of the next prompt.
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from funsearch.core.evaluator import reduce_scores
 from funsearch.core.island import Island
@@ -16,19 +16,19 @@ from funsearch.core.records import ALL_ISLANDS, Evaluation, Function, Program, P
 from funsearch.core.selection import RankedSelection, ReferenceSelection, Selection
 
 PROMPT_DRAWS, RESET_DRAWS = 0, 1
-"""Keys that keep the draws for prompts and for resets apart."""
+"""Parts of the generators' keys, which make the draws for prompts independent of the draws for resets."""
 
 
 class PromptBuilder(Protocol):
-    """Writes the text of a prompt, as `best_shot_prompt` does for its specification."""
+    """Builds the text of a prompt, as `best_shot_prompt` does for a specification."""
 
     def __call__(self, functions: Sequence[Function], notes: Sequence[str] = ()) -> str:
-        """Returns the text that shows `functions`, the worst first, with `notes` on each if there are any."""
+        """Returns the prompt that shows `functions`, worst first, each with its entry of `notes` if there are any."""
 
 
 @dataclass(frozen=True)
 class DatabaseConfig:
-    """How programs are kept and chosen."""
+    """Configuration of the programs database: islands, selection and resets."""
 
     selection: Literal["ranked", "reference"] = "ranked"
     """How a cluster of an island is drawn: by the rank of its score, or by the score as in the reference code."""
@@ -58,20 +58,20 @@ class DatabaseConfig:
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """What registering an evaluation did."""
+    """The effect of registering an evaluation."""
 
     id: int
     program: Program | None
-    """None when it was not inserted: no score, a stale prompt, or known on its island."""
+    """None if no program was inserted: there is no score, the prompt is stale, or the island holds a duplicate."""
     islands: tuple[int, ...] = ()
     improved: bool = False
-    """Whether it is the run's new best."""
+    """Whether the program is the new best of the run."""
     reset: Reset | None = None
-    """The reset that this registration was the occasion for."""
+    """The reset that this registration triggered."""
 
 
 class ProgramsDatabase:
-    """Islands of programs."""
+    """The islands of programs; builds prompts from them and registers evaluations on them."""
 
     def __init__(
         self,
@@ -89,47 +89,51 @@ class ProgramsDatabase:
         self.config = config or DatabaseConfig()
         self.best: Program | None = None
         self.registered = 0
-        """Evaluations registered so far: the id of the next one."""
+        """Number of evaluations registered so far, which is the id of the next one."""
         self.next_prompt = 0
         self.resets = 0
         self._build_prompt = build_prompt
-        self._names = tuple(input_names)
+        self._input_names = tuple(input_names)
         self._seed = seed
         self._reduction = reduction
         self._partial = partial
         self._show_notes = show_notes
-        self._selection: Selection = RankedSelection() if self.config.selection == "ranked" else ReferenceSelection()
+        self._selection: Selection[Any] = (
+            RankedSelection() if self.config.selection == "ranked" else ReferenceSelection()
+        )
         self.islands = [Island(self._selection.index(), 0) for _ in range(self.config.islands)]
         self._programs: dict[int, Program] = {}
         self._ids: dict[str, int] = {}
 
     def program(self, id: int) -> Program:
-        """Returns an inserted program.
+        """Returns the program with this id.
 
         Raises:
-            KeyError: the evaluation of that number was not inserted, or there is none.
+            KeyError: there is no evaluation with this id, or its program was not inserted.
         """
         return self._programs[id]
 
     def key_id(self, key: str) -> int | None:
-        """Returns the id of the first evaluation with that key, whatever its verdict; our own faults don't count."""
+        """Returns the id of the first evaluation with this key, or None. Any status but INFRA counts."""
         return self._ids.get(key)
 
     def get_prompt(self, index: int | None = None) -> Prompt:
-        """Returns the prompt of that number, by default the next one of the run, from the islands as they stand.
+        """Returns the prompt with this index, by default the next of the run, built from the islands' current state.
+
+        An island is drawn uniformly, then up to `functions_per_prompt` of its programs.
 
         Raises:
-            LookupError: nothing has been registered yet.
+            LookupError: no program has been registered yet.
         """
-        inhabited = [number for number, island in enumerate(self.islands) if island.programs]
-        if not inhabited:
+        populated = [number for number, island in enumerate(self.islands) if island.programs]
+        if not populated:
             raise LookupError("no program has been registered yet: register the first program before drawing prompts")
         if index is None:
             index = self.next_prompt
             self.next_prompt += 1
         config = self.config
         rng = self._selection.generator(self._seed, PROMPT_DRAWS, index)
-        number = inhabited[self._selection.island(rng, len(inhabited))]
+        number = populated[self._selection.island(rng, len(populated))]
         island = self.islands[number]
         programs = island.draw(
             rng,
@@ -144,7 +148,11 @@ class ProgramsDatabase:
         return Prompt(index, number, island.resets, text, len(programs), parents, self.registered)
 
     def register(self, evaluation: Evaluation) -> Registration:
-        """Counts an evaluation and inserts its program where it belongs; the n-th call is program id n, from 0."""
+        """Registers an evaluation and inserts its program, if it has a score, on the island of its prompt.
+
+        Ids are assigned in order of registration, starting at 0. Every `reset_period` registrations, the weaker half of
+        the islands is reset.
+        """
         id = self.registered
         self.registered += 1
         if evaluation.key and evaluation.status is not Status.INFRA:
@@ -161,16 +169,16 @@ class ProgramsDatabase:
         return Registration(id, program if islands else None, islands, improved, reset)
 
     def reset_islands(self) -> Reset:
-        """Empties the weaker half of the islands and gives each the best program of a surviving one as its founder.
+        """Empties the weaker half of the islands; each restarts from the best program of a random surviving island.
 
         Raises:
-            LookupError: there is no program to found an island with.
+            LookupError: no program has been registered yet.
         """
         if self.best is None:
-            raise LookupError("no program has been registered yet: there is nothing to found islands with")
+            raise LookupError("no program has been registered yet: islands cannot be reset without a founder")
         rng = self._selection.generator(self._seed, RESET_DRAWS, self.resets)
-        bests = [island.best.score if island.best else -math.inf for island in self.islands]
-        order = self._selection.weakest_first(rng, bests)
+        best_scores = [island.best.score if island.best else -math.inf for island in self.islands]
+        order = self._selection.weakest_first(rng, best_scores)
         half = len(order) // 2
         emptied = order[:half]
         survivors = [best for number in order[half:] if (best := self.islands[number].best) is not None]
@@ -185,24 +193,27 @@ class ProgramsDatabase:
         return reset
 
     def _program(self, id: int, evaluation: Evaluation) -> Program | None:
-        """Returns the program that an evaluation makes, or None when it has no usable score."""
+        """Returns the program of an evaluation, or None if it cannot be scored."""
         scores, function = evaluation.scores, evaluation.function
-        whole = evaluation.status is Status.OK and all(name in scores for name in self._names)
-        kept = self._partial == "keep" and evaluation.status is not Status.INFRA
-        if function is None or not (whole or kept):
+        complete = evaluation.status is Status.OK and all(name in scores for name in self._input_names)
+        partial = self._partial == "keep" and evaluation.status is not Status.INFRA
+        if function is None or not (complete or partial):
             return None
         if not all(math.isfinite(score) for score in scores.values()):
             return None
-        score = reduce_scores(scores, self._names, self._reduction)
+        score = reduce_scores(scores, self._input_names, self._reduction)
         if score is None:
             return None
-        signature = tuple(scores.get(name) for name in self._names)
+        signature = tuple(scores.get(name) for name in self._input_names)
         prompt = evaluation.sample.prompt
         notes = joined_notes(evaluation.feedback) if self._show_notes else ""
         return Program(id, function, signature, score, prompt.island, prompt.parents, evaluation.key, notes)
 
     def _insert(self, program: Program, evaluation: Evaluation) -> tuple[int, ...]:
-        """Inserts a program on its prompt's island, unless it is known there or the island was reset since."""
+        """Inserts a program on its prompt's island, unless it is a duplicate there or the island has been reset since.
+
+        Returns the islands that the program was inserted on.
+        """
         prompt = evaluation.sample.prompt
         everywhere = prompt.island == ALL_ISLANDS
         numbers = range(len(self.islands)) if everywhere else (prompt.island,)

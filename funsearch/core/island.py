@@ -1,16 +1,19 @@
-"""An island: programs that evolve apart from the others, grouped into clusters by signature (FunSearch, Methods).
+"""An island: programs that evolve separately from all others, grouped into clusters by signature (FunSearch, Methods).
 
-Knows nothing about other islands, prompts' texts or where scores come from, nor by what rule programs are chosen.
+Knows nothing about other islands, the text of prompts, where scores come from, or how programs are chosen.
 """
 
 from array import array
-from typing import Any, Protocol
+from typing import Generic, Protocol, TypeVar
 
 from funsearch.core.records import Program
 
+Rng = TypeVar("Rng", contravariant=True)
+"""The type of random generator that a selection draws from."""
+
 
 class Cluster:
-    """The programs of one signature on one island, in the order of their arrival."""
+    """The programs of one island that share a signature, in order of registration."""
 
     __slots__ = ("lengths", "longest", "programs", "score", "shortest")
 
@@ -22,7 +25,7 @@ class Cluster:
         self.shortest = self.longest = length
 
     def add(self, program: Program) -> None:
-        """Adds a program of the same signature."""
+        """Adds a program with the same signature."""
         length = _length(program)
         self.programs.append(program)
         self.lengths.append(length)
@@ -30,23 +33,23 @@ class Cluster:
         self.longest = max(self.longest, length)
 
 
-class ClusterIndex(Protocol):
-    """The clusters of one island, in whatever order they can be drawn from quickly.
+class ClusterIndex(Protocol[Rng]):
+    """The clusters of one island, stored in whichever order makes drawing from them fast.
 
-    It only grows: an emptied island starts with a new one. `rng` is a generator of the selection that made the index.
+    An index only grows: when an island is reset, it gets a new one.
     """
 
     def add(self, cluster: Cluster) -> None:
-        """Takes in a new cluster. Its score never changes; its programs may become more."""
+        """Adds a new cluster. Its score never changes; programs may be added to it later."""
 
-    def draw(self, rng: Any, count: int, temperature: float, length_temperature: float) -> list[Program]:
-        """Returns up to `count` programs, in the order in which they were drawn."""
+    def draw(self, rng: Rng, count: int, temperature: float, length_temperature: float) -> list[Program]:
+        """Returns up to `count` programs in the order in which they were drawn."""
 
 
-class Island:
-    """The programs of one island since it was last emptied."""
+class Island(Generic[Rng]):
+    """The programs registered on one island since its last reset."""
 
-    def __init__(self, index: ClusterIndex, resets: int) -> None:
+    def __init__(self, index: ClusterIndex[Rng], resets: int) -> None:
         self.resets = resets
         self.programs = 0
         self.best: Program | None = None
@@ -56,15 +59,15 @@ class Island:
 
     @property
     def clusters(self) -> int:
-        """Returns how many signatures there are."""
+        """Number of clusters, which is the number of distinct signatures."""
         return len(self._clusters)
 
     def holds(self, key: str) -> bool:
-        """Returns whether the same program, by its key, is here already. A program without a key never is."""
+        """Returns whether a program with this key is on the island. Programs without a key are never found."""
         return key in self._keys
 
     def register(self, program: Program) -> None:
-        """Adds a program to the cluster of its signature; the best is replaced by a strictly better score only."""
+        """Adds a program to the cluster of its signature. Only a strictly better score replaces the best program."""
         cluster = self._clusters.get(program.scores)
         if cluster is None:
             self._clusters[program.scores] = cluster = Cluster(program)
@@ -77,17 +80,17 @@ class Island:
         if self.best is None or program.score > self.best.score:
             self.best = program
 
-    def draw(self, rng: Any, count: int, start: float, period: int, length_temperature: float) -> list[Program]:
-        """Returns up to `count` programs by ascending score; equal scores stay in the order of drawing.
+    def draw(self, rng: Rng, count: int, start: float, period: int, length_temperature: float) -> list[Program]:
+        """Returns up to `count` programs by ascending score; programs with equal scores stay in drawing order.
 
-        The clusters' temperature falls with the programs registered here, n, and starts again every `period`:
-        T = start * (1 - (n mod period) / period).
+        The cluster temperature T falls with n, the number of programs on the island, and is restored to `start` every
+        `period` programs: T = start * (1 - (n mod period) / period). The schedule is that of the reference code.
         """
         temperature = start * (1 - (self.programs % period) / period)
-        drawn = self._index.draw(rng, count, temperature, length_temperature)
-        return sorted(drawn, key=lambda program: program.score)
+        programs = self._index.draw(rng, count, temperature, length_temperature)
+        return sorted(programs, key=lambda program: program.score)
 
 
 def _length(program: Program) -> int:
-    """Returns a program's length in characters, without the header that all of them share."""
+    """Returns the length of a program in characters, without the header, which all programs share."""
     return len(program.function.body) + len(program.function.preamble)

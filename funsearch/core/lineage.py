@@ -1,6 +1,6 @@
-"""How a program came about: the programs it was made from, step by step, with what each step gained.
+"""The lineage of a program: its ancestors, step by step, with the gain in score of each step.
 
-Knows nothing about where programs are kept.
+Knows nothing about where programs are stored.
 """
 
 import difflib
@@ -10,67 +10,67 @@ from dataclasses import dataclass
 from funsearch.core.records import Evaluation
 from funsearch.core.specification import Specification
 
-MOST_COMPARED = 4000
-"""Characters of a function by which it is likened to another: the time grows with their square."""
+MAX_COMPARED = 4000
+"""Characters of a function that are compared with another function: the time is quadratic in their number."""
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One program of a line of descent."""
+    """One program in a line of descent."""
 
     program: int
     evaluation: Evaluation
     parent: int | None
-    """The one of its prompt's programs that it is most like; None for the first program."""
+    """The program in its prompt that it is most similar to; None for the first program."""
     gain: float | None
-    """Its score less that parent's; None where either has none."""
+    """Its score minus that of the parent; None if either has no score."""
     diff: str
-    """What changed from that parent: a unified diff of the functions."""
+    """Unified diff from the parent's function to its own."""
     others: Mapping[int, float | None]
-    """The prompt's other programs, each with its gain over it."""
+    """The other programs in its prompt, each with the gain over it."""
 
 
 def line_of_descent(specification: Specification, program: int, find: Callable[[int], Evaluation]) -> list[Step]:
-    """Returns the steps from the first program to `program`, the oldest first.
+    """Returns the steps from the first program to `program`, oldest first.
 
-    A prompt shows several programs, and the model may have taken up any of them; a step goes back to the one whose text
-    the new program is most like, of equals the one with the higher score.
+    A prompt shows several programs, and the model may have built on any of them. The parent is the program whose text
+    is most similar to the new one; ties go to the one with the higher score.
 
     Args:
-        specification: of the problem.
-        program: where the line ends.
-        find: returns the evaluation of a program id.
+        specification: the problem's specification.
+        program: id of the last program in the line.
+        find: returns the evaluation of the program with an id.
     """
     steps = []
-    next_one: int | None = program
-    while next_one is not None:
-        evaluation = find(next_one)
+    current: int | None = program
+    while current is not None:
+        evaluation = find(current)
         parents = {id: find(id) for id in reversed(evaluation.sample.prompt.parents)}
         source = _source(specification, evaluation)
-        likeness = {id: _likeness(_source(specification, parent), source) for id, parent in parents.items()}
-        parent = max(likeness, key=likeness.__getitem__) if likeness else None
+        similarities = {id: _similarity(_source(specification, parent), source) for id, parent in parents.items()}
+        parent = max(similarities, key=similarities.__getitem__) if similarities else None
         gain = None if parent is None else _gain(parents[parent], evaluation)
-        diff = "" if parent is None else difference(specification, parent, parents[parent], next_one, evaluation)
-        others = {id: _gain(one, evaluation) for id, one in sorted(parents.items()) if id != parent}
-        steps.append(Step(next_one, evaluation, parent, gain, diff, others))
-        next_one = parent
+        diff = "" if parent is None else difference(specification, parent, parents[parent], current, evaluation)
+        others = {id: _gain(other, evaluation) for id, other in sorted(parents.items()) if id != parent}
+        steps.append(Step(current, evaluation, parent, gain, diff, others))
+        current = parent
     return steps[::-1]
 
 
 def ancestors(program: int, find: Callable[[int], Evaluation]) -> dict[int, tuple[int, ...]]:
-    """Returns the program and all it descends from through any prompt, each with its parents, the oldest first."""
-    found: dict[int, tuple[int, ...]] = {}
-    left = [program]
-    while left:
-        id = left.pop()
-        if id not in found:
-            found[id] = find(id).sample.prompt.parents
-            left += found[id]
-    return dict(sorted(found.items()))
+    """Returns the parents of a program and of all its ancestors, by id, oldest first."""
+    parents: dict[int, tuple[int, ...]] = {}
+    pending = [program]
+    while pending:
+        id = pending.pop()
+        if id not in parents:
+            parents[id] = find(id).sample.prompt.parents
+            pending += parents[id]
+    return dict(sorted(parents.items()))
 
 
 def difference(specification: Specification, a: int, before: Evaluation, b: int, after: Evaluation) -> str:
-    """Returns a unified diff of two programs' functions, empty if they are the same."""
+    """Returns a unified diff of the functions of programs `a` and `b`; empty if they are equal."""
     old, new = (_source(specification, evaluation).splitlines() for evaluation in (before, after))
     return "\n".join(difflib.unified_diff(old, new, f"program {a}", f"program {b}", lineterm=""))
 
@@ -79,8 +79,8 @@ def _source(specification: Specification, evaluation: Evaluation) -> str:
     return specification.function_source(evaluation.function) if evaluation.function else ""
 
 
-def _likeness(one: str, other: str) -> float:
-    return difflib.SequenceMatcher(None, one[:MOST_COMPARED], other[:MOST_COMPARED], autojunk=False).ratio()
+def _similarity(old: str, new: str) -> float:
+    return difflib.SequenceMatcher(None, old[:MAX_COMPARED], new[:MAX_COMPARED], autojunk=False).ratio()
 
 
 def _gain(before: Evaluation, after: Evaluation) -> float | None:

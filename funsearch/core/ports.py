@@ -6,7 +6,7 @@ Knows nothing about any adapter.
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, Protocol, Self
+from typing import Protocol, Self
 
 from funsearch.core.completions import Completion, Request, SamplerStats
 from funsearch.core.records import (
@@ -52,9 +52,9 @@ class Sampler(Protocol):
 
 
 class CandidateFailure(Exception):
-    """Raised out of a call into a candidate that cannot go on: it crashed, ran out of time, sent nonsense.
+    """Raised by a call into a candidate that failed: it crashed, timed out, or sent invalid data.
 
-    A problem evaluator lets it pass.
+    A problem evaluator must not catch it.
     """
 
     def __init__(self, status: Status, detail: str = "") -> None:
@@ -65,46 +65,47 @@ class CandidateFailure(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ProcessReport:
-    """What is known of a candidate's process once it is gone."""
+    """Report on a candidate's process after its end."""
 
     output: str = ""
-    """Standard output and error, decoded with replacement, cut off at the cap."""
+    """Standard output and error, decoded with replacement and truncated to the output limit."""
     seconds: float = 0.0
-    """Wall clock from start to end, measured on the trusted side."""
+    """Wall-clock time from start to end, measured on the trusted side."""
     cpu_seconds: float = 0.0
+    """Processor time used."""
     too_much_output: bool = False
-    """Whether it wrote more than the cap and was ended for it."""
+    """Whether the process was ended because it exceeded the output limit."""
 
 
 class CandidateProcess(Protocol):
-    """One candidate program, loaded in a confined process of its own. Used by one thread."""
+    """A candidate program, loaded in its own confined process. Used by one thread."""
 
     def begin_input(self) -> None:
-        """Starts the wall clock of `Limits.seconds` anew; called before each input."""
+        """Restarts the wall clock of `Limits.seconds`; called before each input."""
 
-    def call(self, function: str, args: Sequence[Any]) -> Any:
-        """Returns what `function(*args)` returns in the candidate.
+    def call(self, function: str, args: Sequence[object]) -> object:
+        """Calls `function(*args)` in the candidate and returns its result.
 
         Raises:
-            CandidateFailure: the candidate raised, died, or ran out of a limit. Every later call raises the same.
-            TypeError: an argument is of a type that does not cross the boundary (the evaluator's fault).
+            CandidateFailure: the candidate raised, died, or exceeded a limit. Later calls raise the same failure.
+            TypeError: an argument is of a type that cannot be sent, which is an error in the evaluator.
         """
 
-    def call_many(self, function: str, columns: Sequence[Sequence[Any]]) -> list[Any]:
-        """Returns what `function` returns for the first of each column, for the second of each, and so on.
+    def call_many(self, function: str, columns: Sequence[Sequence[object]]) -> list[object]:
+        """Calls `function` with the first entry of each column, with the second of each, and so on.
 
-        There is a column for each argument, at least one, and all are of one length. The calls are made one after the
-        other, and each result is taken before the next; all of it costs little more than one `call`.
+        There is one column for each argument, at least one, and all have the same length. The calls are made in order,
+        and each result is recorded before the next call. The cost is little more than that of one `call`.
 
         Raises:
-            CandidateFailure: as `call`, for the first that fails.
-            TypeError: an argument is of a type that does not cross the boundary.
+            CandidateFailure: as for `call`, for the first call that fails.
+            TypeError: an argument is of a type that cannot be sent.
         """
 
     def close(self) -> ProcessReport:
-        """Ends the process and whatever it started, and reports. Calling it again returns the same report.
+        """Ends the process and all processes it started, and returns a report; a second call returns the same report.
 
-        All of it is gone before another candidate's process comes to be.
+        They are all gone before the process of another candidate is started.
         """
 
     def __enter__(self) -> Self: ...
@@ -113,28 +114,28 @@ class CandidateProcess(Protocol):
 
 
 class Sandbox(Protocol):
-    """Runs candidate programs apart from the engine, one at a time, each in a fresh child of a warm worker.
+    """Runs candidate programs isolated from the engine, one at a time, each in a fresh child of a warm worker.
 
-    Nothing a candidate does changes a later one. Used by one thread; make one sandbox per evaluator.
+    A candidate cannot affect later ones. Used by one thread; create one sandbox for each evaluator.
     """
 
     @property
     def level(self) -> str:
-        """Returns the level of confinement: L3, L2, L1 or `none`. It never changes."""
+        """The level of confinement: L3, L2, L1 or `none`. It never changes."""
 
     def start(self, source: str, limits: Limits) -> CandidateProcess:
-        """Returns a process that has executed `source` (a whole Python module).
+        """Executes `source`, a complete Python module, in a fresh process and returns the process.
 
         Raises:
-            CandidateFailure: the source does not compile or fails while it is executed.
-            SandboxError: the worker is gone and could not be started again.
+            CandidateFailure: the source does not compile, or fails while it is executed.
+            SandboxError: the worker has died and cannot be restarted.
         """
 
     def refresh(self) -> None:
-        """Has the next candidate run in a child of a new worker, which no other candidate has been near.
+        """Replaces the worker: the next candidate runs in a child of a new worker, which has run no other candidate.
 
         Raises:
-            SandboxError: it cannot be started.
+            SandboxError: the new worker cannot be started.
         """
 
     def close(self) -> None:
@@ -142,69 +143,41 @@ class Sandbox(Protocol):
 
 
 Event = Prompt | Sample | Evaluation | Reset | Snapshot
-"""One thing that happened in a run."""
+"""Something that happened in a run."""
 
 
-class Storage(Protocol):
-    """Keeps runs, append-only. Used by one thread at a time; several processes may read while one writes.
+class RunReader(Protocol):
+    """Reads runs. Used by one thread at a time; several processes may read a run while one writes it.
 
-    Evaluations keep the order in which they were appended over the run's whole life: the n-th is program id n, the
-    first being 0. A prompt or a sample is identified by (prompt index) and (prompt index, sample index), a snapshot by
-    how many evaluations had been registered; appending one twice is an error, never an update.
+    A run is append-only. Its evaluations keep the order in which they were appended over the run's whole life: the
+    n-th is the program with id n, starting at 0. A prompt is identified by its index, a sample by (prompt index, sample
+    index), and a snapshot by the number of evaluations that had been registered. Every method that takes the name of a
+    run raises `StorageError` if there is no such run; the message suggests the closest name.
     """
-
-    def create_run(self, run: RunRecord) -> None:
-        """Writes a new run.
-
-        Raises:
-            StorageError: the name is taken, or the database cannot be written.
-        """
 
     def run(self, name: str) -> RunRecord:
         """Returns the run.
 
         Raises:
-            StorageError: there is no such run (the message names the nearest).
+            StorageError: there is no such run.
         """
 
     def runs(self) -> list[RunSummary]:
         """Returns all runs, oldest first."""
 
-    def lease(self, name: str) -> AbstractContextManager[None]:
-        """Returns a context in which this process alone may write to the run; it ends with the process at the latest.
-
-        Raises:
-            RunBusyError: another process holds it (raised on entering).
-        """
-
-    def append(self, name: str, events: Sequence[Event]) -> None:
-        """Writes the events in one transaction: all of them are there afterwards, or none.
-
-        A sample's prompt must have been appended before it, an evaluation's sample likewise (in the same call is
-        enough).
-
-        Raises:
-            StorageUnavailable: the database is away (disk full, unreachable, ...). The same events, others behind them
-                if need be, may be appended again later, and will be there once.
-            StorageError: nothing was written; the message says why.
-        """
-
-    def set_state(self, name: str, state: str) -> None:
-        """Records how the run stands, in the words of `RunSummary.state`."""
-
     def prompts(self, name: str) -> Iterator[Prompt]:
-        """Yields the prompts in the order of their index."""
+        """Yields the prompts ordered by index."""
 
     def samples(self, name: str) -> Iterator[Sample]:
-        """Yields the samples in the order (prompt index, sample index)."""
+        """Yields the samples ordered by (prompt index, sample index)."""
 
     def evaluations(self, name: str) -> Iterator[Evaluation]:
         """Yields the evaluations in the order in which they were appended, without loading all of them at once."""
 
     def registered(self, name: str) -> Iterator[Evaluation]:
-        """Yields what `evaluations` yields, with what registering asks for; other texts may be left empty.
+        """Yields the evaluations like `evaluations`, but only with what is needed to register them again.
 
-        They are the texts of prompts and samples, finish reasons and models, errors and outputs.
+        The texts of prompts and samples, finish reasons, models, errors and outputs may be empty.
         """
 
     def resets(self, name: str) -> Iterator[Reset]:
@@ -214,39 +187,82 @@ class Storage(Protocol):
         """Returns the snapshots in order."""
 
     def unanswered(self, name: str) -> Iterator[Prompt]:
-        """Yields the prompts without any sample, in the order of their index."""
+        """Yields the prompts without samples, ordered by index."""
 
     def unevaluated(self, name: str) -> Iterator[Sample]:
-        """Yields the samples without an evaluation, in the order (prompt index, sample index)."""
+        """Yields the samples without an evaluation, ordered by (prompt index, sample index)."""
 
     def program(self, name: str, id: int) -> Evaluation:
-        """Returns the evaluation that is program `id`.
+        """Returns the evaluation of the program `id`.
 
         Raises:
             StorageError: there is no such program.
         """
 
     def best(self, name: str, top: int) -> list[tuple[int, Evaluation]]:
-        """Returns up to `top` scored programs with their ids, distinct by key: best first, of equals the oldest."""
+        """Returns up to `top` scored programs with their ids: distinct by key, best first, the oldest first on ties."""
 
     def points(self, name: str) -> Iterator[Point]:
         """Yields the evaluations without their texts, in the order in which they were appended."""
 
     def heldout(self, name: str, ids: Sequence[int]) -> dict[int, HeldOut]:
-        """Returns how those of the programs did on the held-out inputs that have been scored on them."""
+        """Returns the results of programs on the held-out inputs by id, for those of `ids` that have been scored."""
 
-    def add_heldout(self, name: str, found: Mapping[int, HeldOut]) -> None:
-        """Writes how programs, by id, did on the held-out inputs; what is there already stays. Needs no lease.
+    def counts(self, name: str) -> RunCounts:
+        """Returns the counts of the run, over its whole life."""
+
+    def usage(self, name: str) -> dict[str, Usage]:
+        """Returns the number of samples and tokens of each model, by the model's name."""
+
+    def close(self) -> None:
+        """Releases the connections."""
+
+
+class RunWriter(Protocol):
+    """Writes runs, append-only. Used by one thread at a time.
+
+    One process at a time writes to a run: the one that holds its lease. Appending an event twice is an error, never an
+    update. Every method that takes the name of a run raises `StorageError` if there is no such run.
+    """
+
+    def create_run(self, run: RunRecord) -> None:
+        """Writes a new run, in the state `starting`.
+
+        Raises:
+            StorageError: the name is taken, or the database cannot be written to.
+        """
+
+    def lease(self, name: str) -> AbstractContextManager[None]:
+        """Returns a context in which only this process may write to the run. The lease ends with the process.
+
+        Raises:
+            RunBusyError: another process holds the lease (raised on entering).
+        """
+
+    def append(self, name: str, events: Sequence[Event]) -> None:
+        """Writes the events in one transaction: either all of them are written or none.
+
+        The prompt of a sample and the sample of an evaluation must have been appended before, or in the same call.
+
+        Raises:
+            StorageUnavailable: the database is unavailable for now (disk full, server unreachable, ...). The caller may
+                append the same events again later, followed by others if need be; each is written exactly once.
+            StorageError: nothing was written; the message says why.
+        """
+
+    def set_state(self, name: str, state: str, stopped: str = "") -> None:
+        """Records the state of the run and why it stopped; see `RunSummary.state` and `RunSummary.stopped`."""
+
+    def add_heldout(self, name: str, results: Mapping[int, HeldOut]) -> None:
+        """Writes the results of programs on the held-out inputs, by id; existing results are kept. Needs no lease.
 
         Raises:
             StorageError: nothing was written, or there is no such program.
         """
 
-    def counts(self, name: str) -> RunCounts:
-        """Returns the run in numbers."""
-
-    def usage(self, name: str) -> dict[str, Usage]:
-        """Returns what each model was asked for and gave, by its name."""
-
     def close(self) -> None:
         """Releases the connections."""
+
+
+class RunStorage(RunReader, RunWriter, Protocol):
+    """Reads and writes runs. What has been appended can be read at once."""

@@ -1,6 +1,6 @@
-"""What a problem's author writes against: `ProblemEvaluator`, `Candidate` and the exceptions between them.
+"""The interface for authors of problems: `ProblemEvaluator`, `Candidate`, `Result` and `InvalidSolution`.
 
-Knows nothing about how a candidate is confined or how its function came to be.
+Knows nothing about how candidates are confined or how their functions are generated.
 """
 
 import json
@@ -15,61 +15,64 @@ from funsearch.core.records import Limits
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+Inputs = Mapping[str, Any]
+"""Inputs of a problem by name. A value is of any type that the problem's `evaluate` takes."""
+
 
 class InvalidSolution(Exception):
-    """Raised by a problem evaluator when what a candidate returned is no solution: INVALID_SOLUTION."""
+    """Raised by a problem evaluator when a candidate returned an invalid solution; its status is INVALID_SOLUTION."""
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """A score with what there is to say about it: what `ProblemEvaluator.evaluate` may return in place of a number."""
+    """A score with feedback, which `ProblemEvaluator.evaluate` may return instead of a number."""
 
     score: float
     notes: str = ""
-    """A few words on how the program did; prompts show them if the problem sets `show_notes`."""
-    artifacts: Mapping[str, Any] = field(default_factory=dict)
-    """Small plain data by name, to be stored and shown: JSON's types, tuples and numeric arrays (kept as lists)."""
+    """A short text on how the program performed; prompts show it if the problem sets `show_notes`."""
+    artifacts: Mapping[str, object] = field(default_factory=dict)
+    """Small plain data by name, to be stored and shown: JSON types, and tuples and numeric arrays, stored as lists."""
 
 
 class CandidateFunction:
-    """One function of a confined program."""
+    """A function of a confined program, called like a local function."""
 
     def __init__(self, process: CandidateProcess, name: str) -> None:
         self._process = process
         self._name = name
 
-    def __call__(self, *args: Any) -> Any:
-        """Returns what it returns for the arguments."""
+    def __call__(self, *args: object) -> Any:
+        """Calls the function in the candidate's process and returns its result."""
         return self._process.call(self._name, args)
 
-    def map(self, *arguments: Iterable[Any]) -> list[Any]:
-        """Returns what it returns for the first of each of the arguments, the second of each, and so on.
+    def map(self, *arguments: Iterable[object]) -> list[Any]:
+        """Calls the function once for each tuple of arguments and returns the results, as `list(map(f, *arguments))`.
 
-        As `list(map(f, *arguments))`, and much quicker than calling it as often. It sees all of them at once, so it is
-        not for calls that must not know of later ones; but simulations that know nothing of each other can be played
-        side by side, a step of all of them at a time.
+        Much faster than separate calls. The candidate's process receives all arguments at once, so do not use it where
+        a call must not know the arguments of later calls. Independent simulations can run in parallel, with one `map`
+        for each step of all of them.
 
         Raises:
-            ValueError: the arguments are not of one length.
+            ValueError: the arguments differ in length.
         """
         columns = [list(argument) for argument in arguments]
         lengths = set(map(len, columns))
         if len(lengths) != 1:
-            raise ValueError(f"{self._name}.map takes arguments of one length, not of {sorted(lengths)}")
+            raise ValueError(f"{self._name}.map takes arguments of the same length, not of lengths {sorted(lengths)}")
         return self._process.call_many(self._name, columns)
 
 
 class Candidate:
     """A handle on a confined program: `candidate.f(*args)` calls its function `f` with plain data.
 
-    Values cross as None, bool, int, float, str, bytes, list, tuple, dict and numeric numpy arrays, both ways.
+    Arguments and results may be None, bool, int, float, str, bytes, list, tuple, dict and numeric numpy arrays.
     """
 
     def __init__(self, process: CandidateProcess) -> None:
         self._process = process
 
     def __getattr__(self, name: str) -> CandidateFunction:
-        """Returns function `name` of the candidate, to be called in its process."""
+        """Returns the function `name` of the candidate; calling it runs it in the candidate's process."""
         if name.startswith("_"):
             raise AttributeError(name)
         function = CandidateFunction(self._process, name)
@@ -78,64 +81,70 @@ class Candidate:
 
 
 class ProblemEvaluator(ABC):
-    """Inputs and trusted scoring of a problem. Runs in the engine's process; a model never sees it.
+    """Inputs and trusted scoring of a problem. Runs in the engine's process and is never shown to a model.
 
-    One instance may score many candidates, one after the other; keep no state of a candidate in it.
+    One instance may score many candidates in sequence, so it must not keep state about a candidate.
     """
 
-    inputs: ClassVar[Mapping[str, Any]] = {}
-    """What the search scores programs on, by name. The order is the order of the signature."""
-    selection: ClassVar[Mapping[str, Any]] = {}
-    """What the best programs of a finished search are chosen on, before they are reported; the search never sees it."""
-    heldout: ClassVar[Mapping[str, Any]] = {}
-    """What the search never sees; the best programs are reported on it."""
+    inputs: ClassVar[Inputs] = {}
+    """The inputs that the search scores programs on. Their order is the order of the signature."""
+    selection: ClassVar[Inputs] = {}
+    """Validation inputs, on which the best programs of a finished search are ranked before they are reported. The
+    search does not use them."""
+    heldout: ClassVar[Inputs] = {}
+    """Held-out inputs, on which the best programs are reported. The search does not use them."""
     baselines: ClassVar[Mapping[str, str]] = {}
-    """Known functions to compare with, by name: source of the evolved function as `funsearch evaluate` takes it."""
+    """Known functions to compare with, by name: source of the evolved function, as `funsearch evaluate` takes it."""
     reduction: ClassVar[Literal["last", "mean"]] = "last"
-    """How per-input scores become one score: the last input's (as in the reference code), or their mean."""
+    """How the scores on the inputs become one score: that of the last input (as in the reference code), or the mean."""
     partial: ClassVar[Literal["reject", "keep"]] = "reject"
-    """What becomes of a program that fails on some inputs: rejected, or kept with the other inputs' scores."""
+    """What happens to a program that fails on some inputs: it is rejected, or kept with its scores on the others."""
     thresholds: ClassVar[Mapping[str, float]] = {}
-    """The score, by input, that a program must reach there to be evaluated on the inputs that follow. A program below
-    one is BELOW_THRESHOLD: stored, and never shown to the model. Cheap inputs go first."""
+    """Minimum score on an input, by its name, for a program to be evaluated on the inputs that follow. A program below
+    a threshold has status BELOW_THRESHOLD: it is stored, but never shown to the model. Put cheap inputs first."""
     show_notes: ClassVar[bool] = False
-    """Whether prompts show the notes of a `Result` above the program that they are about."""
+    """Whether prompts show the notes of a program's `Result` above it."""
     limits: ClassVar[Limits] = Limits()
+    """Limits of time, memory and output for each candidate."""
 
     @abstractmethod
     def evaluate(self, candidate: Candidate, value: Any) -> float | Result:
-        """Returns the score of `candidate` on one input's value, alone or in a `Result`; larger is better.
+        """Returns the score of `candidate` on the value of one input, alone or in a `Result`; larger is better.
 
         Raises:
-            InvalidSolution: what the candidate returned is not a solution.
+            InvalidSolution: the candidate returned an invalid solution.
         """
 
     def draw(self, candidate: Candidate, value: Any) -> "Figure":
-        """Returns a picture of what `candidate` builds for one input's value, after checking it as `evaluate` does.
+        """Returns a picture of the solution that `candidate` builds for one input, validated as in `evaluate`.
 
-        Optional: a problem whose class has no `draw` of its own has no pictures. Import matplotlib in the method, as
-        it is not everywhere where programs are scored, and make a `matplotlib.figure.Figure`: pyplot is not needed.
+        Optional: a problem whose class does not override `draw` has no pictures. Import matplotlib inside the method,
+        because it may not be installed where programs are scored, and create a `matplotlib.figure.Figure`; pyplot is
+        not needed.
 
         Raises:
-            InvalidSolution: what the candidate returned is not a solution.
+            InvalidSolution: the candidate returned an invalid solution.
         """
         raise NotImplementedError
 
-    def read_input(self, text: str) -> Any:
-        """Returns the value of an input given as `NAME=@FILE` from the file's text; JSON unless a problem reads more.
+    def read_input(self, text: str) -> object:
+        """Parses the text of an input file, given as `--input NAME=@FILE`. The default format is JSON.
+
+        Override it for other formats.
 
         Raises:
-            ValueError: the text is not of a form this problem reads.
+            ValueError: the text is not in a format that the problem reads.
         """
-        return json.loads(text)
+        value: object = json.loads(text)
+        return value
 
-    def check_input(self, value: Any) -> Any:
-        """Returns a value that the user gave with `--input`, checked and in the form that `evaluate` takes.
+    def check_input(self, value: Any) -> object:
+        """Validates an input given with `--input` and returns it in the form that `evaluate` takes.
 
-        Literals come here, and what `read_input` returned; the class's own inputs do not. Any value passes unless a
-        problem is stricter.
+        The value is a literal or was returned by `read_input`; the inputs of the class are not checked. By default, all
+        values are accepted.
 
         Raises:
-            ValueError: the value is no input of this problem; says what one is.
+            ValueError: the value is not an input of this problem; the message says what is.
         """
         return value

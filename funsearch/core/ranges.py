@@ -1,29 +1,28 @@
-"""Refuses settings that cannot be meant."""
+"""Checks that the numbers in settings are within their ranges."""
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
 
 
 def check_ranges(
-    options: Any,
+    options: object,
     *,
     counts: Sequence[str] = (),
     positive: Sequence[str] = (),
     from_zero: Sequence[str] = (),
     shares: Sequence[str] = (),
 ) -> None:
-    """Looks at numbers by the names of their fields; None is always meant.
+    """Checks numeric fields of `options`, given by name. None is always accepted.
 
     Args:
-        options: whose fields they are.
-        counts: at least 1.
-        positive: more than 0, and finite.
-        from_zero: 0 or more, and finite.
-        shares: more than 0 and at most 1.
+        options: the object whose fields are checked.
+        counts: fields that must be at least 1.
+        positive: fields that must be more than 0, and finite.
+        from_zero: fields that must be 0 or more, and finite.
+        shares: fields that must be more than 0 and at most 1.
 
     Raises:
-        ValueError: names the first that is not.
+        ValueError: a field is out of range; the message names the first one.
     """
     kinds: tuple[tuple[Sequence[str], Callable[[float], bool], str], ...] = (
         (counts, lambda value: value >= 1, "at least 1"),
@@ -31,8 +30,8 @@ def check_ranges(
         (from_zero, lambda value: 0 <= value < math.inf, "0 or more"),
         (shares, lambda value: 0 < value <= 1, "more than 0 and at most 1"),
     )
-    for names, fits, wanted in kinds:
+    for names, in_range, requirement in kinds:
         for name in names:
             value = getattr(options, name)
-            if value is not None and not fits(value):
-                raise ValueError(f"{name} = {value}: must be {wanted}")
+            if value is not None and not in_range(value):
+                raise ValueError(f"{name} = {value}: must be {requirement}")

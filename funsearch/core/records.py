@@ -1,6 +1,6 @@
-"""The values that travel between components: frozen, passed by value, free of behaviour.
+"""The records that components exchange: frozen, passed by value, without behaviour.
 
-Knows nothing about how any of them is made, stored or sent.
+Knows nothing about how they are created, stored or sent.
 """
 
 from collections.abc import Mapping
@@ -8,12 +8,17 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from funsearch.core.ranges import check_ranges
+
+Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
+"""Plain JSON data."""
+
 ALL_ISLANDS = -1
-"""The island of the first program's prompt: what it brings is registered on every island."""
+"""The island of the first program's prompt: its program is registered on every island."""
 
 
 class Status(StrEnum):
-    """How the evaluation of one candidate ended."""
+    """How the evaluation of a candidate ended."""
 
     OK = "OK"
     TIMEOUT = "TIMEOUT"
@@ -29,9 +34,9 @@ class Status(StrEnum):
     INVALID_SOLUTION = "INVALID_SOLUTION"
     BAD_SCORE = "BAD_SCORE"
     BELOW_THRESHOLD = "BELOW_THRESHOLD"
-    """It ran, and scored too little on a cheap input to be evaluated on the dear ones."""
+    """Its score on a cheap input was too low for it to be evaluated on the expensive ones."""
     INFRA = "INFRA"
-    """Our own fault: retried, and never held against the program."""
+    """The infrastructure failed, not the candidate: the evaluation is retried."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,17 +44,17 @@ class Prompt:
     """A best-shot prompt, drawn from one island (FunSearch, Methods, "Prompt building")."""
 
     index: int
-    """The how-manieth prompt of the run; its draws come from a generator keyed by (run seed, index)."""
+    """Number of the prompt within the run, starting at 0. Its draws come from a generator seeded by (seed, index)."""
     island: int
     resets: int
-    """How many times the island had been reset when the prompt was drawn."""
+    """Number of resets of the island at the time the prompt was drawn."""
     text: str
     version: int
     """The version the model is asked to write: `f_v{version}`."""
     parents: tuple[int, ...]
     """Ids of the programs shown, in the order shown (ascending score)."""
     after: int
-    """How many evaluations had been registered when the prompt was drawn; what replay goes by."""
+    """Number of evaluations registered when the prompt was drawn, which determines its place in a replay."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,19 +68,19 @@ class Sample:
     model: str
     """The model and version that wrote it."""
     finish_reason: str
-    """`stop` or `length`, as the serving engines say it."""
+    """`stop` or `length`, as reported by inference engines."""
     prompt_tokens: int = 0
-    """Tokens of the prompt; 0 where another sample of the same request has them."""
+    """Number of prompt tokens; 0 if they are counted in another sample of the same request."""
     tokens: int = 0
-    """Tokens of the completion."""
+    """Number of tokens in the completion."""
 
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """An evolved function as a model wrote it, under its specification's own name.
+    """An evolved function as a model wrote it, under the name in its specification.
 
-    `body` holds the statements below the docstring, indented by four spaces, newline at the end. `preamble` holds
-    the imports, constants and helpers that stood above the function, at column 0, or is empty.
+    `body` holds the statements after the docstring, indented by four spaces, with a final newline. `preamble` holds
+    the imports, constants and helper functions above the function, at column 0, or is empty.
     """
 
     body: str
@@ -84,25 +89,24 @@ class Function:
 
 @dataclass(frozen=True, slots=True)
 class Feedback:
-    """What a problem evaluator has to say of a program on one input, beside its score."""
+    """A problem evaluator's feedback on a program for one input, in addition to the score."""
 
     notes: str = ""
-    artifacts: Mapping[str, Any] = field(default_factory=dict)
+    artifacts: Mapping[str, Json] = field(default_factory=dict)
     """Plain JSON data by name."""
 
 
 def joined_notes(feedback: Mapping[str, Feedback]) -> str:
-    """Returns the notes on a program in one text; they name their inputs if several have any."""
-    notes = {name: said.notes for name, said in feedback.items() if said.notes}
+    """Returns the notes on a program as one text, with the names of the inputs if several have notes."""
+    notes = {name: entry.notes for name, entry in feedback.items() if entry.notes}
     return "\n".join(notes.values() if len(notes) < 2 else (f"{name}: {text}" for name, text in notes.items()))
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """The verdict on one sample.
+    """Status and scores of one sample.
 
-    `scores` is empty unless `status` is OK, the problem keeps partial results, or the program was not evaluated further
-    for what it scored on a cheap input.
+    `scores` is empty unless `status` is OK or BELOW_THRESHOLD, or the problem keeps partial results.
     """
 
     sample: Sample
@@ -112,27 +116,27 @@ class Evaluation:
     key: str = ""
     """Digest of the normalised AST; programs with equal keys are duplicates. Empty without a function."""
     scores: Mapping[str, float] = field(default_factory=dict)
-    """Score per named input, in input order; every value is finite."""
+    """Score on each input by name, in input order; all scores are finite."""
     error: str = ""
     output: str = ""
-    """What the candidate printed, cut off at the output cap."""
+    """Standard output and error of the candidate, truncated to the output limit."""
     seconds: float = 0.0
     """Wall-clock time of the evaluation."""
     sandbox: str = ""
     """Level of confinement: L3, L2, L1 or `none`."""
     duplicate_of: int | None = None
-    """Id of the program whose verdict this is; None when the sandbox was asked."""
+    """Id of the program that status and scores were copied from; None if the sandbox evaluated this one."""
     score: float | None = None
     """The scores reduced to one number, as the problem declares; None unless `status` is OK."""
     stage: int = 1
-    """Up to where it was evaluated: 1 and how many of the problem's thresholds it passed."""
+    """1 plus the number of the problem's thresholds that the program reached."""
     feedback: Mapping[str, Feedback] = field(default_factory=dict)
-    """What the evaluator said, per named input; inputs of which it said nothing are missing."""
+    """Feedback of the evaluator by input; inputs without feedback are absent."""
 
 
 @dataclass(frozen=True, slots=True)
 class HeldOut:
-    """What became of a program on the held-out inputs, which no search sees."""
+    """Status and scores of a program on the held-out inputs, which searches do not use."""
 
     status: Status
     scores: Mapping[str, float]
@@ -141,12 +145,12 @@ class HeldOut:
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """An evolved function registered with its scores. Its id is the position of its evaluation in the run."""
+    """An evolved function, registered with its scores. Its id is the position of its evaluation in the run."""
 
     id: int
     function: Function
     scores: tuple[float | None, ...]
-    """The signature: scores in input order; None for an input without one, where the problem keeps partial results."""
+    """The signature: scores in input order. An entry is None if a partial result without that score was kept."""
     score: float
     """The signature reduced to one number (`last` or `mean`, as the problem declares)."""
     island: int
@@ -154,7 +158,7 @@ class Program:
     key: str = ""
     """Digest of the normalised AST, as in `Evaluation`."""
     notes: str = ""
-    """The evaluator's notes, where prompts show them."""
+    """The evaluator's notes; empty unless prompts show them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,16 +167,16 @@ class Reset:
 
     index: int
     after: int
-    """How many evaluations had been registered before it."""
+    """Number of evaluations registered before the reset."""
     islands: tuple[int, ...]
     """The islands that were emptied."""
     founders: tuple[int, ...]
-    """Id of the program each emptied island starts from, in the order of `islands`."""
+    """Id of the program that each emptied island restarts from, in the order of `islands`."""
 
 
 @dataclass(frozen=True, slots=True)
 class IslandView:
-    """One island in numbers."""
+    """Statistics of one island."""
 
     programs: int
     clusters: int
@@ -182,7 +186,7 @@ class IslandView:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What a model was asked for and gave."""
+    """Numbers of samples and tokens of one model."""
 
     samples: int = 0
     prompt_tokens: int = 0
@@ -191,59 +195,69 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """How a run stood at one moment: written now and then, so that its course can be shown without reading it all.
+    """The state of a run at one moment, stored regularly so that its history can be shown without reading all events.
 
-    Counts are over the run's whole life.
+    Counts include all earlier sessions of the run.
     """
 
     evaluations: int
-    """How many had been registered; tells the snapshots of a run apart."""
+    """Number of registered evaluations, which identifies a snapshot within its run."""
     at: float
     """Seconds since the epoch."""
     seconds: float
-    """Since the present session of the run began."""
+    """Seconds since the current session of the run began."""
     samples: int
     evaluated: int
-    """Samples that the sandbox was asked about."""
+    """Number of samples evaluated in the sandbox."""
     valid: int
-    """Of those, how many got a score."""
+    """Number of these that have a score."""
     duplicates: int
     best_score: float | None
     asking: int
-    """Prompts with the model."""
+    """Number of prompts being sampled."""
     evaluating: int
-    """Programs with the evaluators."""
+    """Number of programs being evaluated."""
     statuses: Mapping[str, int]
-    """Verdicts by their word."""
+    """Evaluations by status."""
     usage: Mapping[str, Usage]
     """By model."""
     islands: tuple[IslandView, ...]
     samplers: int = 0
     evaluators: int = 0
-    """How many were at work; 0 in what was written before these were counted."""
+    """Number of running samplers and evaluators; 0 in snapshots written before they were counted."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one candidate may use."""
+    """Resource limits of one candidate."""
 
     seconds: float = 30.0
-    """Wall clock for each input, over the whole process tree (FunSearch, Methods: 30 s)."""
+    """Wall-clock time for each input, over the whole process tree (FunSearch, Methods: 30 s)."""
     memory_mb: int = 2048
-    """Address space beyond what the warm worker itself maps (FunSearch, Methods: 2 GB)."""
+    """Address space in addition to what the warm worker maps (FunSearch, Methods: 2 GB)."""
     output_bytes: int = 65536
-    """Standard output and error together; more ends the candidate as OUTPUT_LIMIT."""
+    """Size of standard output and error together; a candidate that exceeds it ends with OUTPUT_LIMIT."""
     cpu_seconds: float | None = None
-    """Processor time over all inputs; None: a hundred times `seconds`, to end what runs on unseen."""
+    """Processor time over all inputs. None means a hundred times `seconds`, which ends runaway processes."""
     threads: int = 1
-    """Threads of numpy's libraries. More than 1 also permits a candidate to start some; memory is what bounds them."""
+    """Threads of numpy's libraries. A value above 1 also lets candidates start threads, bounded only by memory."""
     modules: tuple[str, ...] = ()
-    """Installed packages that candidates may import besides numpy and the standard library."""
+    """Installed packages that candidates may import in addition to numpy and the standard library."""
+
+    def __post_init__(self) -> None:
+        """Refuses limits that no candidate can keep."""
+        for name in ("seconds", "memory_mb", "output_bytes", "cpu_seconds", "threads"):
+            value = getattr(self, name)
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
+                raise ValueError(f"{name} = {value!r:.80}: must be a number")
+        check_ranges(self, counts=("memory_mb", "output_bytes", "threads"), positive=("seconds", "cpu_seconds"))
+        if isinstance(self.modules, str) or not all(isinstance(module, str) for module in self.modules):
+            raise ValueError(f"modules = {self.modules!r:.80}: must be a tuple of package names")
 
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """What a run was started with: enough to resume and replay it without any other file."""
+    """The configuration of a run: sufficient to resume and replay it without other files."""
 
     name: str
     problem: str
@@ -253,28 +267,30 @@ class RunRecord:
     evaluator: str
     """Text of the evaluator file; empty when the specification holds its own `evaluate`."""
     settings: Mapping[str, Any]
-    """All settings of the run as plain JSON data, the seed and the inputs given by the user among them."""
+    """All settings of the run as plain JSON data, including the seed and the inputs given by the user."""
     sandbox: str
-    """Level of confinement; fixed for the run."""
+    """Level of confinement; it does not change during a run."""
     created: float
     """Seconds since the epoch."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunSummary:
-    """One line of `funsearch list`."""
+    """Summary of a run, one line of `funsearch list`."""
 
     run: str
     problem: str
     samples: int
     best_score: float | None
     state: str
-    """`running`, `interrupted`, or why it stopped: `samples`, `minutes`, `target`, `exhausted`."""
+    """`starting`, `running`, `waiting`, `finished`, `interrupted` or `failed`."""
+    stopped: str = ""
+    """Why it stopped: `samples`, `minutes`, `target`, `cost`, `exhausted` or `interrupted`; empty if it did not."""
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """An evaluation without its texts, for pictures of a whole run."""
+    """An evaluation without its texts, for plots of a whole run."""
 
     program: int
     island: int
@@ -285,18 +301,18 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class RunCounts:
-    """What storage can say of a run in numbers, over its whole life. The first program is not a sample."""
+    """Counts over all sessions of a run, as stored. The first program does not count as a sample."""
 
     samples: int
     evaluated: int
-    """Samples that the sandbox was asked about."""
+    """Number of samples evaluated in the sandbox."""
     valid: int
-    """Of those, how many got a score."""
+    """Number of these that have a score."""
     duplicates: int
-    """Samples whose program had been evaluated before."""
+    """Number of samples whose program had been evaluated before."""
     tokens: int
-    """Tokens of all completions."""
+    """Number of tokens in all completions."""
     best_score: float | None
-    """The best score of any program, the first one included."""
+    """The best score of any program, including the first program."""
     prompts: int = 0
-    """Prompts that were drawn."""
+    """Number of prompts drawn."""

@@ -1,15 +1,15 @@
-"""How programs of an island are chosen for a prompt: by rank, which is the default, or exactly as the reference does.
+"""How the programs of a prompt are chosen: by rank, which is the default, or exactly as the reference code does it.
 
-A selection draws islands, orders them for a reset, and makes the `ClusterIndex` of each island. Every draw comes from
-a generator that is handed in. Knows nothing about prompts or what becomes of the programs; docs/design/selection.md
-tells why there are two.
+A selection draws islands, orders them for a reset, and creates the `ClusterIndex` of each island. It draws only from
+the generator passed to it. Knows nothing about prompts or what happens to the programs; docs/design/selection.md
+explains why there are two selections.
 """
 
 import math
 from array import array
 from bisect import bisect_right
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,32 +17,35 @@ from numpy.typing import NDArray
 from funsearch.core.island import Cluster, ClusterIndex
 from funsearch.core.records import Program
 
-BLOCK = 1000
-"""Clusters that a block of `SortedClusters` holds at most."""
-TRIES = 100
-"""Programs of a cluster tried one by one before all of them are weighed: at the default temperature hardly ever."""
-COLDEST, HOTTEST = 1e-9, 1e9
-"""Between them no temperature makes a weight overflow or divide by zero; beyond them no draw would change."""
+BLOCK_SIZE = 1000
+"""Maximum number of clusters in a block of `SortedClusters`."""
+MAX_TRIES = 100
+"""Programs tried by rejection sampling before all weights of a cluster are computed, which is rarely necessary at the
+default temperature."""
+MIN_TEMPERATURE, MAX_TEMPERATURE = 1e-9, 1e9
+"""Within these bounds no weight overflows and nothing is divided by zero; beyond them, draws would be the same."""
+
+Rng = TypeVar("Rng")
 
 
-class Selection(Protocol):
-    """One way of choosing. `rng` is always what `generator` returned."""
+class Selection(Protocol[Rng]):
+    """One way of choosing islands and programs. Every `rng` was returned by `generator` of the same selection."""
 
-    def generator(self, *key: int) -> Any:
-        """Returns a generator for the draws that belong to `key`, all of it non-negative."""
+    def generator(self, *key: int) -> Rng:
+        """Returns a random generator seeded with `key`, whose parts are non-negative."""
 
-    def island(self, rng: Any, islands: int) -> int:
-        """Returns a number of 0 ... islands-1, drawn uniformly."""
+    def island(self, rng: Rng, islands: int) -> int:
+        """Returns the number of an island, drawn uniformly from 0 ... islands - 1."""
 
-    def weakest_first(self, rng: Any, best_scores: Sequence[float]) -> list[int]:
-        """Returns the islands by ascending best score, equal ones in random order."""
+    def weakest_first(self, rng: Rng, best_scores: Sequence[float]) -> list[int]:
+        """Returns the islands by ascending best score; islands with equal scores are in random order."""
 
-    def index(self) -> ClusterIndex:
+    def index(self) -> ClusterIndex[Rng]:
         """Returns an empty index for one island."""
 
 
 class RankedSelection:
-    """Chooses clusters by rank, without replacement: p ∝ exp(x / T), x = 1 for the best one down to 0 for the worst."""
+    """Draws clusters by rank, without replacement: p ∝ exp(x / T), where x falls from 1 (best) to 0 (worst)."""
 
     def generator(self, *key: int) -> np.random.Generator:
         return np.random.default_rng(key)
@@ -54,12 +57,12 @@ class RankedSelection:
         noise = rng.random(len(best_scores)).tolist()
         return sorted(range(len(best_scores)), key=lambda island: (best_scores[island], noise[island]))
 
-    def index(self) -> ClusterIndex:
+    def index(self) -> ClusterIndex[np.random.Generator]:
         return RankedClusters()
 
 
 class RankedClusters:
-    """The index of `RankedSelection`: what a draw costs does not grow with the clusters, nor with what is in them."""
+    """The index of `RankedSelection`: the cost of a draw is independent of the number of clusters and programs."""
 
     def __init__(self) -> None:
         self._clusters = SortedClusters()
@@ -70,10 +73,10 @@ class RankedClusters:
     def draw(
         self, rng: np.random.Generator, count: int, temperature: float, length_temperature: float
     ) -> list[Program]:
-        """Returns distinct programs, of distinct clusters while there are any; fewer when the island has fewer."""
+        """Returns distinct programs, from as many different clusters as possible; fewer if the island has fewer."""
         ranks = draw_ranks(rng, len(self._clusters), min(count, len(self._clusters)), temperature)
         clusters = [self._clusters[rank] for rank in ranks]
-        shares = _deal(count, [len(cluster.programs) for cluster in clusters])
+        shares = _allocate(count, [len(cluster.programs) for cluster in clusters])
         programs: list[Program] = []
         for cluster, share in zip(clusters, shares, strict=True):
             programs += draw_programs(rng, cluster, share, length_temperature)
@@ -81,14 +84,14 @@ class RankedClusters:
 
 
 class SortedClusters:
-    """Clusters by rank: 0 has the best score; of equal scores the newer one ranks higher.
+    """Clusters sorted by rank: rank 0 has the best score; among equal scores, the newer cluster ranks higher.
 
-    They lie in blocks of bounded size, so that adding one moves a thousand neighbours at most, not a million.
+    Clusters are stored in blocks of bounded size, so that an insertion moves at most a thousand of them.
     """
 
     def __init__(self) -> None:
         self._size = 0
-        # The blocks and their scores ascend; `_lowest` has the first score of every block but the first.
+        # Blocks and scores are in ascending order; `_lowest` holds the first score of each block except the first.
         self._blocks: list[list[Cluster]] = [[]]
         self._scores = [array("d")]
         self._lowest = [-math.inf]
@@ -106,15 +109,15 @@ class SortedClusters:
     def add(self, cluster: Cluster) -> None:
         """Adds a cluster at its rank."""
         number = bisect_right(self._lowest, cluster.score) - 1
-        place = bisect_right(self._scores[number], cluster.score)
-        self._blocks[number].insert(place, cluster)
-        self._scores[number].insert(place, cluster.score)
+        position = bisect_right(self._scores[number], cluster.score)
+        self._blocks[number].insert(position, cluster)
+        self._scores[number].insert(position, cluster.score)
         self._size += 1
-        if len(self._blocks[number]) > BLOCK:
+        if len(self._blocks[number]) > BLOCK_SIZE:
             self._split(number)
 
     def _split(self, number: int) -> None:
-        middle = BLOCK // 2
+        middle = BLOCK_SIZE // 2
         for parts in (self._blocks, self._scores):
             parts.insert(number + 1, parts[number][middle:])  # type: ignore[arg-type]
             del parts[number][middle:]
@@ -122,24 +125,26 @@ class SortedClusters:
 
 
 def draw_ranks(rng: np.random.Generator, size: int, count: int, temperature: float) -> list[int]:
-    """Returns `count` distinct ranks of 0 ... size-1, one drawn after the other, with p ∝ exp(x / temperature).
+    """Returns `count` distinct ranks from 0 ... size - 1, drawn one after another with p ∝ exp(x / temperature).
 
-    x = 1 - rank / (size - 1), so the weights fall by the same factor from rank to rank. `count` is at most `size`.
+    x = 1 - rank / (size - 1), so weights fall by a constant factor from one rank to the next. `count` is at most
+    `size`.
     """
     if size == 1:
         return [0] * count
-    decay = 1 / (min(max(temperature, COLDEST), HOTTEST) * (size - 1))
-    drawn: list[int] = []
+    decay = 1 / (min(max(temperature, MIN_TEMPERATURE), MAX_TEMPERATURE) * (size - 1))
+    ranks: list[int] = []
     for _ in range(count):
-        drawn.append(_draw_free_rank(rng, size, sorted(drawn), decay))
-    return drawn
+        ranks.append(_draw_free_rank(rng, size, sorted(ranks), decay))
+    return ranks
 
 
 def _draw_free_rank(rng: np.random.Generator, size: int, taken: Sequence[int], decay: float) -> int:
-    """Returns a rank that is not taken, with p ∝ exp(-decay * rank).
+    """Returns a rank that is not taken, drawn with p ∝ exp(-decay * rank).
 
-    Between taken ranks the weights are a geometric series: its sum is known, and so is which rank a point of it falls
-    on. Weights are counted relative to the first free rank, so that they don't vanish when it is cold.
+    The weights in each gap between taken ranks form a geometric series, so their sum and the rank that a random point
+    falls on have closed forms. Weights are relative to the first free rank, so that they do not underflow at low
+    temperatures.
     """
     bounds = zip((-1, *taken), (*taken, size), strict=True)
     gaps = [(before + 1, end) for before, end in bounds if before + 1 < end]
@@ -151,42 +156,42 @@ def _draw_free_rank(rng: np.random.Generator, size: int, taken: Sequence[int], d
         if point < total:
             return min(end - 1, start + int(-math.log1p(-point / scale) / decay))
         point -= total
-    return first  # Rounding left the point a hair beyond the last gap.
+    return first  # Rounding moved the point beyond the last gap.
 
 
-def _deal(count: int, sizes: Sequence[int]) -> list[int]:
-    """Returns how many programs each cluster gives: one in turn until there are `count`, or no more to give."""
+def _allocate(count: int, sizes: Sequence[int]) -> list[int]:
+    """Returns how many programs to draw from each cluster: allocates `count`, or all, one at a time in turn."""
     shares = [0] * len(sizes)
-    left = min(count, sum(sizes))
-    while left:
+    remaining = min(count, sum(sizes))
+    while remaining:
         for number, size in enumerate(sizes):
-            if left and shares[number] < size:
+            if remaining and shares[number] < size:
                 shares[number] += 1
-                left -= 1
+                remaining -= 1
     return shares
 
 
 def draw_programs(rng: np.random.Generator, cluster: Cluster, count: int, temperature: float) -> list[Program]:
-    """Returns `count` distinct programs of a cluster, one drawn after the other, with p ∝ exp(-L̃ / temperature).
+    """Returns `count` distinct programs of a cluster, drawn one after another with p ∝ exp(-L̃ / temperature).
 
-    One program after the other is picked evenly and kept with the probability that its weight is of the largest: the
-    same distribution as weighing all of them, in a few tries, however many there are.
+    L̃ is the normalised length (see `length_logits`). Rejection sampling: a program is picked uniformly and accepted
+    with the ratio of its weight to the largest weight. This takes a few tries, however many programs there are.
     """
     size = len(cluster.programs)
     if count == size:
         return list(cluster.programs)
-    temperature = max(temperature, COLDEST)
+    temperature = max(temperature, MIN_TEMPERATURE)
     span = (cluster.longest + 1e-6) * temperature
     chosen: list[int] = []
-    for _ in range(TRIES):
+    for _ in range(MAX_TRIES):
         if len(chosen) == count:
             break
         pick = min(size - 1, int(rng.random() * size))
-        kept = rng.random() < math.exp((cluster.shortest - cluster.lengths[pick]) / span)
-        if kept and pick not in chosen:
+        accepted = rng.random() < math.exp((cluster.shortest - cluster.lengths[pick]) / span)
+        if accepted and pick not in chosen:
             chosen.append(pick)
     else:
-        # It is cold, and hardly any program is kept. The largest of log-weight plus Gumbel noise are the same draws.
+        # At low temperatures hardly any program is accepted. The Gumbel-max trick draws from the same distribution.
         keys = length_logits(cluster) / temperature + rng.gumbel(size=size)
         keys[chosen] = -math.inf
         chosen += np.argsort(-keys, kind="stable")[: count - len(chosen)].tolist()
@@ -194,7 +199,7 @@ def draw_programs(rng: np.random.Generator, cluster: Cluster, count: int, temper
 
 
 class ReferenceSelection:
-    """Chooses as the reference code does, call for call on numpy's `RandomState`: raw scores, with replacement."""
+    """Makes the same calls to numpy's `RandomState` as the reference code: softmax of raw scores, with replacement."""
 
     def generator(self, *key: int) -> np.random.RandomState:
         return np.random.RandomState(np.random.MT19937(key))
@@ -206,12 +211,12 @@ class ReferenceSelection:
         order = np.argsort(np.array(best_scores) + rng.randn(len(best_scores)) * 1e-6)
         return [int(island) for island in order]
 
-    def index(self) -> ClusterIndex:
+    def index(self) -> ClusterIndex[np.random.RandomState]:
         return ReferenceClusters()
 
 
 class ReferenceClusters:
-    """The index of `ReferenceSelection`: clusters in the order of their arrival."""
+    """The index of `ReferenceSelection`: clusters in the order in which they were added."""
 
     def __init__(self) -> None:
         self._clusters: list[Cluster] = []
@@ -224,7 +229,7 @@ class ReferenceClusters:
     def draw(
         self, rng: np.random.RandomState, count: int, temperature: float, length_temperature: float
     ) -> list[Program]:
-        """Returns one program of each drawn cluster; a cluster, and a program, may be drawn more than once."""
+        """Returns one program from each drawn cluster; clusters and programs may be drawn more than once."""
         size = len(self._clusters)
         weights = softmax(np.frombuffer(self._scores), temperature)
         programs = []
@@ -236,13 +241,13 @@ class ReferenceClusters:
 
 
 def length_logits(cluster: Cluster) -> NDArray[np.float64]:
-    """Returns -L̃ of a cluster's programs, L̃ = (L - min L) / (max L + 1e-6), so that shorter ones are preferred."""
+    """Returns -L̃ of each program in a cluster, L̃ = (L - min L) / (max L + 1e-6): shorter programs are preferred."""
     return -((np.frombuffer(cluster.lengths) - cluster.shortest) / (cluster.longest + 1e-6))
 
 
 def softmax(logits: NDArray[np.float64], temperature: float) -> NDArray[np.float64]:
-    """Returns exp(logits / temperature), normalised; the largest takes up what rounding leaves of 1."""
-    with np.errstate(over="ignore"):  # Scores may be as large as floats get; what falls that far behind weighs 0.
+    """Returns exp(logits / temperature), normalised; the largest weight absorbs rounding errors: the sum is 1."""
+    with np.errstate(over="ignore"):  # Scores may be as large as floats allow; weights far below the largest are 0.
         scaled = logits / temperature
         if not np.isfinite(scaled).all():
             scaled = (logits - logits.max()) / temperature

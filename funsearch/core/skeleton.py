@@ -1,6 +1,6 @@
-"""Takes a problem file apart: which functions it marks, the evolved one's header, and the fixed rest.
+"""Splits a problem file into the marked functions, the header of the evolved function, and the fixed skeleton.
 
-Knows nothing about what is spliced in where the evolved function stood.
+Knows nothing about the functions that are spliced into the skeleton.
 """
 
 import __future__
@@ -20,40 +20,41 @@ _PACKAGE = "funsearch"
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """How the evolved function begins, as source text."""
+    """The header of the evolved function, as source text."""
 
     decorators: str
-    """Decorators other than funsearch's, each on lines of its own; mostly empty."""
+    """Decorators other than funsearch's, on separate lines; usually empty."""
     signature: str
-    """What follows the name: `(el: tuple[int, ...], n: int) -> float:`."""
+    """The text after the name: `(el: tuple[int, ...], n: int) -> float:`."""
     docstring: str
-    """The docstring's lines, indented by four spaces, or empty."""
+    """The lines of the docstring, indented by four spaces; may be empty."""
     keywords: frozenset[str]
     """Names of the parameters that are not positional."""
 
 
 @dataclass(frozen=True, slots=True)
 class Skeleton:
-    """The fixed part of a problem file, free of funsearch's decorators and imports."""
+    """The fixed part of a problem file, without funsearch's decorators and imports."""
 
     above: str
-    """What stands above the evolved function, and is no entry function."""
+    """The code above the evolved function, without the entry function."""
     below: str
+    """The code below the evolved function, without the entry function."""
     trusted: str
     """The file without the evolved function, but with the entry function."""
     preface: str
-    """What stands above the first function; empty or with a newline at its end."""
+    """The code above the first function; empty or ending in a newline."""
     names: frozenset[str]
-    """The functions, classes and constants it defines."""
+    """Names of the functions, classes and constants that it defines."""
     imports: frozenset[str]
-    """Its import statements, in the words of `ast.unparse`."""
+    """Its import statements, as `ast.unparse` formats them."""
     flags: int
-    """Its `__future__` features, as `compile` takes them."""
+    """Its `__future__` features, as flags for `compile`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Marks:
-    """The names under which a file knows funsearch and its two decorators."""
+    """The names under which a file imports funsearch and its two decorators."""
 
     package: frozenset[str]
     evolve: frozenset[str]
@@ -61,7 +62,7 @@ class Marks:
 
     @classmethod
     def read(cls, nodes: Iterable[ast.AST]) -> "Marks":
-        """Returns the names that the imports of a file give."""
+        """Reads the names from the imports among the nodes of a file."""
         package, marks = {_PACKAGE}, {"evolve": set[str](), "run": set[str]()}
         for node in nodes:
             if isinstance(node, ast.Import):
@@ -94,9 +95,10 @@ def marked_functions(
     """Returns the function to evolve, and the entry function if there is one.
 
     Raises:
-        ProblemError: there is not exactly one of the former, more than one of the latter, or a mark is elsewhere.
+        ProblemError: there is not exactly one function to evolve, there are several entry functions, or something other
+            than a top-level function is marked.
     """
-    found: dict[str, list[ast.FunctionDef]] = {"evolve": [], "run": []}
+    marked: dict[str, list[ast.FunctionDef]] = {"evolve": [], "run": []}
     for node in sorted((node for node in nodes if isinstance(node, _DECORATED)), key=lambda node: node.lineno):
         for decorator in node.decorator_list:
             mark = "evolve" if marks.is_evolve(decorator) else "run" if marks.is_run(decorator) else ""
@@ -107,18 +109,18 @@ def marked_functions(
                     f"{filename}:{node.lineno}: @funsearch.{mark} is on {node.name}, which is {_kind(node)}: "
                     "decorate a plain function at the top level of the file."
                 )
-            found[mark].append(node)
-    if not found["evolve"]:
+            marked[mark].append(node)
+    if not marked["evolve"]:
         raise ProblemError(f"No @funsearch.evolve in {filename}: decorate the function to evolve.")
-    for mark, functions in found.items():
+    for mark, functions in marked.items():
         if len(functions) > 1:
             names = " and ".join(f"{node.name} (line {node.lineno})" for node in functions)
-            raise ProblemError(f"{filename}: @funsearch.{mark} is on {names}: mark one function only.")
-    evolved, entry = found["evolve"][0], next(iter(found["run"]), None)
+            raise ProblemError(f"{filename}: @funsearch.{mark} is on {names}: decorate only one function.")
+    evolved, entry = marked["evolve"][0], next(iter(marked["run"]), None)
     if evolved is entry:
         raise ProblemError(
             f"{filename}:{evolved.lineno}: {evolved.name} has both @funsearch.evolve and @funsearch.run: "
-            "score it from another function."
+            "put @funsearch.run on another function, which scores it."
         )
     return evolved, entry
 
@@ -147,7 +149,7 @@ def read_header(lines: Sequence[str], evolved: ast.FunctionDef, marks: Marks) ->
 
 
 def _signature(lines: Sequence[str], name: str) -> str:
-    """Returns what stands between a function's name and the colon of its header, the colon included."""
+    """Returns the text from the end of a function's name up to and including the colon of its header."""
     brackets = 0
     begin = (0, 0)
     for token in tokenize.generate_tokens(io.StringIO("\n".join(lines) + "\n").readline):
@@ -163,7 +165,7 @@ def _signature(lines: Sequence[str], name: str) -> str:
 
 
 def _docstring(lines: Sequence[str], evolved: ast.FunctionDef) -> str:
-    """Returns the source text of a function's docstring, brought to four spaces."""
+    """Returns the source text of a function's docstring, reindented to four spaces."""
     if ast.get_docstring(evolved, clean=False) is None:
         return ""
     text = ast.get_source_segment("\n".join(lines), evolved.body[0]) or ""
@@ -206,15 +208,15 @@ def read_skeleton(
 
 
 def _closed(text: str) -> str:
-    """Returns text with one newline at its end, if there is more to it than newlines."""
+    """Returns text with exactly one final newline, or an empty string if it consists of newlines."""
     text = text.rstrip("\n")
     return f"{text}\n" if text else ""
 
 
 def _alone(node: ast.stmt, tree: ast.Module) -> bool:
-    """Returns whether a statement is at the top level and shares its lines with no other."""
-    sharing = [other for other in tree.body if start(other) <= end(node) and start(node) <= end(other)]
-    return sharing == [node]
+    """Returns whether a statement is at the top level and shares none of its lines with another."""
+    overlapping = [other for other in tree.body if start(other) <= end(node) and start(node) <= end(other)]
+    return overlapping == [node]
 
 
 def _future_flags(statements: Iterable[ast.stmt]) -> int:
@@ -227,7 +229,7 @@ def _future_flags(statements: Iterable[ast.stmt]) -> int:
 
 
 class _Edits:
-    """Lines of a file to leave out or to replace, by their number."""
+    """Lines of a file to remove or replace, by line number."""
 
     def __init__(self, lines: Sequence[str], changed: dict[int, str | None] | None = None) -> None:
         self._lines = lines
@@ -237,11 +239,11 @@ class _Edits:
         return _Edits(self._lines, self._changed)
 
     def drop(self, first: int, last: int) -> None:
-        """Leaves out the lines from `first` to `last`."""
+        """Removes the lines from `first` to `last`."""
         self._changed.update(dict.fromkeys(range(first, last + 1)))
 
     def drop_import(self, node: ast.Import | ast.ImportFrom, alone: bool) -> None:
-        """Leaves out what an import takes from funsearch; `alone` says that nothing else is in its lines."""
+        """Removes what a statement imports from funsearch; `alone` means that it shares no line with another."""
         if isinstance(node, ast.ImportFrom):
             others = [] if not node.level and _ours(node.module or "") else node.names
         else:
@@ -256,7 +258,7 @@ class _Edits:
             self._changed[node.lineno] = head + replacement + tail
 
     def text(self, first: int, last: int) -> str:
-        """Returns the lines from `first` to `last` as edited; of the blank lines around a gap the longer run stays."""
+        """Returns the lines from `first` to `last` as edited; around a gap, the longer run of blank lines is kept."""
         result: list[str] = []
         spare = 0
         for number in range(first, last + 1):

@@ -1,4 +1,4 @@
-"""Specification: a problem file, parsed and checked, and the programs that come of splicing a function into it.
+"""The specification: a problem file, parsed and validated, into which functions are spliced to make programs.
 
 Knows nothing about completions, scores or islands.
 """
@@ -24,31 +24,31 @@ from funsearch.errors import ProblemError
 
 @dataclass(frozen=True, slots=True)
 class Specification:
-    """A parsed problem file: a skeleton with one evolved function in it."""
+    """A parsed problem file: the skeleton, and the evolved function in it."""
 
     source: str = field(repr=False)
-    """The problem file's text."""
+    """Text of the problem file."""
     name: str
-    """The evolved function's name."""
+    """Name of the evolved function."""
     parameters: tuple[str, ...]
-    """Its positional parameters."""
+    """Names of its positional parameters."""
     first: Function
-    """The first program: the body that the file gives the function."""
+    """The first program: the evolved function as the file defines it."""
     entry: str | None
-    """The `@funsearch.run` function of the reference's one-file format, or None."""
+    """Name of the `@funsearch.run` function in the reference's one-file format, or None."""
     entry_parameters: int
-    """How many parameters `entry` requires; 0 without one."""
+    """Number of parameters that `entry` requires; 0 if there is no entry function."""
     title: str
-    """First line of the module docstring, or empty."""
+    """First line of the module docstring; may be empty."""
     header: Header = field(repr=False)
     skeleton: Skeleton = field(repr=False)
 
     @classmethod
     def parse(cls, source: str, filename: str = "<specification>") -> "Specification":
-        """Returns the specification that the text of a problem file describes.
+        """Parses the text of a problem file.
 
         Raises:
-            ProblemError: the text is no Python, or marks no function that could be evolved.
+            ProblemError: the text is not valid Python, or does not mark a function to evolve.
         """
         try:
             return _parse(source, filename)
@@ -58,27 +58,27 @@ class Specification:
 
     @property
     def preface(self) -> str:
-        """What stands above the first function, as a prompt shows it; empty or with a newline at its end."""
+        """The code above the first function, shown at the top of prompts; empty or ending in a newline."""
         return self.skeleton.preface
 
     def program(self, function: Function) -> str:
-        """Returns the module for the confined process: the skeleton with `function` in the evolved one's place.
+        """Returns the module for the confined process: the skeleton, with `function` as the evolved function.
 
-        Whatever marks the file for funsearch is left out, and so is `entry`: a candidate never sees how it is scored.
+        It contains neither funsearch's imports and decorators nor `entry`, so a candidate cannot see how it is scored.
         """
         return self.skeleton.above + self.function_source(function) + self.skeleton.below
 
     def trusted(self) -> str:
-        """Returns the module for the trusted side: all but the evolved function, in whose place a proxy is put."""
+        """Returns the module for the trusted side: the file without the evolved function, which a proxy replaces."""
         return self.skeleton.trusted
 
     def function_source(self, function: Function, name: str | None = None, docstring: str | None = None) -> str:
-        """Returns a function as a person or a model sees it: preamble, header, docstring and body.
+        """Returns the source text of a function, for people and prompts: preamble, header, docstring and body.
 
         Args:
-            function: what to show.
-            name: what to call it, also where it calls itself; the specification's name by default.
-            docstring: one line of plain text; the specification's docstring by default.
+            function: the function to show.
+            name: its name, also in recursive calls; by default, the name in the specification.
+            docstring: one line of plain text; by default, the docstring in the specification.
         """
         preamble, body = function.preamble, function.body
         if name is not None and name != self.name:
@@ -107,7 +107,7 @@ def _parse(text: str, filename: str) -> Specification:
         header=read_header(lines, evolved, marks),
         skeleton=read_skeleton(tree, nodes, lines, marks, evolved, entry),
     )
-    check_compiles(tree)  # First, because its line numbers are those of the file.
+    check_compiles(tree)  # Before the program, because errors in the file have the file's line numbers.
     check_compiles(parse(specification.program(specification.first)))
     return specification
 
@@ -116,7 +116,7 @@ def _first(lines: Sequence[str], evolved: ast.FunctionDef, filename: str) -> Fun
     statements = without_docstring(evolved.body)
     if all(isinstance(node, ast.Pass) for node in statements):
         raise ProblemError(
-            f"{filename}:{evolved.lineno}: {evolved.name} has an empty body: give it a first version to start from, "
+            f"{filename}:{evolved.lineno}: {evolved.name} has an empty body: write a first version to start from, "
             "such as `return 0.0`."
         )
     return Function(body=block_text(lines, statements, depth=1))

@@ -147,67 +147,83 @@ RoundEvent = Answer | Graded | Selected | Policy | RoundRecord
 """One event of a training. `Graded` stores the grade; its answer is stored before it."""
 
 
-class TrainingStorage(Protocol):
-    """Keeps trainings, append-only. Used by one thread at a time; several processes may read while one writes.
+class TrainingReader(Protocol):
+    """Reads trainings. Used by one thread at a time; several processes may read a training while one writes it.
 
-    An answer is identified by (round, phase, task, index), a policy and a round's record by the round; appending
-    one twice is an error, never an update.
+    A training is append-only. An answer is identified by (round, phase, task, index), a policy and the record of a
+    round by the round. Every method that takes the name of a training raises `StorageError` if there is no such
+    training; the message suggests the closest name.
     """
-
-    def create_training(self, training: TrainingRecord, tasks: Sequence[Task]) -> None:
-        """Writes a new training with its tasks.
-
-        Raises:
-            StorageError: the name is taken, or the database cannot be written.
-        """
 
     def training(self, name: str) -> TrainingRecord:
         """Returns the training.
 
         Raises:
-            StorageError: there is no such training (the message names the nearest).
+            StorageError: there is no such training.
         """
 
     def trainings(self) -> list[TrainingSummary]:
         """Returns all trainings, oldest first."""
 
-    def lease_training(self, name: str) -> AbstractContextManager[None]:
-        """Returns a context in which this process alone may write to the training.
+    def tasks(self, name: str) -> list[Task]:
+        """Returns the tasks ordered by index."""
+
+    def answered(self, name: str, round: int, phase: Phase) -> dict[int, int]:
+        """Returns the number of answers of each task that has any, by the task's index."""
+
+    def ungraded(self, name: str, round: int, phase: Phase) -> Iterator[Answer]:
+        """Yields the answers without a grade, ordered by (task, index)."""
+
+    def graded(self, name: str, round: int, phase: Phase) -> Iterator[Graded]:
+        """Yields the answers with a grade, ordered by (task, index)."""
+
+    def selected(self, name: str, round: int) -> list[Selected]:
+        """Returns the answers that the round trains on, ordered by (task, answer)."""
+
+    def policies(self, name: str | None = None) -> list[Policy]:
+        """Returns the policies of one training or, without a name, of all, ordered by training and round."""
+
+    def rounds(self, name: str) -> list[RoundRecord]:
+        """Returns the records of the completed rounds, in order."""
+
+    def close(self) -> None:
+        """Releases the connections."""
+
+
+class TrainingWriter(Protocol):
+    """Writes trainings, append-only. Used by one thread at a time.
+
+    One process at a time writes to a training: the one that holds its lease. Appending an event twice is an error,
+    never an update. Every method that takes the name of a training raises `StorageError` if there is no such training.
+    """
+
+    def create_training(self, training: TrainingRecord, tasks: Sequence[Task]) -> None:
+        """Writes a new training with its tasks, in the state `starting`.
 
         Raises:
-            RunBusyError: another process holds it (raised on entering).
+            StorageError: the name is taken, or the database cannot be written to.
         """
 
-    def set_training_state(self, name: str, state: str) -> None:
-        """Records how the training stands: `running`, `interrupted`, `failed`, or why it stopped."""
+    def lease_training(self, name: str) -> AbstractContextManager[None]:
+        """Returns a context in which only this process may write to the training. The lease ends with the process.
+
+        Raises:
+            RunBusyError: another process holds the lease (raised on entering).
+        """
+
+    def set_training_state(self, name: str, state: str, stopped: str = "") -> None:
+        """Records the state of the training and why it stopped; see `TrainingSummary.state` and `.stopped`."""
 
     def append_round(self, name: str, events: Sequence[RoundEvent]) -> None:
-        """Writes the events in one transaction: all of them are there afterwards, or none.
+        """Writes the events in one transaction: either all of them are written or none.
 
         Raises:
             StorageError: nothing was written; the message says why.
         """
 
-    def tasks(self, name: str) -> list[Task]:
-        """Returns the tasks in the order of their index."""
-
-    def answered(self, name: str, round: int, phase: Phase) -> dict[int, int]:
-        """Returns how many answers each task has; tasks without any are missing."""
-
-    def ungraded(self, name: str, round: int, phase: Phase) -> Iterator[Answer]:
-        """Yields the answers without a grade, in the order (task, index)."""
-
-    def graded(self, name: str, round: int, phase: Phase) -> Iterator[Graded]:
-        """Yields the answers with a grade, in the order (task, index)."""
-
-    def selected(self, name: str, round: int) -> list[Selected]:
-        """Returns what the round trains on, in the order (task, answer)."""
-
-    def policies(self, name: str | None = None) -> list[Policy]:
-        """Returns the policies of a training, or of all, in the order of trainings and rounds."""
-
-    def rounds(self, name: str) -> list[RoundRecord]:
-        """Returns the rounds that have ended, in order."""
-
     def close(self) -> None:
         """Releases the connections."""
+
+
+class TrainingStorage(TrainingReader, TrainingWriter, Protocol):
+    """Reads and writes trainings. What has been appended can be read at once."""

@@ -177,3 +177,6 @@ class TrainingSummary:
     rounds: int
     """Number of rounds that have ended, not counting the base model's."""
     state: str
+    """`starting`, `running`, `waiting`, `finished`, `interrupted` or `failed`."""
+    stopped: str = ""
+    """Why it stopped: `rounds`, `interrupted`, or what the gate said; empty if it did not."""

@@ -1,4 +1,4 @@
-"""The confined worker and its trusted side. docs/security.md says what each level covers, and what none does."""
+"""The sandbox: the confined worker and its trusted side. docs/security.md says what each level covers and does not."""
 
 from funsearch.sandbox.levels import available_levels, open_sandbox, self_test
 

@@ -1,6 +1,6 @@
-"""Keeps the engine's thread on one processor, for the candidate to share: a call between them then costs half.
+"""Pins the engine's thread to a processor that the candidate shares, which halves the cost of calls between them.
 
-Nothing but speed depends on it; where the system has no means for it, nothing is done.
+Only speed depends on it. Does nothing where the system does not support it.
 """
 
 import ctypes
@@ -12,12 +12,12 @@ from funsearch.sandbox.worker import ANY_CPU
 
 
 class SharedProcessor:
-    """The processor that the calling thread runs on, and stays on until it is released."""
+    """The processor that the calling thread runs on. Pins the thread to it until `release` is called."""
 
     def __init__(self) -> None:
         self._before: set[int] = set()
         self.number = ANY_CPU
-        """Which; ANY_CPU where there is no choice, or no means."""
+        """Number of the processor; ANY_CPU where pinning is not supported."""
         current = _current_processor()
         if current is not None:
             self._before = os.sched_getaffinity(0)
@@ -25,7 +25,7 @@ class SharedProcessor:
             os.sched_setaffinity(0, {self.number})
 
     def release(self) -> None:
-        """Gives the thread back what it might use before. Calling it again does nothing."""
+        """Restores the thread's previous processors. A second call does nothing."""
         if self._before:
             os.sched_setaffinity(0, self._before)
             self._before = set()

@@ -1,4 +1,4 @@
-"""Attacks that are run for real in a sandbox, to see that it holds."""
+"""Attacks that the self-test runs in a sandbox to check that it holds."""
 
 import os
 import tempfile
@@ -22,7 +22,7 @@ ATTACKS = {
     "takes more memory than it may": "bytearray(2**29)",
     "raises its limits": "__import__('resource').setrlimit(7, (4096, 4096))",
 }
-"""Expressions that raise, or do not return, unless they get through."""
+"""Expressions that raise, or do not return, unless the attack succeeds."""
 LIMITS = Limits(seconds=5.0, memory_mb=256)
 
 _PROGRAM = """
@@ -41,16 +41,16 @@ def attempt():
 
 
 def attempts_that_succeed(sandbox: Sandbox) -> list[str]:
-    """Returns which of `ATTACKS` get through, and whether an honest program does not."""
+    """Runs `ATTACKS` and an honest program; returns the attacks that succeed, and an entry if the latter fails."""
     with tempfile.TemporaryDirectory() as folder:
-        os.chmod(folder, 0o777)  # so that nothing but the sandbox stands in the way
+        os.chmod(folder, 0o777)  # So that only the sandbox prevents access.
         secret = Path(folder, "secret")
         secret.write_text("secret")
         secret.chmod(0o666)
         places = {"folder": folder, "secret": str(secret), "written": str(secret), "engine": os.getpid()}
         sources = {name: _PROGRAM.format(attack=attack.format(**places)) for name, attack in ATTACKS.items()}
-        through = [name for name, source in sources.items() if _succeeds(sandbox, source)]
-    return through if _succeeds(sandbox, _HONEST) else [*through, "an honest program does not run"]
+        successful = [name for name, source in sources.items() if _succeeds(sandbox, source)]
+    return successful if _succeeds(sandbox, _HONEST) else [*successful, "an honest program does not run"]
 
 
 def _succeeds(sandbox: Sandbox, source: str) -> bool:

@@ -1,7 +1,7 @@
-"""One candidate as the engine sees it: called over a socket, timed, and given a verdict when it fails.
+"""A candidate from the engine's side: calls it over a socket, enforces its time limits, and determines how it failed.
 
-Knows nothing about scores. Nothing that comes from a candidate's process is believed but that it failed; what it
-returns is plain data for the problem's evaluator to check.
+Knows nothing about scores. Nothing that a candidate's process reports is trusted, except that it failed; its results
+are plain data, which the problem's evaluator has to check.
 """
 
 import math
@@ -11,7 +11,7 @@ import socket
 import struct
 import time
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import Self
 
 from funsearch.core.ports import CandidateFailure, ProcessReport
 from funsearch.core.records import Limits, Status
@@ -23,27 +23,27 @@ from funsearch.sandbox.process import WorkerLost, WorkerProcess
 from funsearch.sandbox.worker import Report
 
 SET_UP_SECONDS = 10.0
-"""How long a child may take until it is ready to load its candidate; no code of a candidate has run by then."""
+"""Time limit for a child to become ready to load its candidate; until then, no code of the candidate has run."""
 
 OVERSHOOT_SECONDS = 0.02
-"""How much longer than it may a candidate takes at most until it is noticed."""
+"""Maximum time by which a candidate can exceed its time limit before this is noticed."""
 BIG_READ_BYTES = 2**20
-CALLS_AT_ONCE = 1000
-"""In one frame, of many calls."""
+CALLS_PER_FRAME = 1000
+"""Maximum number of calls in one frame of `call_many`."""
 
-_OWN_WORDS = {Status.COMPILE_ERROR, Status.RUNTIME_ERROR, Status.MEMORY, Status.EARLY_EXIT, Status.PROTOCOL}
-"""What a candidate's process is believed to say of itself: none of it is to its advantage."""
-_UNSHOWN = dict.fromkeys([*range(9), *range(11, 32), *range(127, 160)], "\ufffd")
-"""Control characters, which have no business in a terminal or a database."""
+_SELF_REPORTED = {Status.COMPILE_ERROR, Status.RUNTIME_ERROR, Status.MEMORY, Status.EARLY_EXIT, Status.PROTOCOL}
+"""Statuses that a candidate's process may report about itself; none of them is to its advantage."""
+_HIDDEN = dict.fromkeys([*range(9), *range(11, 32), *range(127, 160)], "\ufffd")
+"""Control characters, which must not reach a terminal or a database."""
 
 
 class ForkedCandidate:
-    """One candidate in its child process."""
+    """A candidate in its child process."""
 
     def __init__(
         self, worker: WorkerProcess, calls: socket.socket, limits: Limits, cpu_seconds: int, processor: SharedProcessor
     ) -> None:
-        """Takes over the engine's end of the calls of a job that was handed out, and the processor it runs on."""
+        """Takes ownership of the engine's end of the socket for calls, and of the processor that the job runs on."""
         self._worker = worker
         self._processor = processor
         self._calls = calls
@@ -51,8 +51,8 @@ class ForkedCandidate:
         self._cpu_seconds = cpu_seconds
         self._writable = select.poll()
         self._writable.register(calls.fileno(), select.POLLOUT)
-        self._patience = math.inf
-        """How long the system lets a read wait, seconds."""
+        self._read_timeout = math.inf
+        """Timeout of reads from the socket, as set in the kernel, in seconds."""
         self._set_up = False
         self._pending = b""
         self._failure: CandidateFailure | None = None
@@ -61,11 +61,11 @@ class ForkedCandidate:
         self._deadline = self._started + SET_UP_SECONDS
 
     def load(self) -> None:
-        """Waits until the process is set up, then until the candidate has been executed.
+        """Waits until the process is set up and has executed the candidate's module.
 
         Raises:
             CandidateFailure: the candidate does not compile, or fails.
-            WorkerLost: the worker died before any of the candidate's code ran.
+            WorkerLost: the worker died before any code of the candidate ran.
         """
         kind, detail = self._receive()
         if kind != SET_UP:
@@ -78,45 +78,45 @@ class ForkedCandidate:
     def begin_input(self) -> None:
         self._deadline = time.monotonic() + self._limits.seconds
 
-    def call(self, function: str, args: Sequence[Any]) -> Any:
+    def call(self, function: str, args: Sequence[object]) -> object:
         try:
             arguments = codec.encode(list(args))
         except codec.CodecError as error:
-            raise _does_not_cross(function, error) from None
-        payload = self._ask(function, 0, arguments)
+            raise _cannot_be_sent(function, error) from None
+        payload = self._request(function, 0, arguments)
         try:
             return codec.decode(payload)
         except codec.CodecError as error:
             raise self._fail(Status.PROTOCOL, f"{function} returned {error}") from None
 
-    def call_many(self, function: str, columns: Sequence[Sequence[Any]]) -> list[Any]:
-        results: list[Any] = []
-        for start in range(0, len(columns[0]), CALLS_AT_ONCE):
-            several = [list(column[start : start + CALLS_AT_ONCE]) for column in columns]
-            results += self._call_several(function, several)
+    def call_many(self, function: str, columns: Sequence[Sequence[object]]) -> list[object]:
+        results: list[object] = []
+        for start in range(0, len(columns[0]), CALLS_PER_FRAME):
+            batch = [list(column[start : start + CALLS_PER_FRAME]) for column in columns]
+            results += self._call_batch(function, batch)
         return results
 
-    def _call_several(self, function: str, columns: list[list[Any]]) -> Sequence[Any]:
+    def _call_batch(self, function: str, columns: list[list[object]]) -> Sequence[object]:
         count = len(columns[0])
         try:
             arguments = b"".join(map(encode_column, columns))
         except codec.CodecError as error:
-            raise _does_not_cross(function, error) from None
-        payload = self._ask(function, count, arguments)
+            raise _cannot_be_sent(function, error) from None
+        payload = self._request(function, count, arguments)
         try:
             results, end = decode_column(payload, 0, count)
             if end != len(payload):
-                raise codec.CodecError("more than it was asked for")
+                raise codec.CodecError("more results than there were calls")
         except codec.CodecError as error:
             raise self._fail(Status.PROTOCOL, f"{function} returned {error}") from None
         return results
 
-    def _ask(self, function: str, calls: int, arguments: bytes) -> bytes | bytearray:
-        """Returns the answer to a request."""
+    def _request(self, function: str, calls: int, arguments: bytes) -> bytes | bytearray:
+        """Sends a request and returns the response; `calls` is 0 for a single call."""
         if self._failure is not None:
             raise self._failure
         if self._pending:
-            raise self._fail(Status.PROTOCOL, "it answered without being asked")
+            raise self._fail(Status.PROTOCOL, "it sent a response without a request")
         name = function.encode()
         header = REQUEST.pack(calls, len(name))
         size = LENGTH.pack(len(header) + len(name) + len(arguments))
@@ -141,28 +141,28 @@ class ForkedCandidate:
             try:
                 view = view[self._calls.send(view, socket.MSG_DONTWAIT) :]
             except BlockingIOError:
-                self._writable.poll(1000 * self._seconds_left())
+                self._writable.poll(1000 * self._remaining_seconds())
             except OSError:
-                return  # it is gone; what it said last, or how it ended, is still to be read
+                return  # The process is gone; its last message or its end is still to be read.
 
     def _value(self) -> bytes | bytearray:
-        """Returns the value that the candidate's process says next."""
+        """Receives a value from the candidate's process."""
         kind, payload = self._receive()
         if kind == VALUE:
             return payload
-        word, _, detail = payload.decode("utf-8", "replace").partition(":")
-        if kind == FAILED and word in _OWN_WORDS:
-            raise self._fail(Status(word), detail, kill=False)
-        raise self._fail(Status.PROTOCOL, f"a malformed answer: {bytes(payload[:40])!r}")
+        status, _, detail = payload.decode("utf-8", "replace").partition(":")
+        if kind == FAILED and status in _SELF_REPORTED:
+            raise self._fail(Status(status), detail, kill=False)
+        raise self._fail(Status.PROTOCOL, f"a malformed response: {bytes(payload[:40])!r}")
 
     def _receive(self) -> tuple[bytes, bytes | bytearray]:
-        """Returns kind and payload of the next frame."""
+        """Receives a frame and returns its kind and payload."""
         data: bytes | bytearray = self._pending
         while len(data) < LENGTH.size:
             data += self._read(READ_BYTES)
         (size,) = LENGTH.unpack_from(data)
         if not 0 < size <= codec.MAX_BYTES + 1:
-            raise self._fail(Status.PROTOCOL, f"an answer of {size} bytes")
+            raise self._fail(Status.PROTOCOL, f"a response of {size} bytes")
         end = LENGTH.size + size
         if len(data) < end:
             data = bytearray(data)
@@ -173,7 +173,7 @@ class ForkedCandidate:
 
     def _read(self, most: int) -> bytes:
         while True:
-            self._have_patience(self._seconds_left())
+            self._set_read_timeout(self._remaining_seconds())
             try:
                 part = self._calls.recv(most)
             except BlockingIOError:
@@ -184,33 +184,33 @@ class ForkedCandidate:
                 return part
             raise self._died()
 
-    def _have_patience(self, seconds: float) -> None:
-        """Lets reads wait so long, give or take a little: one system call instead of two for each read."""
-        if seconds > self._patience or self._patience > seconds + OVERSHOOT_SECONDS:
+    def _set_read_timeout(self, seconds: float) -> None:
+        """Sets the timeout of reads, unless it is nearly the same: most reads then take a single system call."""
+        if seconds > self._read_timeout or self._read_timeout > seconds + OVERSHOOT_SECONDS:
             whole = int(seconds)
-            # Zero would be for ever.
+            # Zero would mean no timeout.
             timeval = struct.pack("@ll", whole, max(1, int((seconds - whole) * 1e6)))
             self._calls.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeval)
-            self._patience = seconds
+            self._read_timeout = seconds
 
-    def _seconds_left(self) -> float:
-        """Returns how long the candidate may still take.
+    def _remaining_seconds(self) -> float:
+        """Returns the time that the candidate has left.
 
         Raises:
-            CandidateFailure: its time is up.
+            CandidateFailure: the candidate has timed out.
         """
-        left = self._deadline - time.monotonic()
-        if left > 0:
-            return left
+        remaining = self._deadline - time.monotonic()
+        if remaining > 0:
+            return remaining
         if not self._set_up:
             raise self._died()
         raise self._fail(Status.TIMEOUT, f"longer than {self._limits.seconds:g} s")
 
     def _died(self) -> CandidateFailure:
-        """Returns why a process that closed its end is gone.
+        """Returns the failure of a process that closed its end of the socket, by how it ended.
 
         Raises:
-            WorkerLost: it was never set up, because the worker is gone.
+            WorkerLost: the process was never set up, because the worker died.
         """
         report = self._end(kill=True)
         if report is None:
@@ -218,7 +218,7 @@ class ForkedCandidate:
             if not self._set_up:
                 raise WorkerLost(detail)
         elif not self._set_up:
-            status, detail = Status.INFRA, f"the candidate's process died too early ({_how(report.exit)})"
+            status, detail = Status.INFRA, f"the candidate's process died before it was set up ({_how(report.exit)})"
         elif report.too_much_output:
             status, detail = Status.OUTPUT_LIMIT, self._output_limit()
         elif report.exit == -signal.SIGSYS:
@@ -235,18 +235,18 @@ class ForkedCandidate:
         return self._failure
 
     def _fail(self, status: Status, detail: str, *, kill: bool = True) -> CandidateFailure:
-        """Ends the process for a reason, and returns the failure."""
+        """Ends the process and returns the failure to raise."""
         report = self._end(kill=kill)
         if report is not None and report.too_much_output and status is not Status.TIMEOUT:
             status, detail = Status.OUTPUT_LIMIT, self._output_limit()
-        self._failure = CandidateFailure(status, _shown(detail))
+        self._failure = CandidateFailure(status, _printable(detail))
         return self._failure
 
     def _output_limit(self) -> str:
         return f"more than {self._limits.output_bytes} bytes"
 
     def _end(self, *, kill: bool) -> Report | None:
-        """Ends the child, keeps what the worker reports on it and returns it, None when there is no worker."""
+        """Ends the child; stores and returns the worker's report on it, or returns None if the worker is gone."""
         self._calls.close()
         try:
             report = self._worker.report(kill=kill)
@@ -256,18 +256,18 @@ class ForkedCandidate:
         finally:
             self._processor.release()
         self._report = ProcessReport(
-            _shown(report.output), time.monotonic() - self._started, report.cpu_seconds, report.too_much_output
+            _printable(report.output), time.monotonic() - self._started, report.cpu_seconds, report.too_much_output
         )
         return report
 
 
-def _does_not_cross(function: str, error: codec.CodecError) -> TypeError:
-    return TypeError(f"an argument of {function} does not cross to the candidate: {error}")
+def _cannot_be_sent(function: str, error: codec.CodecError) -> TypeError:
+    return TypeError(f"an argument of {function} cannot be sent to the candidate: {error}")
 
 
 def _how(exit_status: int) -> str:
     return f"exit status {exit_status}" if exit_status >= 0 else f"signal {signal.Signals(-exit_status).name}"
 
 
-def _shown(text: str) -> str:
-    return text.translate(_UNSHOWN)
+def _printable(text: str) -> str:
+    return text.translate(_HIDDEN)

@@ -1,6 +1,6 @@
-"""What runs in a candidate's process: loads the program and answers calls.
+"""The code that runs in a candidate's process: loads the program and answers calls.
 
-All of it is at the candidate's mercy, and nothing it says is believed but that the candidate failed.
+The candidate can tamper with all of it, so nothing it sends is trusted, except that the candidate failed.
 """
 
 import os
@@ -17,19 +17,19 @@ from funsearch.sandbox import codec
 from funsearch.sandbox.columns import decode_column, encode_column
 
 CALLS = 3
-"""The file descriptor of the calls."""
+"""File descriptor of the socket for calls."""
 LENGTH = struct.Struct("<I")
 REQUEST = struct.Struct("<IB")
-"""How a request begins: how many calls, 0 for a single one, and the length of the function's name, which follows. Then
-come the arguments: a column for each, or the list of a single call's."""
+"""Header of a request: the number of calls, 0 for a single one, and the length of the function's name. The name
+follows, then the arguments: a column for each, or a list for a single call."""
 SET_UP, VALUE, FAILED = b"S", b"V", b"F"
-"""First byte of what a child says: ready to load, a value, or `STATUS:detail`."""
+"""First byte of a frame from the child: ready to load, a value, or `STATUS:detail`."""
 FILE = "<candidate>"
 READ_BYTES = 32768
 DETAIL_BYTES = 2000
 FRAMES_SHOWN = 3
 GRACE_SECONDS = 0.1 if hasattr(os, "pidfd_open") else 0.0
-"""How long a child waits to be ended where the worker does so as soon as its output is closed; see `Watch`."""
+"""Time that a child waits to be ended, where the worker ends it as soon as its output is closed; see `Watch`."""
 
 
 _REHEARSAL = """
@@ -47,7 +47,7 @@ def f(n: int, *rest: float) -> list:
 
 
 class _Failure(Exception):
-    """Raised for a failure that has a status of its own."""
+    """Raised for a failure with a specific status."""
 
     def __init__(self, status: str, detail: str) -> None:
         super().__init__(detail)
@@ -55,7 +55,7 @@ class _Failure(Exception):
 
 
 def say(fd: int, kind: bytes, payload: bytes = b"") -> None:
-    """Writes one frame."""
+    """Sends a frame."""
     data = LENGTH.pack(len(kind) + len(payload)) + kind + payload
     written = os.write(fd, data)
     while written < len(data):
@@ -63,19 +63,19 @@ def say(fd: int, kind: bytes, payload: bytes = b"") -> None:
 
 
 def rehearse() -> None:
-    """Does once what candidates do.
+    """Runs a typical program once.
 
-    A fork gets its own copy of a page when it first writes there, and nearly all of them write to the same few hundred.
+    A fork copies a memory page when it first writes to it, and nearly all candidates write to the same few hundred.
     """
     names: dict[str, Any] = {}
     exec(compile(_REHEARSAL, FILE, "exec", dont_inherit=True), names)
     codec.decode(codec.encode(names["f"](2)))
 
 
-def serve(source: str, reserve: list[Any]) -> NoReturn:
-    """Loads a candidate and answers calls until the other side closes.
+def serve(source: str, reserve: list[object]) -> NoReturn:
+    """Loads a candidate and answers calls until the other side closes the socket.
 
-    `reserve` holds the only reference to some memory; it is let go to tell that there is no other.
+    `reserve` holds the only reference to some memory, which is freed so that a lack of memory can be reported.
     """
     say(CALLS, SET_UP)
     try:
@@ -83,30 +83,30 @@ def serve(source: str, reserve: list[Any]) -> NoReturn:
         say(CALLS, VALUE)
         while request := _next_request():
             say(CALLS, VALUE, _answer(names, request))
-    except BaseException as error:  # whatever a candidate raises is its own failure
+    except BaseException as error:  # Any exception of a candidate is the candidate's failure.
         reserve.clear()
         _report(error, source)
     finally:
         _flush()
-        os.closerange(1, 3)  # the worker reports on it and ends it
-        time.sleep(GRACE_SECONDS)  # not to be taken apart on the engine's processor while the engine waits for that
+        os.closerange(1, 3)  # The worker now reports on this process and ends it.
+        time.sleep(GRACE_SECONDS)  # So that its memory is not freed on the engine's processor while the engine waits.
         os._exit(0)
 
 
 def _load(source: str) -> Mapping[str, Any]:
-    """Returns the names in the candidate's module, executed."""
+    """Executes the candidate's module and returns its names."""
     try:
         code = compile(source, FILE, "exec", dont_inherit=True)
     except (SyntaxError, ValueError, MemoryError, RecursionError, OverflowError) as error:
         raise _Failure("COMPILE_ERROR", f"{type(error).__name__}: {error}") from None
     module = types.ModuleType("candidate")
-    sys.modules["candidate"] = module  # dataclasses look their module up there
+    sys.modules["candidate"] = module  # Needed by dataclasses.
     exec(code, module.__dict__)
     return module.__dict__
 
 
 def _next_request() -> bytes | bytearray:
-    """Returns what came, or nothing when nothing more will."""
+    """Returns the next request, or nothing if the socket was closed."""
     data: bytes | bytearray = os.read(CALLS, READ_BYTES)
     if not data:
         return b""
@@ -141,8 +141,8 @@ def _answer(names: Mapping[str, Any], request: bytes | bytearray) -> bytes:
         raise _Failure("PROTOCOL", f"{name} returned {error}") from None
 
 
-def _snapshot(value: Any) -> Any:
-    """Returns a result as it is now, whatever later calls do to it: many calls answer as one after the other would."""
+def _snapshot(value: object) -> object:
+    """Returns a copy of a result that later calls cannot change, so that many calls are equal to separate calls."""
     if type(value) is np.ndarray:
         return value.copy()
     return value if type(value) in codec.SCALARS else codec.decode(codec.encode(value))
@@ -150,17 +150,17 @@ def _snapshot(value: Any) -> Any:
 
 def _report(error: BaseException, source: str) -> None:
     try:
-        words = _describe(error, source)
-    except BaseException:  # its class, too, is the candidate's
-        words = "RUNTIME_ERROR:an exception that cannot be shown"
+        description = _describe(error, source)
+    except BaseException:  # The class of the exception is the candidate's code as well.
+        description = "RUNTIME_ERROR:an exception that cannot be shown"
     try:
-        say(CALLS, FAILED, words.encode("utf-8", "replace")[:DETAIL_BYTES])
-    except BaseException:  # the other side is gone, or the memory; the exit is seen all the same
+        say(CALLS, FAILED, description.encode("utf-8", "replace")[:DETAIL_BYTES])
+    except BaseException:  # The other side is gone, or memory is exhausted; the worker reports the exit anyway.
         os._exit(1)
 
 
 def _describe(error: BaseException, source: str) -> str:
-    """Returns `STATUS:detail` for what came out of a candidate."""
+    """Returns `STATUS:detail` for an exception of a candidate."""
     if isinstance(error, _Failure):
         return f"{error.status}:{error}"
     if isinstance(error, MemoryError):
@@ -171,7 +171,7 @@ def _describe(error: BaseException, source: str) -> str:
 
 
 def _where(error: BaseException, source: str) -> str:
-    """Returns the last lines of the candidate's own that a traceback goes through."""
+    """Returns the innermost lines of the candidate's own code in a traceback."""
     lines = source.splitlines()
     places = []
     trace = error.__traceback__
@@ -187,5 +187,5 @@ def _flush() -> None:
     for stream in (sys.stdout, sys.__stdout__, sys.stderr):
         try:
             stream.flush()  # type: ignore[union-attr]
-        except BaseException:  # it may be anything by now
+        except BaseException:  # The candidate may have replaced the stream by any object.
             continue

@@ -1,12 +1,13 @@
-"""What crosses the boundary, and how: a closed set of plain values as msgpack.
+"""Encodes the values that the engine and a candidate exchange: a closed set of plain types, as msgpack.
 
-None, bool, int, float, str, bytes, list, tuple, dict and numeric numpy arrays, of exactly these types; numpy scalars
-become Python's. No pickle: decoding builds such values and runs nothing of the sender's. Knows nothing about who sends;
-stands on msgpack and numpy alone, because the confined worker loads it too.
+The types are exactly None, bool, int, float, str, bytes, list, tuple, dict and numeric numpy arrays; numpy scalars
+become Python numbers. There is no pickle: decoding creates such values and runs no code of the sender. Knows nothing
+about the sender; imports only msgpack and numpy, because the confined worker loads this module as well.
 """
 
 import math
 import struct
+from collections.abc import Collection
 from types import NoneType
 from typing import Any
 
@@ -14,18 +15,19 @@ import msgpack
 import numpy as np
 
 MAX_BYTES = 32 * 2**20
-"""Of one value, encoded."""
+"""Maximum size of an encoded value."""
 MAX_DEPTH = 32
+"""Maximum nesting of containers."""
 MAX_PARTS = 2**20
-"""Elements of all containers of one value together. What is longer belongs into an array."""
+"""Maximum number of elements in all containers of a value. Larger data should be an array."""
 MAX_ENTRIES = 2**14
-"""Of one dictionary: with keys that collide on purpose, more would keep the receiver busy for minutes."""
+"""Maximum number of entries in a dict: with deliberate hash collisions, more would occupy the receiver for minutes."""
 MAX_INT_BITS = 8191
 MAX_DIMENSIONS = 32
 
 SCALARS = frozenset({NoneType, bool, int, float, str, bytes})
 DTYPES = [np.dtype(name) for name in ("?", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f2", "f4", "f8")]
-"""Of the arrays that cross."""
+"""Types of the arrays that can be sent."""
 DTYPE_INDEX = {dtype: index for index, dtype in enumerate(DTYPES)}
 
 _TUPLE, _ARRAY, _BIG_INT = 1, 2, 3
@@ -34,47 +36,47 @@ _SMALL_BUFFER = 512
 
 
 class CodecError(ValueError):
-    """Raised for what does not cross, or is no well-formed value."""
+    """Raised for values that cannot be sent, and for malformed data."""
 
 
 class _TupleMark:
-    """Stands first in an encoded list that is to become a tuple."""
+    """The first element of an encoded list that represents a tuple."""
 
 
 _MARK = _TupleMark()
 _ENCODED_MARK = msgpack.ExtType(_TUPLE, b"")
 
 
-def encode(value: Any) -> bytes:
-    """Returns a value as bytes.
+def encode(value: object) -> bytes:
+    """Encodes a value.
 
     Raises:
-        CodecError: a part of it is of a type that does not cross, too deep or too large.
+        CodecError: the value has a part of a type that cannot be sent, or is too deep or too large.
     """
     if type(value) not in SCALARS:
         _check(value)
     try:
-        # A fresh packer's own buffer of 256 KiB would cost more than most values.
+        # A new packer's default buffer of 256 KiB would cost more than encoding most values.
         data: bytes = msgpack.packb(
             value, default=_special, strict_types=True, unicode_errors="surrogatepass", buf_size=_SMALL_BUFFER
         )
     except CodecError:
         raise
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
-        raise CodecError(f"it cannot be encoded: {error}") from None
+        raise CodecError(f"a value that cannot be encoded: {error}") from None
     if len(data) > MAX_BYTES:
-        raise CodecError(f"a value of {len(data)} bytes; at most {MAX_BYTES} cross")
+        raise CodecError(f"a value of {len(data)} bytes; at most {MAX_BYTES} can be sent")
     return data
 
 
 def decode(data: bytes | bytearray) -> Any:
-    """Returns the value that the bytes stand for.
+    """Decodes a value.
 
     Raises:
-        CodecError: they are not what `encode` makes.
+        CodecError: the data cannot be the result of `encode`.
     """
     if len(data) > MAX_BYTES:
-        raise CodecError(f"a value of {len(data)} bytes; at most {MAX_BYTES} cross")
+        raise CodecError(f"a value of {len(data)} bytes; at most {MAX_BYTES} can be sent")
     builder = _Builder()
     try:
         value = msgpack.unpackb(
@@ -89,72 +91,72 @@ def decode(data: bytes | bytearray) -> Any:
         )
     except CodecError:
         raise
-    # msgpack's own errors share no base class; a malformed frame is the sender's fault, whatever it raises.
+    # msgpack's exceptions have no common base class; a malformed frame is the sender's error, whatever is raised.
     except Exception as error:
-        raise CodecError(f"malformed: {type(error).__name__}: {error}") from None
+        raise CodecError(f"malformed data: {type(error).__name__}: {error}") from None
     if type(value) not in SCALARS:
         _check(value)
     return value
 
 
 class _Builder:
-    """Makes tuples while a value is decoded, and stops before its parts fill the memory."""
+    """Creates the tuples of a value while it is decoded, and stops before its parts fill the memory."""
 
     __slots__ = ("_parts",)
 
     def __init__(self) -> None:
         self._parts = 0
 
-    def finish_list(self, parts: list[Any]) -> list[Any] | tuple[Any, ...]:
+    def finish_list(self, parts: list[object]) -> list[object] | tuple[object, ...]:
         self._count(len(parts))
         return tuple(parts[1:]) if parts and parts[0] is _MARK else parts
 
-    def finish_dict(self, entries: dict[Any, Any]) -> dict[Any, Any]:
+    def finish_dict(self, entries: dict[object, object]) -> dict[object, object]:
         self._count(2 * len(entries))
         return entries
 
     def _count(self, parts: int) -> None:
         self._parts += 1 + parts
-        if self._parts > 4 * MAX_PARTS:  # each container counts, and each mark, which in `_check` they do not
-            raise CodecError(f"more than {MAX_PARTS} parts")
+        if self._parts > 4 * MAX_PARTS:  # Unlike in `_check`, containers and marks count as well.
+            raise CodecError(f"a value of more than {MAX_PARTS} parts")
 
 
-def _check(value: Any) -> None:
-    """Refuses a value with a part that does not cross, nested too deeply, or of too many parts."""
-    level: list[Any] = [(value,)]
+def _check(value: object) -> None:
+    """Refuses a value that has a part of a type that cannot be sent, is nested too deeply, or has too many parts."""
+    level: list[Collection[object]] = [(value,)]
     count = 0
     for _ in range(MAX_DEPTH + 1):
-        deeper: list[Any] = []
+        deeper: list[Collection[object]] = []
         for parts in level:
             count += len(parts)
             if count > MAX_PARTS:
-                raise CodecError(f"more than {MAX_PARTS} parts")
+                raise CodecError(f"a value of more than {MAX_PARTS} parts")
             if not _LEAVES.issuperset(map(type, parts)):
                 deeper += _containers(parts)
         if not deeper:
             return
         level = deeper
-    raise CodecError(f"nested more than {MAX_DEPTH} deep")
+    raise CodecError(f"a value nested more than {MAX_DEPTH} levels deep")
 
 
-def _containers(parts: Any) -> list[Any]:
-    """Returns what has parts of its own among `parts`, all of which must be of a type that crosses."""
-    found: list[Any] = []
+def _containers(parts: Collection[Any]) -> list[Collection[object]]:
+    """Returns the containers among `parts`, all of which must be of a type that can be sent."""
+    containers: list[Collection[object]] = []
     for part in parts:
         kind = type(part)
         if kind is list or kind is tuple:
-            found.append(part)
+            containers.append(part)
         elif kind is dict:
             if len(part) > MAX_ENTRIES:
-                raise CodecError(f"a dict of {len(part)} entries; at most {MAX_ENTRIES} cross")
-            found += (part.keys(), part.values())
+                raise CodecError(f"a dict of {len(part)} entries; at most {MAX_ENTRIES} can be sent")
+            containers += (part.keys(), part.values())
         elif kind not in _LEAVES and not (isinstance(part, np.generic) and part.dtype in DTYPE_INDEX):
-            raise CodecError(f"a {kind.__name__}; plain data and numeric arrays cross")
-    return found
+            raise CodecError(f"a {kind.__name__}; only plain data and numeric arrays can be sent")
+    return containers
 
 
-def _special(part: Any) -> Any:
-    """Returns what msgpack can pack in place of what it cannot."""
+def _special(part: Any) -> object:
+    """Converts a part that msgpack cannot pack to one that it can."""
     kind = type(part)
     if kind is tuple:
         return [_ENCODED_MARK, *part]
@@ -162,39 +164,39 @@ def _special(part: Any) -> Any:
         return msgpack.ExtType(_ARRAY, _pack_array(part))
     if kind is int:
         if part.bit_length() > MAX_INT_BITS:
-            raise CodecError(f"an int of {part.bit_length()} bits; at most {MAX_INT_BITS} cross")
+            raise CodecError(f"an int of {part.bit_length()} bits; at most {MAX_INT_BITS} can be sent")
         return msgpack.ExtType(_BIG_INT, part.to_bytes(part.bit_length() // 8 + 1, "little", signed=True))
     return part.item()
 
 
-def _extension(code: int, content: bytes) -> Any:
+def _extension(code: int, content: bytes) -> object:
     if code == _TUPLE and not content:
         return _MARK
     if code == _ARRAY:
         return _unpack_array(content)
     if code == _BIG_INT and len(content) <= MAX_INT_BITS // 8 + 1:
         return int.from_bytes(content, "little", signed=True)
-    raise CodecError(f"malformed: extension {code} of {len(content)} bytes")
+    raise CodecError(f"malformed data: extension {code} of {len(content)} bytes")
 
 
-def _pack_array(array: Any) -> bytes:
+def _pack_array(array: np.ndarray) -> bytes:
     dtype = array.dtype.newbyteorder("=")
     if dtype not in DTYPE_INDEX or array.ndim > MAX_DIMENSIONS:
-        raise CodecError(f"an array of {array.dtype} with {array.ndim} dimensions; numeric ones cross")
+        raise CodecError(f"an array of {array.dtype} with {array.ndim} dimensions; only numeric arrays can be sent")
     if array.nbytes > MAX_BYTES:
-        raise CodecError(f"an array of {array.nbytes} bytes; at most {MAX_BYTES} cross")
+        raise CodecError(f"an array of {array.nbytes} bytes; at most {MAX_BYTES} can be sent")
     header = struct.pack(f"<BB{array.ndim}Q", DTYPE_INDEX[dtype], array.ndim, *array.shape)
     content: bytes = array.astype(dtype, copy=False).tobytes()
     return header + content
 
 
-def _unpack_array(content: bytes) -> Any:
+def _unpack_array(content: bytes) -> np.ndarray:
     index, dimensions = struct.unpack_from("<BB", content)
     if index >= len(DTYPES) or dimensions > MAX_DIMENSIONS:
-        raise CodecError("malformed array")
+        raise CodecError("a malformed array")
     shape = struct.unpack_from(f"<{dimensions}Q", content, 2)
     start = 2 + 8 * dimensions
     dtype = DTYPES[index]
     if math.prod(shape) * dtype.itemsize != len(content) - start:
-        raise CodecError("an array of another size than it says")
+        raise CodecError("an array whose size does not match its header")
     return np.frombuffer(content, dtype, offset=start).reshape(shape).copy()

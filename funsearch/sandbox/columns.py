@@ -1,7 +1,8 @@
-"""The arguments of many calls, or their results: a column for each argument, one entry for each call.
+"""Encodes the arguments or results of many calls as columns: one column per argument, one entry per call.
 
-A column of floats, of ints, of bools, or of arrays of one dimension and one type is written as one block; any other as
-a value of the codec. Knows nothing about who sends. The number of entries is not in a column: its reader knows it.
+A column of floats, ints, bools, or one-dimensional arrays of the same type is encoded as one block, any other as a
+value of the codec. A column does not contain the number of its entries, which the reader has to know. Knows nothing
+about the sender.
 """
 
 import itertools
@@ -19,15 +20,15 @@ _SCALARS = {float: "d", int: "q", bool: "?"}
 _SCALAR_KINDS = {kind: bytes([index]) for index, kind in enumerate(_SCALARS)}
 _SCALAR_FORMATS = list(_SCALARS.values())
 _FIRST_ARRAY = 16
-"""Kind of a column of arrays of the codec's first type; the kinds of the others follow."""
+"""Kind of a column of arrays of the codec's first type; the other types follow."""
 _OTHER = 255
 
 
 def encode_column(values: list[Any]) -> bytes:
-    """Returns the entries of a column as bytes.
+    """Encodes the entries of a column.
 
     Raises:
-        CodecError: one of them does not cross, or they are too large together.
+        CodecError: an entry cannot be sent, or the entries are too large together.
     """
     kinds = set(map(type, values))
     if len(kinds) == 1:
@@ -35,7 +36,7 @@ def encode_column(values: list[Any]) -> bytes:
         if kind in _SCALARS:
             try:
                 return _SCALAR_KINDS[kind] + struct.pack(f"<{len(values)}{_SCALARS[kind]}", *values)
-            except struct.error:  # an int of more than 64 bits
+            except struct.error:  # An int has more than 64 bits.
                 pass
         elif kind is np.ndarray and (dtype := _common_type(values)) is not None:
             lengths = struct.pack(f"<B{len(values)}I", _FIRST_ARRAY + codec.DTYPE_INDEX[dtype], *map(len, values))
@@ -44,11 +45,11 @@ def encode_column(values: list[Any]) -> bytes:
     return b"".join([bytes([_OTHER]), _SIZE.pack(len(data)), data])
 
 
-def decode_column(data: bytes | bytearray, start: int, count: int) -> tuple[Sequence[Any], int]:
-    """Returns the entries of the column that starts there, and where it ends.
+def decode_column(data: bytes | bytearray, start: int, count: int) -> tuple[Sequence[object], int]:
+    """Decodes the column that begins at `start`; returns its entries and the position of its end.
 
     Raises:
-        CodecError: it is no column of `count` entries.
+        CodecError: the data is not a column of `count` entries.
     """
     try:
         kind = data[start]
@@ -61,19 +62,19 @@ def decode_column(data: bytes | bytearray, start: int, count: int) -> tuple[Sequ
             end = start + size
             values = codec.decode(data[start:end])
             if type(values) is not list or len(values) != count or end > len(data):
-                raise CodecError(f"malformed: not {count} entries")
+                raise CodecError(f"malformed data: not {count} entries")
             return values, end
         if not 0 <= kind - _FIRST_ARRAY < len(codec.DTYPES):
-            raise CodecError(f"malformed: a column of kind {kind}")
+            raise CodecError(f"malformed data: a column of kind {kind}")
         return _decode_arrays(codec.DTYPES[kind - _FIRST_ARRAY], data, start + 1, count)
     except CodecError:
         raise
-    except (struct.error, IndexError, TypeError, ValueError) as error:  # shorter than it says
-        raise CodecError(f"malformed column: {error}") from None
+    except (struct.error, IndexError, TypeError, ValueError) as error:  # The data is truncated.
+        raise CodecError(f"a malformed column: {error}") from None
 
 
-def _common_type(arrays: list[Any]) -> Any:
-    """Returns the type of arrays that have one dimension and one type of the codec, else None."""
+def _common_type(arrays: list[np.ndarray]) -> np.dtype | None:
+    """Returns the common type of one-dimensional arrays if the codec supports it, else None."""
     dtype = arrays[0].dtype
     for array in arrays:
         if array.ndim != 1 or array.dtype != dtype:
@@ -81,7 +82,7 @@ def _common_type(arrays: list[Any]) -> Any:
     return dtype if dtype in codec.DTYPE_INDEX else None
 
 
-def _decode_arrays(dtype: Any, data: bytes | bytearray, start: int, count: int) -> tuple[list[Any], int]:
+def _decode_arrays(dtype: np.dtype, data: bytes | bytearray, start: int, count: int) -> tuple[list[np.ndarray], int]:
     lengths = struct.unpack_from(f"<{count}I", data, start)
     start += 4 * count
     total = sum(lengths)
@@ -93,5 +94,5 @@ def _decode_arrays(dtype: Any, data: bytes | bytearray, start: int, count: int) 
 
 def _limited(data: bytes) -> bytes:
     if len(data) > codec.MAX_BYTES:
-        raise CodecError(f"arrays of {len(data)} bytes together; at most {codec.MAX_BYTES} cross")
+        raise CodecError(f"arrays of {len(data)} bytes together; at most {codec.MAX_BYTES} can be sent")
     return data

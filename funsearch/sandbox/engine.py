@@ -1,6 +1,6 @@
-"""The sandbox of the engine: one warm worker, and each candidate in a fresh fork of it.
+"""The engine's sandbox: one warm worker, and a fresh fork of it for each candidate.
 
-Knows nothing about what the levels of confinement can promise; see `levels`.
+Knows nothing about what the levels of confinement guarantee; see `levels`.
 """
 
 import math
@@ -17,18 +17,17 @@ from funsearch.sandbox.process import Level, Policy, WorkerLost, WorkerProcess
 from funsearch.sandbox.worker import Job
 
 CPU_INPUTS = 100
-"""Wall-clock limits of one input that a candidate may use of processor time over all of them, if nothing else is said.
-"""
+"""Default processor time of a candidate over all inputs, as a multiple of its wall-clock limit for one input."""
 
 
 class ForkSandbox:
-    """Runs candidates at one level of confinement. Used by one thread, in the process that made it."""
+    """Runs candidates at one level of confinement. Used by one thread, in the process that created it."""
 
     def __init__(self, level: Level) -> None:
         """Starts the worker.
 
         Raises:
-            SandboxError: it does not start at this level.
+            SandboxError: the worker does not start at this level.
         """
         self._level = level
         self._policy = Policy()
@@ -43,12 +42,12 @@ class ForkSandbox:
 
     @property
     def worker_pid(self) -> int | None:
-        """Returns the worker's process id, None when it is not running."""
+        """Process id of the worker; None if it is not running."""
         return self._worker.pid if self._worker else None
 
     def start(self, source: str, limits: Limits) -> ForkedCandidate:
         if self._closed or os.getpid() != self._owner:
-            raise SandboxError("This sandbox is closed, or belongs to another process: open one where it is used.")
+            raise SandboxError("This sandbox is closed, or belongs to another process: open a new one in this process.")
         self._end_current()
         try:
             return self._load(source, limits)
@@ -58,7 +57,7 @@ class ForkSandbox:
             return self._load(source, limits)
         except WorkerLost as error:
             self._worker = None
-            raise SandboxError(f"The sandbox's worker died and, started again, died again ({error}).") from None
+            raise SandboxError(f"The sandbox's worker died, and died again after a restart ({error}).") from None
 
     def refresh(self) -> None:
         self._end_current()
@@ -93,7 +92,7 @@ class ForkSandbox:
         ours, theirs = socket.socketpair()
         with theirs:
             try:
-                self._worker.hand_out(job, theirs)
+                self._worker.send_job(job, theirs)
             except (WorkerLost, codec.CodecError) as error:
                 ours.close()
                 processor.release()

@@ -1,7 +1,7 @@
-"""Starts the confined worker on the socket that is its standard input; the first line there is its settings, in JSON.
+"""Starts the confined worker on the socket that is its standard input; the first line contains its settings as JSON.
 
-Run as a script by the engine. The worker's modules are imported as members of an empty stand-in for the package, so
-that nothing else of funsearch comes into the process that candidates are forked from.
+Run as a script by the engine. The worker's modules are imported from an empty substitute for the package, so that no
+other part of funsearch is loaded into the process that candidates are forked from.
 """
 
 import json
@@ -12,9 +12,9 @@ import types
 
 
 def main() -> None:
-    """Reads the settings and becomes the worker."""
-    # What modules want done after a fork is for the sake of threads, which there are none of here. It would cost each
-    # child more than the rest of its start, and seed `random` by chance.
+    """Reads the settings and runs the worker."""
+    # The hooks that modules run after a fork exist for threads, of which there are none here. They would cost each
+    # child more than the rest of its start, and would seed `random` randomly.
     os.register_at_fork = lambda **hooks: None
     control = socket.socket(fileno=0)
     line = bytearray()

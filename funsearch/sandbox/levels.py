@@ -1,4 +1,4 @@
-"""Levels of confinement: which this machine can give, and the proof by attacks that the one chosen holds."""
+"""Levels of confinement: which ones this machine supports, and a self-test by attacks that the chosen one holds."""
 
 import platform
 
@@ -16,41 +16,44 @@ LEVELS = {
 }
 
 _reasons: dict[str, str] = {}
-"""Why levels cannot be had, as far as was found out in this process; nothing when they can."""
+"""Reasons why levels are unavailable, as found in this process; empty for available levels."""
 
 
 def open_sandbox(level: str = "auto", *, unsafe: bool = False) -> Sandbox:
-    """Returns a sandbox of the level, or of the best one this machine gives (`auto`).
+    """Opens a sandbox at a level, or at the best level that this machine supports (`auto`).
 
     Args:
         level: auto, L3, L2 or L1.
-        unsafe: permits level `none`, which confines nothing, when nothing better can be had.
+        unsafe: permits level `none`, which confines nothing, if no other level is available.
 
     Raises:
-        SandboxError: the level cannot be had, or an attack got through.
+        SandboxError: the level is unavailable, or an attack of the self-test succeeded.
     """
     if level == "none" and unsafe:
         return ForkSandbox(UNCONFINED)
     if level != "auto" and level not in LEVELS:
         raise SandboxError(f"There is no sandbox level {level}: choose from auto, {', '.join(LEVELS)}.")
-    wanted = LEVELS if level == "auto" else [level]
-    for name in wanted:
+    names = LEVELS if level == "auto" else [level]
+    for name in names:
         sandbox = _try_to_open(LEVELS[name])
         if sandbox is not None:
             return sandbox
     if level == "auto" and unsafe:
         return ForkSandbox(UNCONFINED)
-    why = "; ".join(f"{name}: {_reasons[name]}" for name in wanted)
     if level != "auto":
-        raise SandboxError(f"Sandbox level {why}. Choose another with --sandbox; `funsearch doctor` lists them.")
+        raise SandboxError(
+            f"Sandbox level {level} is unavailable: {_reasons[level]}. Choose another level with --sandbox; "
+            "`funsearch doctor` lists them."
+        )
+    reasons = "; ".join(f"{name}: {_reasons[name]}" for name in names)
     raise SandboxError(
-        f"Candidates cannot be confined on this machine ({why}). Run in the container image, or accept the risk "
+        f"Candidates cannot be confined on this machine ({reasons}). Run in the container image, or accept the risk "
         "with --unsafe-no-sandbox."
     )
 
 
 def available_levels() -> dict[str, str]:
-    """Returns each level, best first, with the reason why it cannot be had; an empty reason means it can."""
+    """Returns the reason why each level is unavailable, best level first; empty for available levels."""
     for level in LEVELS.values():
         if level.name not in _reasons and (sandbox := _try_to_open(level)) is not None:
             sandbox.close()
@@ -58,22 +61,22 @@ def available_levels() -> dict[str, str]:
 
 
 def self_test(sandbox: Sandbox) -> list[str]:
-    """Returns which attacks get through, run for real in the sandbox; none is what one hopes for."""
+    """Runs attacks in the sandbox and returns those that succeed, ideally none."""
     return attempts_that_succeed(sandbox)
 
 
 def _try_to_open(level: Level) -> ForkSandbox | None:
-    """Returns a sandbox that held when it was attacked, or None and keeps the reason."""
-    known = _reasons.get(level.name)
-    reason = _missing(level) if known is None else known
+    """Returns a sandbox that passed the self-test, or None and records the reason."""
+    recorded = _reasons.get(level.name)
+    reason = _missing(level) if recorded is None else recorded
     if not reason:
         try:
             sandbox = ForkSandbox(level)
         except SandboxError as error:
             reason = str(error)
         else:
-            if known is None and (through := self_test(sandbox)):
-                reason = f"in its self-test these attacks got through: {', '.join(through)}"
+            if recorded is None and (attacks := self_test(sandbox)):
+                reason = f"these attacks succeeded in the self-test: {', '.join(attacks)}"
             if not reason:
                 _reasons[level.name] = ""
                 return sandbox
@@ -83,9 +86,9 @@ def _try_to_open(level: Level) -> ForkSandbox | None:
 
 
 def _missing(level: Level) -> str:
-    """Returns what this machine lacks for a level, as far as one can say without trying."""
+    """Returns what this machine lacks for a level, as far as can be determined without starting it."""
     if syscalls.architecture() is None:
-        return f"needs Linux on x86-64 or aarch64, this is {platform.system()} on {platform.machine()}"
+        return f"needs Linux on x86-64 or aarch64, but this is {platform.system()} on {platform.machine()}"
     if level.landlock and not lowlevel.landlock_version():
         return "needs landlock in the kernel (Linux 5.13 or newer, CONFIG_SECURITY_LANDLOCK, permitted in containers)"
     if level.namespaces:

@@ -1,7 +1,7 @@
-"""Linux's means of confinement through ctypes: no_new_privs, landlock, seccomp, dropped privileges.
+"""Linux's confinement mechanisms through ctypes: no_new_privs, landlock, seccomp, dropping privileges.
 
-Stands on the standard library alone, because the confined worker loads it. Knows nothing about what is to be
-confined. Nothing here may be called where `syscalls.architecture()` is None.
+Imports only the standard library, because the confined worker loads this module. Knows nothing about what is confined.
+Nothing here may be called where `syscalls.architecture()` is None.
 """
 
 import ctypes
@@ -27,10 +27,10 @@ def _libc() -> ctypes.CDLL:
     return library
 
 
-def _checked(what: str, result: int) -> int:
+def _checked(name: str, result: int) -> int:
     if result < 0:
         code = ctypes.get_errno()
-        raise OSError(code, f"{what}: {os.strerror(code)}")
+        raise OSError(code, f"{name}: {os.strerror(code)}")
     return result
 
 
@@ -45,7 +45,7 @@ def _prctl(option: int, value: int) -> None:
 
 
 def no_new_privileges() -> None:
-    """Makes this process unable to gain privileges, and unreadable to others of its user."""
+    """Makes this process unable to gain privileges, and unreadable to other processes of its user."""
     _prctl(_PR_SET_DUMPABLE, 0)
     _prctl(_PR_SET_NO_NEW_PRIVS, 1)
 
@@ -56,10 +56,10 @@ def die_with_parent() -> None:
 
 
 def drop_to(uid: int) -> None:
-    """Gives up root for an unprivileged user, without groups.
+    """Changes from root to an unprivileged user without groups.
 
     Raises:
-        OSError: it is not permitted, or the user is not mapped in this user namespace.
+        OSError: this is not permitted, or the user is not mapped in this user namespace.
     """
     os.setgroups([])
     os.setresgid(uid, uid, uid)
@@ -82,7 +82,7 @@ class _PathBeneath(ctypes.Structure):
 
 
 def landlock_version() -> int:
-    """Returns the version of landlock that the kernel has, 0 when there is none."""
+    """Returns the kernel's version of landlock, or 0 if it has none."""
     try:
         return _syscall(
             "landlock_create_ruleset", None, ctypes.c_size_t(0), ctypes.c_uint32(_LANDLOCK_CREATE_RULESET_VERSION)
@@ -94,7 +94,8 @@ def landlock_version() -> int:
 def landlock(listable: Iterable[str], readable: Iterable[str]) -> None:
     """Confines this process and its children to listing and reading beneath the given paths.
 
-    No writing, and as far as the kernel knows how, no TCP, no abstract sockets and no signals to what is outside.
+    They cannot write, and as far as the kernel supports it, cannot use TCP, abstract sockets and signals to processes
+    outside.
 
     Raises:
         OSError: the kernel refuses.
@@ -116,7 +117,7 @@ def _allow(rules: int, path: str, access: int) -> None:
     try:
         fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
     except OSError:
-        return  # what this user cannot reach needs no permission
+        return  # A path that this user cannot open needs no permission.
     beneath = _PathBeneath(access, fd)
     kind = ctypes.c_int(_LANDLOCK_RULE_PATH_BENEATH)
     _syscall("landlock_add_rule", ctypes.c_int(rules), kind, ctypes.byref(beneath), ctypes.c_uint32(0))
@@ -135,6 +136,6 @@ class SeccompFilter:
         self._program = _Program(len(program) // 8, ctypes.addressof(self._buffer))
 
     def load(self) -> None:
-        """Puts the filter on this process, for good."""
+        """Applies the filter to this process, irrevocably."""
         flags = ctypes.c_uint(0)
         _syscall("seccomp", ctypes.c_uint(_SECCOMP_SET_MODE_FILTER), flags, ctypes.byref(self._program))

@@ -1,4 +1,4 @@
-"""Namespaces of their own for the worker, through bubblewrap."""
+"""Separate Linux namespaces for the worker, through bubblewrap."""
 
 import os
 import shutil
@@ -16,33 +16,33 @@ _SYSTEM = ("/usr", "/lib", "/lib64", "/etc/ld.so.cache")
 
 
 def missing() -> str:
-    """Returns why namespaces cannot be had, nothing when they can."""
+    """Returns why namespaces are unavailable; empty if they are available."""
     if shutil.which(PROGRAM) is None:
         return "needs bubblewrap: install the package `bubblewrap`"
     trial = [*command(), sys.executable, "-I", "-S", "-c", ""]
     try:
-        tried = subprocess.run(trial, capture_output=True, text=True, timeout=TRIAL_SECONDS, env={}, cwd="/")
+        result = subprocess.run(trial, capture_output=True, text=True, timeout=TRIAL_SECONDS, env={}, cwd="/")
     except (OSError, subprocess.TimeoutExpired) as error:
         return f"bubblewrap does not work here: {error}"
-    said = tried.stderr.strip().splitlines() or [f"exit status {tried.returncode}"]
-    return f"bubblewrap does not work here: {said[-1]}" if tried.returncode else ""
+    lines = result.stderr.strip().splitlines() or [f"exit status {result.returncode}"]
+    return f"bubblewrap does not work here: {lines[-1]}" if result.returncode else ""
 
 
 def command() -> list[str]:
-    """Returns what to put in front of a command, to run it where there is no network, process or file but its own."""
+    """Returns the prefix of a command that runs it without network and with processes and files of its own."""
     program = shutil.which(PROGRAM)
     assert program is not None
     root = ["--tmpfs", "/"]
     for path in [*_SYSTEM, *_interpreter()]:
         root += ["--ro-bind-try", path, path]
     root += ["--proc", "/proc", "--dev", "/dev", "--remount-ro", "/", "--chdir", "/"]
-    # Not --die-with-parent: it would take the end of the thread that started the worker for the engine's.
+    # Not --die-with-parent: it would kill the worker at the end of the thread that started it.
     return [program, *_APART.split(), *root, "--"]
 
 
 def _interpreter() -> list[str]:
-    """Returns the folders that Python, what the worker imports, and the worker itself lie in."""
+    """Returns the folders of Python, of the packages that the worker imports, and of the worker itself."""
     prefixes = [sys.prefix, sys.base_prefix, *map(os.path.realpath, (sys.prefix, sys.base_prefix))]
     packages = [str(Path(str(module.__file__)).parent.parent) for module in (np, msgpack)]
-    wanted = dict.fromkeys([*prefixes, *packages, str(Path(__file__).parent)])
-    return [path for path in wanted if path not in ("/", "/usr")]
+    paths = dict.fromkeys([*prefixes, *packages, str(Path(__file__).parent)])
+    return [path for path in paths if path not in ("/", "/usr")]

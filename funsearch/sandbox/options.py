@@ -6,7 +6,7 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class SandboxOptions:
-    """How candidates are confined."""
+    """Settings of the sandbox."""
 
     level: Literal["auto", "L1", "L2", "L3"] = "auto"
     """Required level of confinement. `auto`: the best that the machine offers."""

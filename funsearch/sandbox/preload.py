@@ -1,4 +1,4 @@
-"""What candidates may import: loaded into the worker beforehand, as a confined process may be unable to read it."""
+"""The modules that candidates may import; loaded into the worker in advance, as it may not be able to read them."""
 
 import importlib.util
 import os
@@ -18,23 +18,23 @@ PRELOADED = _names("""
     encodings.idna encodings.latin_1 encodings.utf_16 encodings.utf_32 encodings.utf_8_sig
     numpy numpy.fft numpy.lib numpy.lib.stride_tricks numpy.linalg numpy.ma numpy.polynomial numpy.random
 """)
-"""Available at every level. Harmless: what protects the machine is the kernel, not the absence of a module. Heavier
-ones are left out: each page makes every fork cost more. numpy.ma is one, but np.unique imports it."""
+"""Available at every level. They are harmless: the kernel protects the machine, not the absence of a module. Large
+modules are omitted, because each memory page makes every fork more expensive; numpy.ma is included because np.unique
+imports it."""
 
 
 def library_folders() -> list[str]:
-    """Returns where the standard library lies, its compiled part too."""
+    """Returns the folders of the standard library, including its compiled modules."""
     folders = {sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"), os.path.dirname(os.__file__)}
     compiled = {os.path.join(folder, "lib-dynload") for folder in folders}
     return sorted(folders | set(filter(os.path.isdir, compiled)))
 
 
 def readable_paths(modules: Sequence[str] = ()) -> list[str]:
-    """Returns what candidates may read beneath landlock, so that late imports work: the standard library, numpy, and
-    the packages of `modules`.
+    """Returns the paths that candidates may read under landlock, so that late imports work.
 
-    Not the folders of installed packages that may lie inside: evaluators, with what a candidate must not see, are
-    installed there.
+    They are the standard library, numpy and the packages of `modules`, but not the folders of installed packages inside
+    the standard library: these contain evaluators, which candidates must not read.
     """
     entries = (entry.path for folder in library_folders() for entry in _scan(folder))
     library = [path for path in entries if not path.endswith("-packages")]
@@ -43,9 +43,9 @@ def readable_paths(modules: Sequence[str] = ()) -> list[str]:
 
 
 def _place(module: str) -> str:
-    """Returns where a module's package lies, nothing if that is no file."""
-    found = importlib.util.find_spec(module.partition(".")[0])
-    origin = found.origin if found else None
+    """Returns the folder or file of a module's package; empty if it was not loaded from a file."""
+    spec = importlib.util.find_spec(module.partition(".")[0])
+    origin = spec.origin if spec else None
     if origin is None or not os.path.isfile(origin):
         return ""
     return os.path.dirname(origin) if os.path.basename(origin).startswith("__init__.") else origin

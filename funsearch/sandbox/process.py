@@ -1,6 +1,6 @@
-"""The worker's process as the engine sees it: started, given jobs, asked for reports, ended.
+"""The worker's process from the engine's side: starts it, sends jobs, receives reports and ends it.
 
-Knows nothing about what candidates are called or what they answer.
+Knows nothing about the calls to candidates and their results.
 """
 
 import json
@@ -21,14 +21,14 @@ from funsearch.sandbox.worker import END, KILL, LENGTH, READ_BYTES, READY, Job, 
 UNPRIVILEGED_UID = 64999
 START_SECONDS = 60.0
 REPORT_SECONDS = 10.0
-"""How long the worker may take for anything, once its child should be dead."""
+"""Timeout of the worker's messages, including the report on a child."""
 CLOSE_SECONDS = 2.0
-"""How long it may take to notice that it is not needed any more."""
+"""Time that the worker has to exit after its control socket was closed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """A level of confinement, by its parts."""
+    """A level of confinement and the mechanisms it uses."""
 
     name: str
     confined: bool = True
@@ -38,24 +38,24 @@ class Level:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What a problem grants its candidates in the worker itself."""
+    """Settings of the worker that depend on the problem's limits."""
 
     threads: int = 1
     modules: tuple[str, ...] = ()
 
 
 class WorkerLost(Exception):
-    """Raised when the worker died or does not answer."""
+    """Raised when the worker has died or does not respond."""
 
 
 class WorkerProcess:
     """A running worker."""
 
     def __init__(self, level: Level, policy: Policy) -> None:
-        """Starts it.
+        """Starts the worker.
 
         Raises:
-            SandboxError: it does not start at this level, or a module cannot be imported.
+            SandboxError: the worker does not start at this level, or cannot import a module.
         """
         self._control, theirs = socket.socketpair()
         with theirs:
@@ -66,7 +66,7 @@ class WorkerProcess:
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
                 cwd="/",
-                start_new_session=True,  # so that Ctrl-C is the engine's alone
+                start_new_session=True,  # So that Ctrl-C interrupts only the engine.
             )
         self.close = weakref.finalize(self, _end, self._process, self._control, os.getpid())
         self._await_start(level, policy)
@@ -75,11 +75,11 @@ class WorkerProcess:
     def pid(self) -> int:
         return self._process.pid
 
-    def hand_out(self, job: Job, calls: socket.socket) -> None:
-        """Gives the worker a job, with the candidate's end of the calls.
+    def send_job(self, job: Job, calls: socket.socket) -> None:
+        """Sends a job to the worker, with the candidate's end of the socket for calls.
 
         Raises:
-            WorkerLost: it is dead.
+            WorkerLost: the worker is dead.
         """
         data = codec.encode(tuple(job))
         if self._process.poll() is not None:
@@ -92,10 +92,10 @@ class WorkerProcess:
             raise self._lost(error) from None
 
     def report(self, *, kill: bool) -> Report:
-        """Ends the present job, at once or with time for last words, and returns how its child ended.
+        """Ends the current job, immediately or with time to exit, and returns the report on its child.
 
         Raises:
-            WorkerLost: the worker does not say.
+            WorkerLost: the worker has died or does not respond.
         """
         try:
             self._control.sendall(KILL if kill else END)
@@ -123,12 +123,12 @@ class WorkerProcess:
             except (OSError, EOFError):
                 pass
             _kill(self._process)
-            said = stderr.read().decode("utf-8", "replace").strip().splitlines() or ["it says nothing"]
+            lines = stderr.read().decode("utf-8", "replace").strip().splitlines() or ["no error message"]
         self.close()
-        raise SandboxError(f"The sandbox's worker does not start at level {level.name}: {said[-1]}")
+        raise SandboxError(f"The sandbox's worker does not start at level {level.name}: {lines[-1]}")
 
     def _read(self, count: int, data: bytes = b"") -> bytes:
-        """Returns `data` and what comes after it, `count` bytes or more: whatever the worker says at once."""
+        """Returns `data` and the bytes received after it, at least `count` in total."""
         while len(data) < count:
             part = self._control.recv(READ_BYTES)
             if not part:
@@ -153,24 +153,24 @@ def _settings(level: Level, policy: Policy) -> Settings:
 
 def _command() -> list[str]:
     launcher = str(Path(__file__).with_name("launch.py"))
-    # Not -I: it would ignore PYTHONHASHSEED, and honest scores would differ from worker to worker.
+    # Not -I: it would ignore PYTHONHASHSEED, and the scores of honest programs would depend on the worker.
     return [sys.executable, "-s", "-P", "-B", launcher]
 
 
 def _environment(threads: int) -> dict[str, str]:
-    """Returns the little that the worker needs: no secrets, and nothing that makes scores differ."""
+    """Returns the worker's environment: only what it needs, no secrets, and nothing that affects scores."""
     environment = {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "PYTHONHASHSEED": "0"}
     environment |= {f"{name}_NUM_THREADS": str(threads) for name in ("OPENBLAS", "OMP", "MKL")}
-    if "LD_LIBRARY_PATH" in os.environ:  # the interpreter itself may need it
+    if "LD_LIBRARY_PATH" in os.environ:  # The interpreter itself may need it.
         environment["LD_LIBRARY_PATH"] = os.environ["LD_LIBRARY_PATH"]
     return environment
 
 
 def _end(process: "subprocess.Popen[bytes]", control: socket.socket, owner: int) -> None:
-    """Ends a worker by closing its socket, and sees to it that it is gone."""
+    """Ends a worker by closing its socket; kills it if it does not exit in time."""
     control.close()
     if os.getpid() != owner:
-        return  # a fork of the engine: the worker is not its child
+        return  # This is a fork of the engine, and the worker is not its child.
     try:
         process.wait(CLOSE_SECONDS)
     except subprocess.TimeoutExpired:
@@ -179,7 +179,7 @@ def _end(process: "subprocess.Popen[bytes]", control: socket.socket, owner: int)
 
 
 def _kill(process: "subprocess.Popen[bytes]") -> None:
-    """Kills it with all of its session, as bubblewrap has a process before the worker."""
+    """Kills the worker with its whole session, because bubblewrap may have started it in another process."""
     try:
         os.killpg(process.pid, signal.SIGKILL)
     except (ProcessLookupError, PermissionError):

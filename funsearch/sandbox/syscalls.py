@@ -1,10 +1,10 @@
-"""The kernel's syscall numbers, and who may use which: tables only, nothing here touches the machine."""
+"""Tables of the kernel's system-call numbers, and of the calls that candidates and the worker may make."""
 
 import platform
 import sys
 from dataclasses import dataclass
 
-# name: x86-64, aarch64; None where an architecture does without.
+# name: x86-64, aarch64; None where an architecture does not have the call.
 NUMBERS: dict[str, tuple[int | None, int | None]] = {
     "read": (0, 63), "write": (1, 64), "open": (2, None), "close": (3, 57), "stat": (4, None), "fstat": (5, 80),
     "lstat": (6, None), "poll": (7, None), "lseek": (8, 62), "mmap": (9, 222), "mprotect": (10, 226),
@@ -45,24 +45,24 @@ CANDIDATE = _names("""
     clock_gettime clock_getres clock_nanosleep exit_group pselect6 ppoll set_robust_list getcpu getrandom membarrier
     rseq
 """)
-"""What a candidate may call without condition."""
+"""Calls that a candidate may make unconditionally."""
 
 FILES = _names("""
     open stat lstat access getcwd readlink getdents64 openat newfstatat readlinkat faccessat faccessat2 statx
 """)
-"""What opens and looks at files: kept in check by landlock, left out where there is none."""
+"""Calls that open and examine files: restricted by landlock, and not permitted without it."""
 
 WORKER = _names("""
     sendto recvfrom sendmsg recvmsg pipe2 clone wait4 kill setsid dup2 dup3 prctl prlimit64 pidfd_open close_range
     seccomp sched_setaffinity
 """)
-"""What the worker needs besides, to fork and to watch; each child gives it up."""
+"""Calls that the worker needs in addition, to fork and watch children; each child gives them up."""
 
 ATTACKS = _names("""
     socket connect bind execve execveat ptrace pivot_root chroot mount umount2 add_key request_key keyctl unshare setns
     perf_event_open process_vm_readv process_vm_writev bpf userfaultfd io_uring_setup pidfd_getfd
 """)
-"""No honest program comes near these: they end it at once, as VIOLATION."""
+"""Calls that no honest program makes: they end the program immediately, with status VIOLATION."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +72,10 @@ class Architecture:
     name: str
     column: int
     audit: int
-    """The kernel's AUDIT_ARCH constant, which a filter sees."""
+    """The kernel's AUDIT_ARCH constant, as passed to filters."""
 
     def number(self, syscall: str) -> int | None:
-        """Returns a syscall's number, or None where there is no such call."""
+        """Returns the number of a system call, or None if this architecture does not have it."""
         return NUMBERS[syscall][self.column]
 
 
@@ -86,5 +86,5 @@ ARCHITECTURES = {
 
 
 def architecture() -> Architecture | None:
-    """Returns this machine's, or None where candidates cannot be confined."""
+    """Returns the architecture of this machine, or None if candidates cannot be confined on it."""
     return ARCHITECTURES.get(platform.machine()) if sys.platform == "linux" else None

@@ -1,9 +1,9 @@
-"""The confined worker: warm, never runs a candidate itself, forks a child for each.
+"""The confined worker: a warm process that never runs candidates itself, but forks a child for each.
 
-On its control socket, which is its standard input, come settings, then jobs (source, limits, and one end of a socket
-for the calls), and after each job's one word, END or KILL, goes a report on the child. The child for the next job is
-forked before there is one, while the engine does something else, and takes it from the socket itself. Knows nothing of
-the calls. Runs in a process of its own, started by `launch`; the rest of funsearch is not there.
+Its standard input is the control socket. There it receives settings, then jobs (source, limits, and one end of a socket
+for calls); when the engine ends a job with END or KILL, the worker sends a report on the child. The child for the next
+job is forked in advance, while the engine is busy, and receives the job itself. Knows nothing about the calls. Runs in
+a separate process, started by `launch`, which has no other part of funsearch.
 """
 
 import contextlib
@@ -28,34 +28,34 @@ from funsearch.sandbox import child, codec, lowlevel, seccomp, syscalls
 LENGTH = struct.Struct("<I")
 READY = b"READY"
 END, KILL = b"E", b"K"
-"""How a job ends: with time for last words, or at once."""
-PATIENCE_SECONDS = 0.2
-"""How long a child that is to end may take for it."""
+"""How a job ends: with time to exit, or immediately."""
+EXIT_SECONDS = 0.2
+"""Time that a child has to exit after END."""
 CHECK_SECONDS = 1.0
-"""How often the worker looks whether the engine is still there, should its socket not say so."""
+"""Interval between checks that the engine still exists, in case its socket does not show it."""
 TICK_SECONDS = 0.02
-"""How often it looks for the child's end where the kernel cannot tell."""
+"""Interval between checks for the end of the child, where the kernel has no pidfd."""
 READ_BYTES = 65536
 OPEN_FILES = 32
 RESERVE_BYTES = 2**20
-"""What a child that is out of memory lets go of, so that this can still be said."""
+"""Memory that a child frees when it runs out of memory, so that it can report this."""
 STACK_BYTES = 8 * 2**20
 ANY_CPU = -1
 PROCESS_CLOCK = 2
-"""The kernel's CPUCLOCK_SCHED, which with a process id makes the clock of its processor time."""
+"""The kernel's CPUCLOCK_SCHED, which combined with a process id denotes the clock of its processor time."""
 TAKEN = struct.Struct("<Q")
-"""What a child says to the worker when it has its job: how much output it may write."""
+"""Message from a child to the worker when it has received its job: how much output it may write."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How to confine."""
+    """How candidates are confined."""
 
     path: list[str]
-    """The engine's `sys.path`, to load from."""
+    """The engine's `sys.path`, to load modules from."""
     preload: list[str]
     import_path: list[str]
-    """What `sys.path` is for candidates."""
+    """`sys.path` of candidates."""
     confined: bool
     landlock: bool
     listable: list[str]
@@ -63,18 +63,18 @@ class Settings:
     threads: bool
     """Whether candidates may start threads."""
     uid: int
-    """Who to be instead of root."""
+    """User id to run as instead of root."""
 
 
 class Job(NamedTuple):
-    """One candidate and its limits."""
+    """A candidate and its limits."""
 
     source: str
     memory_bytes: int
     cpu_seconds: int
     output_bytes: int
     cpu: int
-    """The processor to run on: the engine's, because a call between two that share one costs half; or ANY_CPU."""
+    """Processor to run on: the engine's, because calls then cost half; or ANY_CPU."""
 
 
 class Report(NamedTuple):
@@ -88,13 +88,13 @@ class Report(NamedTuple):
 
 
 def work(control: socket.socket, settings: Settings) -> NoReturn:
-    """Loads, confines and runs the worker, until the other end of its control socket is closed."""
+    """Loads modules, confines the process and runs jobs, until the engine closes the control socket."""
     _load(settings)
     null = os.open(os.devnull, os.O_RDONLY)
     worker = Worker(control, null, _confine(settings))
     gc.collect()
     gc.freeze()
-    gc.disable()  # on again in each child
+    gc.disable()  # Enabled again in each child.
     control.sendall(READY)
     worker.run_jobs()
 
@@ -104,25 +104,25 @@ class NextChild(NamedTuple):
 
     pid: int
     output: int
-    """Where what it prints can be read."""
+    """Pipe to read its output from."""
     taken: int
-    """Where it says that it has a job."""
+    """Pipe on which it announces that it has received a job."""
 
 
 class Worker:
     """Runs jobs, one at a time."""
 
-    def __init__(self, control: socket.socket, null: int, entrance: "ChildEntrance") -> None:
+    def __init__(self, control: socket.socket, null: int, setup: "ChildSetup") -> None:
         self._control = control
         self._null = null
-        self._entrance = entrance
+        self._setup = setup
         self._pid = os.getpid()
         self._engine = os.getppid()
-        # Each child inherits it unused, which costs nothing.
-        self._reserve = [np.empty(RESERVE_BYTES, np.uint8)]
+        # Each child inherits it unused, at no cost.
+        self._reserve: list[object] = [np.empty(RESERVE_BYTES, np.uint8)]
 
     def run_jobs(self) -> NoReturn:
-        """Runs what comes, for ever."""
+        """Runs jobs until the engine closes the control socket."""
         while True:
             waiting = self._fork()
             output_bytes = self._await_taken(waiting.taken)
@@ -132,7 +132,7 @@ class Worker:
             watch.close()
 
     def check_engine(self) -> None:
-        """Ends the worker when the engine is gone."""
+        """Ends the worker if the engine is gone."""
         if os.getppid() != self._engine:
             os._exit(0)
 
@@ -147,45 +147,45 @@ class Worker:
         return NextChild(pid, output, taken)
 
     def _await_taken(self, taken: int) -> int:
-        """Returns how much output the child may write, once it has taken a job.
+        """Waits until the child has received a job, and returns how much output it may write.
 
-        It ends without one when the engine has closed the socket. Should it have another reason, half of a job may be
-        read, and the engine needs a new worker.
+        If the child ends without a job, the worker ends: the engine has closed the socket, or a job may have been read
+        only in part, so that the engine needs a new worker.
         """
         poll = select.poll()
         poll.register(taken, select.POLLIN)
         while not poll.poll(CHECK_SECONDS * 1000):
             self.check_engine()
-        said = os.read(taken, TAKEN.size)
+        message = os.read(taken, TAKEN.size)
         os.close(taken)
-        if len(said) < TAKEN.size:
+        if len(message) < TAKEN.size:
             os._exit(0)
-        output_bytes: int = TAKEN.unpack(said)[0]
+        output_bytes: int = TAKEN.unpack(message)[0]
         return output_bytes
 
     def _become_candidate(self, output: int, taken: int) -> NoReturn:
         try:
-            self._entrance.leave_session()
+            self._setup.leave_session()
             if os.getppid() != self._pid:
                 os._exit(0)
             child.rehearse()
             job, calls = self._take_job()
         except BaseException:
-            os._exit(1)  # the worker sees that it has taken no job
+            os._exit(1)  # The worker sees that the child has not received a job.
         try:
             os.write(taken, TAKEN.pack(job.output_bytes))
-            self._control.detach()  # its number becomes that of the null device
+            self._control.detach()  # Its number becomes that of the null device.
             for source, target in ((self._null, 0), (output, 1), (output, 2), (calls, child.CALLS)):
                 os.dup2(source, target)
-            self._entrance.confine(job)
+            self._setup.confine(job)
             gc.enable()
-        except BaseException as error:  # nobody above would hear of it
+        except BaseException as error:  # No caller would report it.
             child.say(calls, child.FAILED, f"INFRA:the candidate's process cannot be set up: {error!r}".encode())
             os._exit(1)
         child.serve(job.source, self._reserve)
 
     def _take_job(self) -> tuple[Job, int]:
-        """Returns the next job and the candidate's end of its calls; ends the process when none will come."""
+        """Receives the next job and the candidate's end of its socket; exits if the control socket is closed."""
         header, descriptors, _, _ = socket.recv_fds(self._control, LENGTH.size, 1)
         (size,) = LENGTH.unpack(header + self._read(LENGTH.size - len(header)))
         return Job(*codec.decode(self._read(size))), descriptors[0]
@@ -201,7 +201,7 @@ class Worker:
 
 
 class Watch:
-    """Follows one child until the engine has said its one word and the child is dead, or has nothing more to say."""
+    """Watches a child until the engine ends its job and the child is dead or has closed its output."""
 
     def __init__(self, worker: Worker, pid: int, output: int, control: socket.socket, cap: int) -> None:
         self._worker = worker
@@ -215,18 +215,20 @@ class Watch:
             self._poll.register(fd, select.POLLIN)
         self._written = bytearray()
         self._closed = False
-        """Whether it has closed its output."""
+        """Whether the child has closed its output."""
         self._ended: tuple[int, float] | None = None
-        self._told = False
+        """Wait status and processor time of the child, once it is dead."""
+        self._job_ended = False
+        """Whether the engine has ended the job."""
         self._deadline: float | None = None
 
     def follow(self) -> Report:
-        """Returns how the child ended, or will.
+        """Waits for the end of the job and returns the report on the child.
 
-        One that was told to end, and has closed its output, can add nothing. That it is dead is not waited for: to take
-        a process apart takes the kernel longer than all the rest. `close` sees to it, before there is another.
+        When the job was ended with END and the child has closed its output, its death is not awaited: for the kernel to
+        free a process takes longer than everything else. `close` makes sure of it, before the next child runs a job.
         """
-        while not self._told or (self._ended is None and not self._parting()):
+        while not self._job_ended or (self._ended is None and not self._exiting()):
             ready = dict(self._poll.poll(self._timeout() * 1000))
             if not ready:
                 self._worker.check_engine()
@@ -234,18 +236,18 @@ class Watch:
                 self._kill()
             if self._output in ready:
                 self._read_output()
-            elif self._pidfd in ready or self._pidfd < 0:  # only when all its output has been read
+            elif self._pidfd in ready or self._pidfd < 0:  # Only after all of its output has been read.
                 self._reap()
             if self._control.fileno() in ready:
-                self._listen()
+                self._end_job()
         status, cpu = self._ended or (0, self._cpu_seconds())
         output = bytes(self._written[: self._cap]).decode("utf-8", "replace")
         return Report(os.waitstatus_to_exitcode(status), output, len(self._written) > self._cap, cpu)
 
     def close(self) -> None:
-        """Sees the child dead, and closes what belonged to it."""
+        """Kills the child if it is alive, and closes its file descriptors."""
         if self._ended is None:
-            with contextlib.suppress(OSError):  # let it be taken apart where there is room, not where the engine works
+            with contextlib.suppress(OSError):  # So that its memory is not freed on the engine's processor.
                 os.sched_setaffinity(self._pid, os.sched_getaffinity(0))
             self._kill()
             os.wait4(self._pid, 0)
@@ -253,8 +255,8 @@ class Watch:
         if self._pidfd >= 0:
             os.close(self._pidfd)
 
-    def _parting(self) -> bool:
-        """Returns whether it was told to end, not killed, and has closed its output."""
+    def _exiting(self) -> bool:
+        """Returns whether the job was ended with END, and the child has closed its output."""
         return self._closed and self._deadline is not None and self._pidfd >= 0
 
     def _cpu_seconds(self) -> float:
@@ -264,7 +266,7 @@ class Watch:
     def _timeout(self) -> float:
         if self._ended is None and self._pidfd < 0:
             return TICK_SECONDS
-        return PATIENCE_SECONDS if self._deadline is not None else CHECK_SECONDS
+        return EXIT_SECONDS if self._deadline is not None else CHECK_SECONDS
 
     def _read_output(self) -> None:
         part = os.read(self._output, READ_BYTES)
@@ -277,28 +279,28 @@ class Watch:
 
     def _reap(self) -> None:
         if self._ended is None and self._pidfd >= 0:
-            self._kill()  # what else is in its group, while the number is still its own
+            self._kill()  # Kills the rest of its process group, while its id is not reused.
         pid, status, usage = os.wait4(self._pid, 0 if self._pidfd >= 0 else os.WNOHANG)
         if pid:
             self._ended = status, usage.ru_utime + usage.ru_stime
             if self._pidfd >= 0:
                 self._poll.unregister(self._pidfd)
 
-    def _listen(self) -> None:
-        word = self._control.recv(1)
-        self._told = True
+    def _end_job(self) -> None:
+        command = self._control.recv(1)
+        self._job_ended = True
         self._poll.unregister(self._control.fileno())
-        if word == END:
-            self._deadline = time.monotonic() + PATIENCE_SECONDS
+        if command == END:
+            self._deadline = time.monotonic() + EXIT_SECONDS
         else:
             self._kill()
-        if not word:
+        if not command:
             os._exit(0)
 
     def _kill(self) -> None:
         if self._ended is not None:
             return
-        for kill in (os.killpg, os.kill):  # it may not lead a group of its own yet
+        for kill in (os.killpg, os.kill):  # It may not have its own process group yet.
             try:
                 kill(self._pid, signal.SIGKILL)
             except (ProcessLookupError, PermissionError):
@@ -306,7 +308,7 @@ class Watch:
 
 
 def _load(settings: Settings) -> None:
-    """Imports what candidates may, then forgets where everything else is."""
+    """Imports the modules that candidates may import, then removes the paths of all others."""
     sys.path[:] = settings.path
     for name in settings.preload:
         importlib.import_module(name)
@@ -317,11 +319,11 @@ def _load(settings: Settings) -> None:
     os.environ.clear()
     random.seed(0)
     np.random.seed(0)
-    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # what is printed outlives a kill
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # Output is not lost when killed.
 
 
-def _confine(settings: Settings) -> "ChildEntrance":
-    """Confines this process, and so its children; returns what a child has to do besides."""
+def _confine(settings: Settings) -> "ChildSetup":
+    """Confines this process, and so its children; returns the additional set-up of a child."""
     mapped = _mapped_bytes()
     for limit, value in (
         (resource.RLIMIT_CORE, 0),
@@ -334,22 +336,22 @@ def _confine(settings: Settings) -> "ChildEntrance":
         resource.setrlimit(limit, (value, value))
     arch = syscalls.architecture()
     if not settings.confined or arch is None:
-        return ChildEntrance(mapped, None)
+        return ChildSetup(mapped, None)
     if os.getuid() == 0:
         try:
             lowlevel.drop_to(settings.uid)
         except OSError:
-            pass  # root of a container without that user or that right; it loses all capabilities all the same
+            pass  # Root of a container without this user or right; all capabilities are dropped anyway.
     lowlevel.no_new_privileges()
     lowlevel.drop_capabilities()
     if settings.landlock:
         lowlevel.landlock(settings.listable, settings.readable)
     lowlevel.SeccompFilter(seccomp.worker_filter(arch, files=settings.landlock)).load()
-    return ChildEntrance(mapped, lowlevel.SeccompFilter(seccomp.candidate_filter(arch, threads=settings.threads)))
+    return ChildSetup(mapped, lowlevel.SeccompFilter(seccomp.candidate_filter(arch, threads=settings.threads)))
 
 
-class ChildEntrance:
-    """What a fresh child does before it loads its candidate; all that can be is worked out before the fork."""
+class ChildSetup:
+    """Set-up of a new child before it loads its candidate; prepared as far as possible before the fork."""
 
     def __init__(self, mapped: int, inner: lowlevel.SeccompFilter | None) -> None:
         self._mapped = mapped
@@ -359,16 +361,16 @@ class ChildEntrance:
         self._on_linux = syscalls.architecture() is not None
 
     def leave_session(self) -> None:
-        """Makes this process the first of a session that ends with it, and have it end with its parent."""
+        """Makes this process the leader of a new session, and has the kernel kill it when its parent ends."""
         os.setsid()
         if self._on_linux:
             lowlevel.die_with_parent()
 
     def confine(self, job: Job) -> None:
-        """Puts one job's limits on this process, and the stricter filter."""
+        """Applies the limits of a job and the stricter system-call filter to this process."""
         os.closerange(child.CALLS + 1, OPEN_FILES)
         if job.cpu != ANY_CPU:
-            with contextlib.suppress(OSError):  # only speed is lost
+            with contextlib.suppress(OSError):  # Only speed is lost.
                 os.sched_setaffinity(0, {job.cpu})
         if self._mapped:
             memory = min(self._mapped + job.memory_bytes, self._most_memory)
@@ -385,10 +387,10 @@ def _highest(limit: int) -> int:
 
 
 def _mapped_bytes() -> int:
-    """Returns the address space of this process, 0 where the system has no way to say.
+    """Returns the size of the address space of this process, or 0 on systems other than Linux.
 
     Raises:
-        OSError: the system has, and does not say; there could be no limit of memory.
+        OSError: the size cannot be read, so that memory could not be limited.
     """
     if sys.platform != "linux":
         return 0

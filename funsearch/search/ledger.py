@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 from funsearch.core.code.identity import key
 from funsearch.core.code.reading import UnreadableCompletion, read_completion
 from funsearch.core.database import ProgramsDatabase, Registration
-from funsearch.core.evaluator import Verdict
-from funsearch.core.ports import Event, Storage
+from funsearch.core.evaluator import Outcome
+from funsearch.core.ports import Event, RunStorage
 from funsearch.core.records import ALL_ISLANDS, Evaluation, Feedback, Prompt, Reset, Sample, Snapshot, Status
 from funsearch.core.specification import Specification
 from funsearch.search.progress import Counts
@@ -25,10 +25,10 @@ SNAPSHOT_STEP, SNAPSHOTS = 4, 200
 
 
 class Ledger:
-    """Draws prompts, takes in samples and verdicts, and writes all of it down."""
+    """Draws prompts, takes in samples and outcomes, and writes all of it down."""
 
     def __init__(
-        self, run: str, specification: Specification, database: ProgramsDatabase, storage: Storage, sandbox: str
+        self, run: str, specification: Specification, database: ProgramsDatabase, storage: RunStorage, sandbox: str
     ) -> None:
         self.run = run
         self.database = database
@@ -45,7 +45,7 @@ class Ledger:
         first = self._specification.first
         return Job(Sample(FIRST_PROMPT, 0, first.body, "specification", "stop"), first, key(first))
 
-    def record_first(self, job: Job, outcome: Verdict) -> None:
+    def record_first(self, job: Job, outcome: Outcome) -> None:
         """Registers the first program on every island."""
         self._events += [FIRST_PROMPT, job.sample]
         self._register(outcome.of(job.sample, job.function, job.key, self._sandbox))
@@ -84,7 +84,7 @@ class Ledger:
                 jobs.append(job)
         return jobs
 
-    def record_outcome(self, job: Job, outcome: Verdict) -> list[Job]:
+    def record_outcome(self, job: Job, outcome: Outcome) -> list[Job]:
         """Registers a verdict, and it again for every sample that waited for it.
 
         Returns what has to be evaluated after all: a verdict that is our own fault is nobody else's outcome.
@@ -150,7 +150,7 @@ class Ledger:
         yield done
 
     def _repeat(self, job: Job) -> bool:
-        """Registers a program that was evaluated before with the verdict it got then; False if it never was."""
+        """Registers a program that was evaluated before with its scores of then; False if it never was."""
         known = self.database.key_id(job.key)
         if known is None:
             return False

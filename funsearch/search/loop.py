@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from funsearch.core.database import ProgramsDatabase
-from funsearch.core.evaluator import Verdict
-from funsearch.core.ports import Storage
+from funsearch.core.evaluator import Outcome
+from funsearch.core.ports import RunStorage
 from funsearch.core.records import IslandView, Prompt, RunRecord, Snapshot, Status
 from funsearch.errors import ConfigError, ProblemError
 from funsearch.loading import Problem
@@ -76,7 +76,7 @@ class SearchLoop:
         run: RunRecord,
         problem: Problem,
         settings: Settings,
-        storage: Storage,
+        storage: RunStorage,
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -105,7 +105,7 @@ class SearchLoop:
         self._unanswered: deque[Prompt] = deque()
         self._hold_at: int | None = None
         self._exhausted = self._restored = False
-        self._state = "starting"
+        self._state, self._stopped = "starting", ""
         self._started = self._last_reset = clock()
         self._session_samples = self._session_tokens = 0
         self._progress = self._current_progress()
@@ -131,10 +131,10 @@ class SearchLoop:
         self._workers = workers
         with self._session() as session:
             self._evaluate(self.restore())
-            self._state = "running"
+            self._state, self._stopped = "running", ""
             if not self.database.registered:
                 self._evaluate_first(budget)
-            session.ended = self._turns(budget, watch)
+            session.end(self._turns(budget, watch))
         return self._progress
 
     def restore(self) -> list[Job]:
@@ -162,7 +162,7 @@ class SearchLoop:
         """Returns a prompt that was drawn and never answered, or else draws the next one."""
         return self._unanswered.popleft() if self._unanswered else self.ledger.draw_prompt()
 
-    def record_first(self, job: Job, outcome: Verdict) -> None:
+    def record_first(self, job: Job, outcome: Outcome) -> None:
         """Registers the first program on every island.
 
         Raises:
@@ -189,15 +189,15 @@ class SearchLoop:
         try:
             yield session
         except KeyboardInterrupt:
-            session.ended = "interrupted"
+            session.end("interrupted")
             raise
         finally:
             self._stop_requested.clear()
             try:
                 self.save()
             finally:
-                self._state = session.ended
-                self._storage.set_state(self.name, session.ended)
+                self._state, self._stopped = session.state, session.stopped
+                self._storage.set_state(self.name, session.state, session.stopped)
                 self._progress = self._current_progress()
 
     def _turns(self, budget: Budget, watch: Callable[[Progress], None]) -> str:
@@ -355,6 +355,7 @@ class SearchLoop:
             training=self.companion.doing if self.companion else None,
             trained=self.companion.outcome if self.companion else None,
             cost=settings.cost(counts.usage) if settings.prices else None,
+            stopped=self._stopped,
             samplers=self._workers.samplers,
             evaluators=self._workers.evaluators,
         )
@@ -388,6 +389,12 @@ class SearchLoop:
 
 @dataclass(slots=True)
 class _Session:
-    """How a session of a run ends, known when it does."""
+    """How a session of a run ends: `failed`, unless it is told otherwise."""
 
-    ended: str = "failed"
+    state: str = "failed"
+    stopped: str = ""
+
+    def end(self, reason: str) -> None:
+        """Records the reason for which the session stopped."""
+        self.state = "interrupted" if reason == "interrupted" else "finished"
+        self.stopped = reason

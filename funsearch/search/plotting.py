@@ -20,9 +20,9 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 MOST_DOTS = 20_000
 """Programs drawn as dots; of more, every n-th."""
 SLICES = 60
-"""Stretches of a run for which the shares of verdicts are drawn."""
-MOST_VERDICTS = 6
-"""Verdicts drawn by their names; the rarer ones together."""
+"""Stretches of a run for which the shares of statuses are drawn."""
+MOST_STATUSES = 6
+"""Statuses drawn by their names; the rarer ones together."""
 
 
 def blank(width: float, height: float) -> "Figure":
@@ -47,7 +47,7 @@ def plot(name: str, points: Sequence[Point], resets: Iterable[Reset]) -> "Figure
     figure = blank(9, 7)
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[3, 2])
     _draw_scores(upper, points, resets)
-    _draw_verdicts(lower, points)
+    _draw_statuses(lower, points)
     upper.set_title(f"{name}: {len(points) - 1:,} samples")
     lower.set_xlabel("samples")
     return figure
@@ -83,19 +83,19 @@ def _draw_scores(axes: "Axes", points: Sequence[Point], resets: Iterable[Reset])
     axes.legend(loc="lower right", fontsize="small", ncols=2, markerscale=2)
 
 
-def _draw_verdicts(axes: "Axes", points: Sequence[Point]) -> None:
-    verdicts = [
+def _draw_statuses(axes: "Axes", points: Sequence[Point]) -> None:
+    statuses = [
         (p.program, "duplicate" if p.duplicate and p.status is Status.OK else str(p.status)) for p in points[1:]
     ]
-    if not verdicts:
+    if not statuses:
         return
-    names = [name for name, _ in Counter(name for _, name in verdicts).most_common(MOST_VERDICTS)]
-    width = max(1, -(-len(verdicts) // SLICES))
-    slices = [verdicts[start : start + width] for start in range(0, len(verdicts), width)]
+    names = [name for name, _ in Counter(name for _, name in statuses).most_common(MOST_STATUSES)]
+    width = max(1, -(-len(statuses) // SLICES))
+    slices = [statuses[start : start + width] for start in range(0, len(statuses), width)]
     counts = [Counter(name if name in names else "other" for _, name in piece) for piece in slices]
     shown = [*names, "other"] if any("other" in count for count in counts) else names
     shares = [[100 * count[name] / count.total() for count in counts] for name in shown]
     axes.stackplot([piece[0][0] for piece in slices], shares, labels=shown, colors=COLOURS, step="post")
     axes.set_ylim(0, 100)
-    axes.set_ylabel("verdicts (%)")
+    axes.set_ylabel("evaluation status (%)")
     axes.legend(loc="lower right", fontsize="small", ncols=2)

@@ -16,6 +16,7 @@ class Progress:
     run: str
     problem: str
     state: str
+    """`starting`, `running`, `waiting`, `finished`, `interrupted` or `failed`."""
     samples: int
     evaluated: int
     """Samples that the sandbox was asked about."""
@@ -47,6 +48,8 @@ class Progress:
     samplers: int = 1
     evaluators: int = 1
     """How many there are at present."""
+    stopped: str = ""
+    """Why it stopped: `samples`, `minutes`, `target`, `cost`, `exhausted` or `interrupted`; empty if it did not."""
 
 
 @dataclass(slots=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
 from funsearch.core.lineage import line_of_descent
-from funsearch.core.ports import Storage
+from funsearch.core.ports import RunStorage
 from funsearch.core.records import Evaluation, joined_notes
 from funsearch.core.specification import Specification
 from funsearch.errors import ConfigError, FunsearchError, ProblemError
@@ -61,7 +61,7 @@ class ProgramView:
 class Run:
     """A recorded run."""
 
-    def __init__(self, name: str, storage: str | Storage = DEFAULT_STORAGE) -> None:
+    def __init__(self, name: str, storage: str | RunStorage = DEFAULT_STORAGE) -> None:
         """Opens the run.
 
         Args:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from funsearch.core.code.identity import key
 from funsearch.core.code.reading import UnreadableCompletion, read_completion
 from funsearch.core.evaluator import Evaluator
-from funsearch.core.ports import Sandbox, Storage
+from funsearch.core.ports import RunReader, Sandbox
 from funsearch.core.records import Evaluation, Function, Prompt, RunRecord, Sample, Status
 from funsearch.search.runs import restored
 
@@ -26,7 +26,7 @@ class Replay:
 
 
 def replay(
-    storage: Storage, run: RunRecord, sandbox: Sandbox, on_progress: Callable[[int, int], None] | None = None
+    storage: RunReader, run: RunRecord, sandbox: Sandbox, on_progress: Callable[[int, int], None] | None = None
 ) -> Replay:
     """Replays a run up to its end or its first difference.
 
@@ -78,7 +78,7 @@ def replay(
 
 
 def _evaluate(recorded: Evaluation, evaluator: Evaluator) -> Evaluation:
-    """Returns the evaluation of the recorded sample as it comes out now; a duplicate keeps its verdict."""
+    """Returns the evaluation of the recorded sample as it comes out now; a duplicate keeps its status and scores."""
     sample = recorded.sample
     try:
         function = _read(sample, evaluator)
@@ -87,8 +87,8 @@ def _evaluate(recorded: Evaluation, evaluator: Evaluator) -> Evaluation:
     again = replace(recorded, function=function, key=key(function))
     if recorded.duplicate_of is not None or recorded.status is Status.INFRA:
         return again
-    verdict = evaluator.score(function)
-    return replace(again, status=verdict.status, scores=verdict.scores)
+    outcome = evaluator.score(function)
+    return replace(again, status=outcome.status, scores=outcome.scores)
 
 
 def _read(sample: Sample, evaluator: Evaluator) -> Function:

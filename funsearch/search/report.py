@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from funsearch.core.code.reading import read_file
-from funsearch.core.evaluator import Evaluator, Verdict, reduce_scores
-from funsearch.core.ports import Sandbox, Storage
+from funsearch.core.evaluator import Evaluator, Outcome, reduce_scores
+from funsearch.core.ports import RunStorage, Sandbox
 from funsearch.core.records import Evaluation, Function, HeldOut, RunRecord
 from funsearch.errors import ProblemError
 from funsearch.sandbox import open_sandbox
@@ -67,12 +67,12 @@ class Scorer:
     def select(self, functions: Mapping[int, Function]) -> list[int]:
         """Returns the ids of the functions, those first that score best on the problem's selection inputs."""
         on = self._declared("selection", self.problem.evaluator.selection)
-        scores = {id: self._verdict(function, on).score for id, function in functions.items()}
+        scores = {id: self._outcome(function, on).score for id, function in functions.items()}
         reached = {id: -math.inf if score is None else score for id, score in scores.items()}
         return sorted(reached, key=reached.__getitem__, reverse=True)
 
     def entries(
-        self, found: Mapping[int, Evaluation], storage: Storage, *, heldout: bool | None = None
+        self, found: Mapping[int, Evaluation], storage: RunStorage, *, heldout: bool | None = None
     ) -> dict[int, Entry]:
         """Returns the evaluations that are programs as entries, by id.
 
@@ -115,10 +115,10 @@ class Scorer:
             else f"{said}."
         )
 
-    def again(self, function: Function, *, heldout: bool = False) -> Verdict:
-        """Returns the verdict of a worker that no candidate has been near, on the run's or the held-out inputs."""
+    def again(self, function: Function, *, heldout: bool = False) -> Outcome:
+        """Returns the outcome in a worker that no candidate has been near, on the run's or the held-out inputs."""
         self._sandbox().refresh()
-        return self._verdict(function, self.problem.heldout if heldout else self.problem.inputs)
+        return self._outcome(function, self.problem.heldout if heldout else self.problem.inputs)
 
     def verify(self, id: int, evaluation: Evaluation) -> Verification:
         """Returns how a recorded program scores again, on the run's inputs and on the held-out ones."""
@@ -155,12 +155,12 @@ class Scorer:
 
     def _baseline(self, name: str, text: str, heldout: bool) -> Entry:
         function = read_file(self.problem.specification, text)
-        verdict = self._verdict(function, self.problem.inputs)
-        return Entry(name, function, verdict.scores, verdict.score, self._heldout(function) if heldout else None)
+        outcome = self._outcome(function, self.problem.inputs)
+        return Entry(name, function, outcome.scores, outcome.score, self._heldout(function) if heldout else None)
 
     def _heldout(self, function: Function) -> HeldOut:
-        verdict = self._verdict(function, self._declared("heldout", self.problem.heldout))
-        return HeldOut(verdict.status, verdict.scores, verdict.error)
+        outcome = self._outcome(function, self._declared("heldout", self.problem.heldout))
+        return HeldOut(outcome.status, outcome.scores, outcome.error)
 
     def _declared(self, name: str, inputs: Mapping[str, Any]) -> Mapping[str, Any]:
         if not inputs:
@@ -169,7 +169,7 @@ class Scorer:
             )
         return inputs
 
-    def _verdict(self, function: Function, on: Mapping[str, Any]) -> Verdict:
+    def _outcome(self, function: Function, on: Mapping[str, Any]) -> Outcome:
         return self._evaluator(on).score(function)
 
     def _evaluator(self, on: Mapping[str, Any]) -> Evaluator:

@@ -1,13 +1,13 @@
 """Writes new runs, and reads what a recorded run was started with."""
 
-from funsearch.core.ports import Storage
+from funsearch.core.ports import RunStorage
 from funsearch.core.records import RunRecord
 from funsearch.loading import Problem, ProblemSource, load
 from funsearch.settings.search import Settings
 
 
 def new_run(
-    problem: Problem, settings: Settings, storage: Storage, sandbox: str, name: str | None, now: float
+    problem: Problem, settings: Settings, storage: RunStorage, sandbox: str, name: str | None, now: float
 ) -> RunRecord:
     """Writes a new run; without a name it is called after its problem and the next free number.
 

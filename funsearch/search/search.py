@@ -14,7 +14,7 @@ from typing import Any, Self
 from funsearch.core.completions import Completion
 from funsearch.core.database import ProgramsDatabase
 from funsearch.core.evaluator import Evaluator
-from funsearch.core.ports import Sandbox, Storage
+from funsearch.core.ports import RunStorage, Sandbox
 from funsearch.core.records import Evaluation, HeldOut, Prompt, RunRecord
 from funsearch.errors import ConfigError, ProblemError
 from funsearch.loading import Problem, load_problem
@@ -26,7 +26,7 @@ from funsearch.search.runs import new_run, restored
 from funsearch.search.sampling import SamplerLike, as_samples, checked_texts, completion, specifications
 from funsearch.search.threads import ThreadWorkers
 from funsearch.search.workers import Job, LocalWorkers, Workers
-from funsearch.settings.parsing import gathered
+from funsearch.settings.parsing import SettingsLike, gathered_from
 from funsearch.settings.samplers import check_samplers, check_weights, is_python, make_sampler
 from funsearch.settings.search import Settings
 from funsearch.storage import open_storage
@@ -65,13 +65,13 @@ class Search:
         sampler: SamplerLike | None = None,
         base_url: str | None = None,
         api_key_env: str | None = None,
-        storage: str | Storage = DEFAULT_STORAGE,
+        storage: str | RunStorage = DEFAULT_STORAGE,
         name: str | None = None,
         seed: int | None = None,
-        settings: Settings | None = None,
+        settings: SettingsLike | None = None,
         sandbox: Sandbox | None = None,
         clock: Callable[[], float] = time.monotonic,
-        **options: Any,
+        **options: object,
     ) -> None:
         """Starts a new run. Nothing is written unless every argument can be used.
 
@@ -84,7 +84,7 @@ class Search:
             storage: the URL of a database, or an open storage, which stays the caller's.
             name: of the run; by default, the problem's name and a number.
             seed: of every draw.
-            settings: to start from; by default, the defaults.
+            settings: to start from: a dict with sections, or the path of a TOML file.
             sandbox: to run candidates in; by default, the best that the machine offers, or `settings.sandbox`.
             clock: monotonic, in seconds.
             options: further settings by name, such as `samples_per_prompt=8` or `database={"islands": 4}`; a double
@@ -112,7 +112,7 @@ class Search:
         cls,
         name: str,
         *,
-        storage: str | Storage = DEFAULT_STORAGE,
+        storage: str | RunStorage = DEFAULT_STORAGE,
         sampler: SamplerLike | None = None,
         base_url: str | None = None,
         api_key_env: str | None = None,
@@ -157,7 +157,7 @@ class Search:
         run: RunRecord,
         problem: Problem,
         settings: Settings,
-        storage: Storage,
+        storage: RunStorage,
         sandbox: Sandbox,
         sampler: SamplerLike | None,
         clock: Callable[[], float],
@@ -327,14 +327,14 @@ class Search:
             self._telling = True
         if not self.database.registered:
             job = self._loop.ledger.first_job()
-            self._loop.record_first(job, self._evaluator.judge(job.function, None))
+            self._loop.record_first(job, self._evaluator.score_confirmed(job.function, None))
 
     def _evaluate(self, jobs: Sequence[Job]) -> None:
         """Evaluates jobs here and now, and those that their outcomes lead to."""
         queue = list(jobs)
         while queue:
             job, best = queue.pop(0), self.database.best
-            outcome = self._evaluator.judge(job.function, None if best is None else best.score)
+            outcome = self._evaluator.score_confirmed(job.function, None if best is None else best.score)
             queue += self._loop.ledger.record_outcome(job, outcome)
 
     def _heldout(self, id: int) -> Mapping[str, float]:
@@ -375,17 +375,14 @@ def _loaded(problem: str | Path | Problem) -> Problem:
     )
 
 
-def _checked(settings: Settings | None, sampler: SamplerLike | None, options: Mapping[str, Any]) -> Settings:
+def _checked(settings: SettingsLike | None, sampler: SamplerLike | None, options: Mapping[str, Any]) -> Settings:
     """Returns the settings with the sampler and the options, all of it checked.
 
     Raises:
         ConfigError: a setting is unknown or cannot be used.
     """
-    if settings is not None and not isinstance(settings, Settings):
-        raise ConfigError(f"settings = {settings!r:.80}: give funsearch.Settings, or settings by name.")
-    start = settings.model_dump() if settings is not None else {}
-    data = gathered(None, (), {"samplers": specifications(sampler), **options}, start)
-    checked = Settings.checked(data)
+    chosen = {"samplers": specifications(sampler), **options}
+    checked = Settings.checked(gathered_from(settings, chosen))
     if is_python(checked.samplers):
         check_weights(checked)
     else:
@@ -398,7 +395,7 @@ def _checked(settings: Settings | None, sampler: SamplerLike | None, options: Ma
     return checked
 
 
-def _storage(storage: str | Storage, stack: ExitStack, create: bool) -> Storage:
+def _storage(storage: str | RunStorage, stack: ExitStack, create: bool) -> RunStorage:
     if isinstance(storage, str):
         opened = open_storage(storage, create)
         stack.callback(opened.close)

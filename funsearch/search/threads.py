@@ -99,6 +99,6 @@ class ThreadWorkers:
     def _evaluate(self, job: Job) -> WorkResult:
         evaluator = self._idle.get()
         try:
-            return Scored(job, evaluator.judge(job.function, self._best))
+            return Scored(job, evaluator.score_confirmed(job.function, self._best))
         finally:
             self._idle.put(evaluator)

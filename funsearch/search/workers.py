@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from funsearch.core.evaluator import Evaluator, Verdict
+from funsearch.core.evaluator import Evaluator, Outcome
 from funsearch.core.ports import Sampler
 from funsearch.core.records import Function, Prompt, Sample
 from funsearch.errors import SamplerExhausted
@@ -45,7 +45,7 @@ class Scored:
     """The outcome of a job."""
 
     job: Job
-    outcome: Verdict
+    outcome: Outcome
 
 
 WorkResult = Sampled | Exhausted | Scored
@@ -146,7 +146,7 @@ class LocalWorkers:
     def wait(self, seconds: float) -> list[WorkResult]:
         if self._jobs:
             job = self._jobs.popleft()
-            return [Scored(job, self._evaluator.judge(job.function, self._best))]
+            return [Scored(job, self._evaluator.score_confirmed(job.function, self._best))]
         if self._prompts:
             prompt, count = self._prompts.popleft()
             try:

@@ -16,6 +16,8 @@ from pydantic import BaseModel, ValidationError
 from funsearch.errors import ConfigError
 
 Model = TypeVar("Model", bound=BaseModel)
+SettingsLike = BaseModel | Mapping[str, object] | str | Path
+"""Settings as Python callers give them: a dict with sections, or the path of a TOML file."""
 
 RENAMED: Mapping[str, str] = {
     "tasks.held": "tasks.heldout",
@@ -39,26 +41,46 @@ def checked_model(model: type[Model], data: Mapping[str, object]) -> Model:
         raise ConfigError(f"{path} = {first['input']!r}: {first['msg']}.") from None
 
 
-def gathered(
-    config: Path | None,
-    assignments: Sequence[str],
-    options: Mapping[str, object],
-    start: Mapping[str, object] | None = None,
-) -> dict[str, object]:
-    """Returns the settings of `start`, overridden by a TOML file, then by assignments, then by options.
+def gathered(config: Path | None, assignments: Sequence[str], options: Mapping[str, object]) -> dict[str, object]:
+    """Returns the settings in a TOML file, overridden by assignments, then by options.
 
     The parts of an option's path are joined by `__`. Options that are None are ignored.
 
     Raises:
         ConfigError: the file cannot be read, or an assignment is malformed.
     """
-    data = {**(start or {}), **(_read_toml(config) if config else {})}
+    data = _read_toml(config) if config else {}
     for assignment in assignments:
         _assign(data, *_split(assignment))
     for path, value in options.items():
         if value is not None:
             _assign(data, path.split("__"), value)
     return data
+
+
+def gathered_from(settings: SettingsLike | None, options: Mapping[str, object]) -> dict[str, object]:
+    """Returns settings that were given from Python, overridden by options. See `gathered`.
+
+    Raises:
+        ConfigError: `settings` is none of the accepted types, or its file cannot be read.
+    """
+    match settings:
+        case None:
+            start: dict[str, object] = {}
+        case BaseModel():
+            start = settings.model_dump()
+        case Mapping():
+            start = {
+                str(name): dict(value) if isinstance(value, Mapping) else value for name, value in settings.items()
+            }
+        case str() | Path():
+            start = _read_toml(Path(settings))
+        case _:
+            raise ConfigError(f"settings = {settings!r:.80}: give a dict of settings, or the path of a TOML file.")
+    for path, value in options.items():
+        if value is not None:
+            _assign(start, path.split("__"), value)
+    return start
 
 
 def _read_toml(path: Path) -> dict[str, object]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from funsearch.core.ports import Sampler
 from funsearch.errors import ConfigError
 from funsearch.samplers.options import VllmOptions
-from funsearch.settings.parsing import gathered
+from funsearch.settings.parsing import gathered_from
 from funsearch.settings.search import ServedPolicy, Settings
 from funsearch.trainers.trl import check_installed
 
@@ -134,8 +134,7 @@ def resumed(recorded: Settings, run: str, overrides: Mapping[str, object]) -> Se
             f"The run {run} trains its own model ({', '.join(recorded.samplers)}), which --sampler cannot replace: "
             "leave --sampler out, or start another run."
         )
-    start = {**recorded.model_dump(), **({"weights": ()} if replaced else {})}
-    return Settings.checked(gathered(None, (), overrides, start))
+    return Settings.checked(gathered_from(recorded, {**overrides, "weights": () if replaced else None}))
 
 
 def trained_model(settings: Settings) -> tuple[str, ServedPolicy | None]:

@@ -1,7 +1,9 @@
-"""Keeps runs in a database: SQLite by default, PostgreSQL for a cluster. Knows nothing about what runs are for."""
+"""Keeps runs and trainings in a database: SQLite by default, PostgreSQL for a cluster.
+
+Knows nothing about what they are used for.
+"""
 
 from funsearch.storage.opening import absolute_url, open_storage
 from funsearch.storage.sql import SqlStorage
-from funsearch.storage.trainings import SqlTrainingStorage, open_training_storage
 
-__all__ = ["SqlStorage", "SqlTrainingStorage", "absolute_url", "open_storage", "open_training_storage"]
+__all__ = ["SqlStorage", "absolute_url", "open_storage"]

@@ -1,23 +1,22 @@
-"""Column types that give back exactly what was put in, on every database.
+"""Column types that return exactly the value that was stored, on every database.
 
-Knows nothing about the tables they are used in.
+Knows nothing about the tables that use them.
 """
 
 import json
 import re
-from typing import Any
 
 from sqlalchemy import Dialect, Text
 from sqlalchemy.types import TypeDecorator
 
 ESCAPE = "\x1a"
-"""SUBSTITUTE: no program needs it, so that stored texts stay readable as they are."""
+"""The escape character: SUBSTITUTE, which programs do not use, so that stored texts stay readable."""
 _UNSTORABLE = re.compile("[\x00\x1a\ud800-\udfff]")
 _ESCAPED = re.compile(f"{ESCAPE}([0-9a-f]{{4}})")
 
 
 def escape(text: str) -> str:
-    """Returns `text` without NUL (which PostgreSQL refuses) and lone surrogates (which UTF-8 cannot hold).
+    """Returns `text` without NUL (which PostgreSQL refuses) and lone surrogates (which UTF-8 cannot encode).
 
     Each of them, and the escape character itself, becomes the escape character and four hexadecimal digits.
     """
@@ -25,12 +24,12 @@ def escape(text: str) -> str:
 
 
 def unescape(text: str) -> str:
-    """Returns the text that `escape` was given."""
+    """Returns the text that was passed to `escape`."""
     return _ESCAPED.sub(lambda match: chr(int(match[1], 16)), text) if ESCAPE in text else text
 
 
 class ExactText(TypeDecorator[str]):
-    """Any Python string, whatever a model wrote."""
+    """Any Python string, including characters that a database cannot store."""
 
     impl = Text
     cache_ok = True
@@ -42,20 +41,20 @@ class ExactText(TypeDecorator[str]):
         return None if value is None else unescape(value)
 
 
-class Json(TypeDecorator[Any]):
-    """Plain data as JSON text: any string, keys in their order, floats to the last bit.
+class Json(TypeDecorator[object]):
+    """JSON data as text: any string, keys in their order, floats to the last bit.
 
-    The databases' own JSON types promise none of these.
+    The JSON types of the databases do not guarantee this.
     """
 
     impl = Text
     cache_ok = True
 
-    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
+    def process_bind_param(self, value: object, dialect: Dialect) -> str | None:
         if value is None:
             return None
-        # JSON's own escapes would make one character of two surrogates that stood side by side.
+        # JSON's own escapes would turn two adjacent surrogates into one character.
         return escape(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
 
-    def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
+    def process_result_value(self, value: str | None, dialect: Dialect) -> object:
         return None if value is None else json.loads(unescape(value))

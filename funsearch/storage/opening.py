@@ -6,29 +6,30 @@ import sqlite3
 import time
 from pathlib import Path
 
-from sqlalchemy import URL, Connection, Engine, StaticPool, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, QueuePool, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError
 
 from funsearch.errors import StorageError
 from funsearch.storage.faults import storage_errors
-from funsearch.storage.leases import AdvisoryLeases, FileLeases, Leases, LocalLeases
+from funsearch.storage.leases import AdvisoryLeases, FileLeases, LocalLeases
 from funsearch.storage.schema import ensure_schema, no_database
 from funsearch.storage.sql import SqlStorage
 
 BUSY_SECONDS = 30
-"""How long a writer waits for another one's transaction, which takes milliseconds."""
+"""How long a writer waits for the transaction of another, which takes milliseconds."""
 CONNECT_SECONDS = 10
 
 
 def open_storage(url: str, create: bool = True) -> SqlStorage:
-    """Opens the database at `url`, with its tables created or brought up to date.
+    """Opens the database at `url`, creating its tables or converting those of an older version if need be.
 
     Args:
-        url: `sqlite:///runs.db`, `postgresql://user@host/name`, or the path of a file that ends in `.db`.
-        create: whether to make the database when there is none; readers pass False.
+        url: `sqlite:///runs.db`, `postgresql://user@host/name`, the path of a file that ends in `.db`, or `sqlite://`
+            for a database in memory, which is lost when the storage is closed.
+        create: whether to create the database if it does not exist; readers pass False.
 
     Raises:
-        StorageError: the database cannot be used; says why and what to do.
+        StorageError: the database cannot be used; the message says why and what to do.
     """
     address = _parse(url)
     storage = _open_postgres(address) if address.get_backend_name() == "postgresql" else _open_sqlite(address, create)
@@ -39,6 +40,19 @@ def open_storage(url: str, create: bool = True) -> SqlStorage:
         storage.close()
         raise
     return storage
+
+
+def absolute_url(url: str) -> str:
+    """Returns the URL with the full path of a database file, for processes with another working directory."""
+    address = _parse(url)
+    if address.get_backend_name() == "sqlite" and not _in_memory(address):
+        address = address.set(database=str(_path(address).absolute()))
+    return address.render_as_string(hide_password=False)
+
+
+def without_password(url: str) -> str:
+    """Returns the URL with its password hidden, whether it can be parsed or not."""
+    return re.sub(r"(://[^:@/]*):.*@", r"\1:***@", url)
 
 
 def _parse(url: str) -> URL:
@@ -55,23 +69,18 @@ def _parse(url: str) -> URL:
     raise _unknown(address.render_as_string(hide_password=True))
 
 
-def absolute_url(url: str) -> str:
-    """Returns the URL with the full path of an SQLite file: another process may have another working folder."""
-    address = _parse(url)
-    if address.get_backend_name() == "sqlite" and address.database and address.database != ":memory:":
-        address = address.set(database=str(Path(address.database).absolute()))
-    return address.render_as_string(hide_password=False)
-
-
-def without_password(url: str) -> str:
-    """Returns the URL as it may be shown, whether it can be read or not."""
-    return re.sub(r"(://[^:@/]*):.*@", r"\1:***@", url)
-
-
 def _unknown(url: str) -> StorageError:
     return StorageError(
-        f"{url} is not the URL of a database: write sqlite:///FILE.db, postgresql://USER@HOST/NAME, or FILE.db alone."
+        f"{url} is not the URL of a database: write sqlite:///FILE.db, postgresql://USER@HOST/NAME, or just FILE.db."
     )
+
+
+def _path(address: URL) -> Path:
+    return Path(address.database or ":memory:")
+
+
+def _in_memory(address: URL) -> bool:
+    return address.get_backend_name() == "sqlite" and address.database in (None, "", ":memory:")
 
 
 def _open_postgres(address: URL) -> SqlStorage:
@@ -84,24 +93,22 @@ def _open_postgres(address: URL) -> SqlStorage:
 
 
 def _open_sqlite(address: URL, create: bool) -> SqlStorage:
-    path = Path(address.database or ":memory:")
-    in_memory = str(path) == ":memory:"
-    if not in_memory:
-        _check_path(path, create)
-    # One connection for all threads: every connection to :memory: is a database of its own.
-    engine = create_engine(
-        address,
-        connect_args={"check_same_thread": False} | ({} if "timeout" in address.query else {"timeout": BUSY_SECONDS}),
-        **({"poolclass": StaticPool} if in_memory else {}),
-    )
+    path = _path(address)
+    arguments = {"check_same_thread": False} | ({} if "timeout" in address.query else {"timeout": BUSY_SECONDS})
+    if _in_memory(address):
+        # Every connection to :memory: is a database of its own, so that threads take turns with one connection.
+        engine = create_engine(address, connect_args=arguments, poolclass=QueuePool, pool_size=1, max_overflow=0)
+        _set_up_connections(engine)
+        return SqlStorage(engine, LocalLeases(), str(path))
+    _check_path(path, create)
+    engine = create_engine(address, connect_args=arguments)
     _set_up_connections(engine)
-    leases: Leases = LocalLeases() if in_memory else FileLeases(path)
-    return SqlStorage(engine, leases, str(path))
+    return SqlStorage(engine, FileLeases(path), str(path))
 
 
 def _check_path(path: Path, create: bool) -> None:
     if path.is_dir():
-        raise StorageError(f"{path} is a folder: name a file in it with --db, as {path / 'funsearch.db'}.")
+        raise StorageError(f"{path} is a folder: name a file in it with --db, such as {path / 'funsearch.db'}.")
     if not create and not path.exists():
         raise StorageError(no_database(str(path)))
     if not path.parent.is_dir():
@@ -111,32 +118,33 @@ def _check_path(path: Path, create: bool) -> None:
     target = path if path.exists() else path.parent
     if not os.access(target, os.R_OK | os.W_OK):
         raise StorageError(
-            f"You may not read and write {target}: change its permissions, or name another file with --db."
+            f"You do not have permission to read and write {target}: change its permissions, or name another file "
+            "with --db."
         )
 
 
 def _set_up_connections(engine: Engine) -> None:
     @event.listens_for(engine, "connect")
     def connect(connection, record):  # type: ignore[no-untyped-def]
-        # Transactions begin where `begin` says; left alone, the driver opens none before a read or a CREATE TABLE.
+        # Transactions begin in `begin`; by itself, the driver opens none before a read or a CREATE TABLE.
         connection.isolation_level = None
-        _write_ahead(connection)
-        # Every commit is on the disk: samples cost money, so a power cut may not take them either.
+        _use_write_ahead_log(connection)
+        # Every commit reaches the disk: samples cost money, so a power cut must not lose them.
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
-        # A writer takes its turn at once: a reader that turns writer would be refused when another was faster.
+        # A writer queues at once: a reader that becomes a writer is refused if another writer was faster.
         writes = connection.get_execution_options().get("writes")
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
-def _write_ahead(connection: sqlite3.Connection) -> None:
-    """Sets the write-ahead log, with which readers go on while one process writes.
+def _use_write_ahead_log(connection: sqlite3.Connection) -> None:
+    """Turns the write-ahead log on, with which others can read while one process writes.
 
-    A new file is switched to it once. SQLite refuses that at once, without the wait it knows for everything else,
-    while another process has just begun with the same file.
+    A new file is switched to it once. While another process starts with the same file, SQLite refuses that at once,
+    without the wait that it applies to everything else.
     """
     deadline = time.monotonic() + BUSY_SECONDS
     while True:

@@ -1,15 +1,14 @@
-"""Records to rows and rows to records, within a transaction that somebody else opened.
+"""Turns the records of runs into rows and back, within a transaction that the caller opened.
 
-Knows nothing about runs' names, nor about opening and closing anything.
+Knows nothing about the names of runs.
 """
 
 import json
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, fields
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Text, and_, bindparam, func, insert, select, text, type_coerce, update
+from sqlalchemy import ColumnElement, Connection, Text, and_, bindparam, func, insert, select, text, type_coerce
 
 from funsearch.core.ports import Event
 from funsearch.core.records import (
@@ -21,7 +20,6 @@ from funsearch.core.records import (
     Point,
     Prompt,
     Reset,
-    RunCounts,
     Sample,
     Snapshot,
     Status,
@@ -35,13 +33,11 @@ from funsearch.storage.tables import (
     prompts,
     resets,
     samples,
-    scored,
     snapshots,
-    totals,
 )
 
 Condition = ColumnElement[bool]
-Values = dict[str, Any]
+Values = dict[str, object]
 
 _PROMPT = (
     prompts.c.prompt,
@@ -93,9 +89,8 @@ _REGISTERED = (
 )
 _ENCODED = {evaluations.c.body, evaluations.c.preamble, evaluations.c.key, evaluations.c.scores, evaluations.c.feedback}
 _STATUS = {status.value: status for status in Status}
-_TOTALS = ("prompts", "samples", "tokens", "evaluated", "valid", "duplicates")
 _RESET = (resets.c.reset, resets.c.after_evaluations, resets.c.islands, resets.c.founders)
-# One that another run's writer has just added is not an error.
+# Another run's writer may just have added the same model.
 _ADD_MODEL = text("INSERT INTO models (name) VALUES (:name) ON CONFLICT DO NOTHING").bindparams(
     bindparam("name", type_=ExactText)
 )
@@ -105,21 +100,21 @@ of_sample = and_(
     evaluations.c.prompt == samples.c.prompt,
     evaluations.c.sample == samples.c.sample,
 )
-"""Joins a sample and its evaluation."""
+"""The condition that joins a sample and its evaluation."""
 
 
 def add_models(connection: Connection, names: Iterable[str]) -> dict[str, int]:
-    """Returns the ids of the models, adding those that are new."""
+    """Returns the ids of the models by name, adding the models that are new."""
     wanted = sorted(set(names))
     if not wanted:
         return {}
     connection.execute(_ADD_MODEL, [{"name": name} for name in wanted])
-    known = connection.execute(select(models.c.name, models.c.id).where(models.c.name.in_(wanted)))
-    return {row.name: row.id for row in known}
+    rows = connection.execute(select(models.c.name, models.c.id).where(models.c.name.in_(wanted)))
+    return {row.name: row.id for row in rows}
 
 
 def add_events(connection: Connection, run: int, events: Sequence[Event], model_ids: Mapping[str, int]) -> None:
-    """Adds the events; what is referred to goes first, whatever their order."""
+    """Adds the events in any order; rows that others refer to are added first."""
     rows: dict[type[Event], list[Values]] = {Prompt: [], Sample: [], Evaluation: [], Reset: [], Snapshot: []}
     program = connection.scalar(select(func.max(evaluations.c.program)).where(evaluations.c.run == run))
     program = -1 if program is None else program
@@ -139,13 +134,13 @@ def add_events(connection: Connection, run: int, events: Sequence[Event], model_
         row["run"] = run
         rows[type(event)].append(row)
     tables = (prompts, samples, evaluations, resets, snapshots)
-    for table, new in zip(tables, rows.values(), strict=True):
-        if new:
-            connection.execute(insert(table), new)
+    for table, new_rows in zip(tables, rows.values(), strict=True):
+        if new_rows:
+            connection.execute(insert(table), new_rows)
 
 
 def has_event(connection: Connection, run: int, event: Event) -> bool:
-    """Returns whether the event is written already."""
+    """Returns whether the event has been written."""
     match event:
         case Prompt():
             table, where = prompts, prompts.c.prompt == event.index
@@ -163,16 +158,16 @@ def has_event(connection: Connection, run: int, event: Event) -> bool:
 
 
 def read_prompts(connection: Connection, run: int, *where: Condition, limit: int | None = None) -> list[Prompt]:
-    """Returns the prompts that meet the conditions, in the order of their index."""
+    """Returns the prompts that meet the conditions, ordered by index."""
     query = select(*_PROMPT).where(prompts.c.run == run, *where).order_by(prompts.c.prompt).limit(limit)
     return [
-        Prompt(index, island, generation, text, version, tuple(parents), after)
-        for index, island, generation, text, version, parents, after in connection.execute(query)
+        Prompt(index, island, resets, text, version, tuple(parents), after)
+        for index, island, resets, text, version, parents, after in connection.execute(query)
     ]
 
 
 def read_samples(connection: Connection, run: int, *where: Condition, limit: int | None = None) -> list[Sample]:
-    """Returns the samples that meet the conditions, in the order (prompt index, sample index)."""
+    """Returns the samples that meet the conditions, ordered by (prompt index, sample index)."""
     query = select(*_SAMPLE).join_from(samples, models).where(samples.c.run == run, *where)
     rows = connection.execute(query.order_by(samples.c.prompt, samples.c.sample).limit(limit)).all()
     prompt_of = _prompts_by_index(connection, run, {row[0] for row in rows})
@@ -180,7 +175,7 @@ def read_samples(connection: Connection, run: int, *where: Condition, limit: int
 
 
 def read_evaluations(connection: Connection, run: int, *where: Condition) -> dict[int, Evaluation]:
-    """Returns the evaluations that meet the conditions by program id, in its order."""
+    """Returns the evaluations that meet the conditions, by program id and in that order."""
     joined = evaluations.join(samples, of_sample).join(models)
     query = select(*_EVALUATION, *_SAMPLE).select_from(joined).where(evaluations.c.run == run, *where)
     rows = connection.execute(query.order_by(evaluations.c.program)).all()
@@ -190,19 +185,13 @@ def read_evaluations(connection: Connection, run: int, *where: Condition) -> dic
 
 
 def read_registered(connection: Connection, run: int, *where: Condition) -> list[tuple[int, Evaluation]]:
-    """Returns the evaluations that meet the conditions with what registering asks for, in the order of their ids.
+    """Returns program ids and evaluations that meet the conditions, ordered by id. See `RunReader.registered`.
 
-    Half of what taking up a million evaluations costs would be the types of their columns: they are read as plain text.
+    The columns are read as plain text: with their own types, restoring a million evaluations takes twice as long.
     """
     query = select(*(type_coerce(column, Text()) if column in _ENCODED else column for column in _REGISTERED))
     rows = connection.execute(query.where(evaluations.c.run == run, *where).order_by(evaluations.c.program)).all()
-    short = select(prompts.c.prompt, prompts.c.island, prompts.c.resets, prompts.c.version, prompts.c.parents)
-    wanted = prompts.c.prompt.in_({row[1] for row in rows})
-    found = connection.execute(short.where(prompts.c.run == run, wanted))
-    prompt_of = {
-        index: Prompt(index, island, generation, "", version, tuple(parents), 0)
-        for index, island, generation, version, parents in found
-    }
+    prompt_of = _short_prompts(connection, run, {row[1] for row in rows})
     return [
         (
             program,
@@ -221,48 +210,6 @@ def read_registered(connection: Connection, run: int, *where: Condition) -> list
     ]
 
 
-def read_totals(connection: Connection, run: int) -> RunCounts:
-    """Returns the run in numbers."""
-    best = select(func.max(evaluations.c.score)).where(evaluations.c.run == run, scored).scalar_subquery()
-    query = select(*(totals.c[name] for name in _TOTALS), best).where(totals.c.run == run)
-    *counts, best_score = connection.execute(query).one()
-    return RunCounts(**dict(zip(_TOTALS, counts, strict=True)), best_score=best_score)
-
-
-def read_usage(connection: Connection, run: int) -> dict[str, Usage]:
-    """Returns what each model was asked for and gave."""
-    sums = (func.count(), func.sum(samples.c.prompt_tokens), func.sum(samples.c.tokens))
-    query = select(models.c.name, *sums).join_from(samples, models)
-    rows = connection.execute(query.where(samples.c.run == run, samples.c.prompt >= 0).group_by(models.c.name))
-    return {model: Usage(count, int(asked), int(given)) for model, count, asked, given in rows}
-
-
-def add_totals(connection: Connection, run: int, events: Sequence[Event]) -> None:
-    """Counts the events in."""
-    added = Counter[str]()
-    for event in events:
-        match event:
-            case Prompt(index=index) if index >= 0:
-                added["prompts"] += 1
-            case Sample() if event.prompt.index >= 0:
-                added["samples"] += 1
-                added["tokens"] += event.tokens
-            case Evaluation() if event.sample.prompt.index >= 0:
-                if event.duplicate_of is not None:
-                    added["duplicates"] += 1
-                elif event.function is not None:
-                    added["evaluated"] += 1
-                    added["valid"] += event.status is Status.OK
-    if added:
-        more = {name: totals.c[name] + number for name, number in added.items()}
-        connection.execute(update(totals).where(totals.c.run == run).values(more))
-
-
-def new_totals(connection: Connection, run: int) -> None:
-    """Begins to count a run."""
-    connection.execute(insert(totals).values({"run": run, **dict.fromkeys(_TOTALS, 0)}))
-
-
 def read_resets(connection: Connection, run: int) -> list[Reset]:
     """Returns the resets in order."""
     query = select(*_RESET).where(resets.c.run == run).order_by(resets.c.reset)
@@ -279,7 +226,7 @@ def read_snapshots(connection: Connection, run: int) -> list[Snapshot]:
 
 
 def read_points(connection: Connection, run: int, *where: Condition) -> list[Point]:
-    """Returns the evaluations that meet the conditions without their texts, in the order of their ids."""
+    """Returns the evaluations that meet the conditions, without their texts, ordered by program id."""
     of_prompt = and_(prompts.c.run == evaluations.c.run, prompts.c.prompt == evaluations.c.prompt)
     query = select(
         evaluations.c.program,
@@ -289,23 +236,29 @@ def read_points(connection: Connection, run: int, *where: Condition) -> list[Poi
         evaluations.c.duplicate_of.is_not(None),
     ).join_from(evaluations, prompts, of_prompt)
     rows = connection.execute(query.where(evaluations.c.run == run, *where).order_by(evaluations.c.program))
-    return [Point(id, island, Status(status), score, bool(twice)) for id, island, status, score, twice in rows]
+    return [Point(id, island, Status(status), score, bool(duplicate)) for id, island, status, score, duplicate in rows]
 
 
 def read_heldout(connection: Connection, run: int, ids: Sequence[int]) -> dict[int, HeldOut]:
-    """Returns what is known of the programs on the held-out inputs."""
+    """Returns the results of programs on the held-out inputs by id, for those of `ids` that have been scored."""
     query = select(heldout.c.program, heldout.c.status, heldout.c.scores, heldout.c.error)
     rows = connection.execute(query.where(heldout.c.run == run, heldout.c.program.in_(ids)))
     return {row.program: HeldOut(Status(row.status), row.scores, row.error) for row in rows}
 
 
-def add_heldout(connection: Connection, run: int, found: Mapping[int, HeldOut]) -> None:
-    """Adds what is not known yet."""
-    known = read_heldout(connection, run, list(found))
+def add_heldout(connection: Connection, run: int, results: Mapping[int, HeldOut]) -> None:
+    """Adds the results of the programs that have none yet."""
+    existing = read_heldout(connection, run, list(results))
     rows = [
-        {"run": run, "program": id, "status": one.status.value, "scores": dict(one.scores), "error": one.error}
-        for id, one in found.items()
-        if id not in known
+        {
+            "run": run,
+            "program": id,
+            "status": result.status.value,
+            "scores": dict(result.scores),
+            "error": result.error,
+        }
+        for id, result in results.items()
+        if id not in existing
     ]
     if rows:
         connection.execute(insert(heldout), rows)
@@ -315,6 +268,16 @@ def _prompts_by_index(connection: Connection, run: int, indices: set[int]) -> di
     return {prompt.index: prompt for prompt in read_prompts(connection, run, prompts.c.prompt.in_(indices))}
 
 
+def _short_prompts(connection: Connection, run: int, indices: set[int]) -> dict[int, Prompt]:
+    """Returns prompts by index, without their texts."""
+    query = select(prompts.c.prompt, prompts.c.island, prompts.c.resets, prompts.c.version, prompts.c.parents)
+    rows = connection.execute(query.where(prompts.c.run == run, prompts.c.prompt.in_(indices)))
+    return {
+        index: Prompt(index, island, resets, "", version, tuple(parents), 0)
+        for index, island, resets, version, parents in rows
+    }
+
+
 def _evaluation(row: Sequence[Any], sample: Sample) -> Evaluation:
     status, body, preamble, *rest = row
     function = None if body is None else Function(body, preamble)
@@ -322,14 +285,14 @@ def _evaluation(row: Sequence[Any], sample: Sample) -> Evaluation:
     return Evaluation(sample, Status(status), function, *rest)
 
 
-def _snapshot(values: Values) -> Snapshot:
-    usage = {model: Usage(**used) for model, used in values["usage"].items()}
+def _snapshot(values: Mapping[str, Any]) -> Snapshot:
+    usage = {model: Usage(**counts) for model, counts in values["usage"].items()}
     islands = tuple(IslandView(**island) for island in values["islands"])
-    return Snapshot(**values | {"usage": usage, "islands": islands})
+    return Snapshot(**{**values, "usage": usage, "islands": islands})
 
 
 def _feedback(stored: Mapping[str, Any] | None) -> dict[str, Feedback]:
-    return {name: Feedback(**said) for name, said in stored.items()} if stored else {}
+    return {name: Feedback(**fields) for name, fields in stored.items()} if stored else {}
 
 
 def _prompt_values(prompt: Prompt) -> Values:
@@ -374,7 +337,7 @@ def _evaluation_values(evaluation: Evaluation, program: int) -> Values:
         "duplicate_of": evaluation.duplicate_of,
         "score": evaluation.score,
         "stage": evaluation.stage,
-        "feedback": {name: asdict(said) for name, said in evaluation.feedback.items()} or None,
+        "feedback": {name: asdict(feedback) for name, feedback in evaluation.feedback.items()} or None,
     }
 
 

@@ -1,7 +1,7 @@
-"""The tables. Rows are added and never changed, but for `runs.state` and `totals`.
+"""The tables of runs. Rows are added and never changed, except for `runs.state`, `runs.stopped` and `totals`.
 
-What is small stands first in a row and texts stand last, so that counting and sorting skip over the texts. Knows
-nothing about records, nor how a database comes to have these tables (see `funsearch.storage.migrations`).
+In a row, small columns come first and texts last, so that counting and sorting skip the texts. Knows nothing about
+records, nor about how the tables are created (see `funsearch.storage.schema`).
 """
 
 from sqlalchemy import (
@@ -16,7 +16,6 @@ from sqlalchemy import (
     Table,
     Text,
     and_,
-    text,
 )
 
 from funsearch.storage.columns import ExactText, Json
@@ -37,6 +36,7 @@ runs = Table(
     Column("name", ExactText, nullable=False, unique=True),
     Column("problem", ExactText, nullable=False),
     Column("state", Text, nullable=False),
+    Column("stopped", Text, nullable=False, server_default=""),
     Column("sandbox", Text, nullable=False),
     Column("created", Double, nullable=False),
     Column("settings", Json, nullable=False),
@@ -57,7 +57,7 @@ prompts = Table(
     Column("run", ForeignKey(runs.c.id), primary_key=True),
     Column("prompt", Integer, primary_key=True, autoincrement=False),
     Column("island", Integer, nullable=False),
-    Column("generation", Integer, key="resets", nullable=False),
+    Column("resets", Integer, nullable=False),
     Column("version", Integer, nullable=False),
     Column("after_evaluations", Integer, nullable=False),
     Column("parents", Json, nullable=False),
@@ -88,6 +88,7 @@ evaluations = Table(
     Column("status", Text, nullable=False),
     Column("duplicate_of", Integer),
     Column("score", Double),
+    Column("stage", Integer, nullable=False),
     Column("key", ExactText, nullable=False),
     Column("scores", Json, nullable=False),
     Column("seconds", Double, nullable=False),
@@ -96,13 +97,12 @@ evaluations = Table(
     Column("preamble", ExactText),
     Column("error", ExactText, nullable=False),
     Column("output", ExactText, nullable=False),
-    Column("stage", Integer, nullable=False, server_default=text("1")),
     Column("feedback", Json),
     ForeignKeyConstraint(["run", "prompt", "sample"], [samples.c.run, samples.c.prompt, samples.c.sample]),
 )
 
 scored = and_(evaluations.c.score.is_not(None), evaluations.c.duplicate_of.is_(None))
-"""Which evaluations compete for the best: the first of each program, if it got a score."""
+"""The condition of the evaluations that are ranked: they have a score and are not duplicates."""
 Index(None, evaluations.c.run, evaluations.c.prompt, evaluations.c.sample, unique=True)
 Index(
     "evaluations_by_run_score_program",
@@ -137,11 +137,11 @@ snapshots = Table(
     Column("best_score", Double),
     Column("asking", Integer, nullable=False),
     Column("evaluating", Integer, nullable=False),
+    Column("samplers", Integer, nullable=False),
+    Column("evaluators", Integer, nullable=False),
     Column("statuses", Json, nullable=False),
     Column("usage", Json, nullable=False),
     Column("islands", Json, nullable=False),
-    Column("samplers", Integer, nullable=False, server_default="0"),
-    Column("evaluators", Integer, nullable=False, server_default="0"),
 )
 
 heldout = Table(
@@ -166,4 +166,4 @@ totals = Table(
     Column("valid", Integer, nullable=False),
     Column("duplicates", Integer, nullable=False),
 )
-"""What `RunCounts` says, kept in step with the rows in the same transactions: counting a million takes seconds."""
+"""The numbers of `RunCounts`, updated in the transactions that add the rows: counting a million rows takes seconds."""

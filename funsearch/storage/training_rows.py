@@ -1,13 +1,13 @@
-"""Records of trainings to rows and back, within a transaction that somebody else opened.
+"""Turns the records of trainings into rows and back, within a transaction that the caller opened.
 
-Knows nothing about trainings' names, nor about opening and closing anything.
+Knows nothing about the names of trainings.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import Connection, and_, insert, select, tuple_
+from sqlalchemy import Connection, Table, and_, insert, select, tuple_
 
 from funsearch.core.completions import Policy
 from funsearch.rest_em.ports import RoundEvent
@@ -43,7 +43,7 @@ _ANSWER = (
 _GRADE = (grades.c.reward, grades.c.value, grades.c["keys"], grades.c.error, grades.c.seconds)
 
 of_answer = and_(*(grades.c[name] == answers.c[name] for name in ("training", "round", "phase", "task", "answer")))
-"""Joins an answer and its grade."""
+"""The condition that joins an answer and its grade."""
 
 
 def add_tasks(connection: Connection, training: int, tasks: Sequence[Task]) -> None:
@@ -55,8 +55,8 @@ def add_tasks(connection: Connection, training: int, tasks: Sequence[Task]) -> N
 def add_round_events(
     connection: Connection, training: int, events: Sequence[RoundEvent], model_ids: Mapping[str, int]
 ) -> None:
-    """Adds the events; what is referred to goes first, whatever their order."""
-    rows: dict[Any, list[Values]] = {table: [] for table in (policies, answers, grades, selections, rounds)}
+    """Adds the events in any order; rows that others refer to are added first."""
+    rows: dict[Table, list[Values]] = {table: [] for table in (policies, answers, grades, selections, rounds)}
     for event in events:
         match event:
             case Policy():
@@ -68,14 +68,14 @@ def add_round_events(
             case Selected():
                 rows[selections].append(asdict(event))
             case RoundRecord():
-                rows[rounds].append(_round_values(event))
-    for table, several in rows.items():
-        if several:
-            connection.execute(insert(table), [values | {"training": training} for values in several])
+                rows[rounds].append(asdict(event))
+    for table, new_rows in rows.items():
+        if new_rows:
+            connection.execute(insert(table), [values | {"training": training} for values in new_rows])
 
 
 def read_tasks(connection: Connection, training: int) -> list[Task]:
-    """Returns the tasks in the order of their index."""
+    """Returns the tasks ordered by index."""
     table = training_tasks.c
     query = select(table.task, table.key, table.family, table.split, table.prompt, table.reference)
     rows = connection.execute(query.where(table.training == training).order_by(table.task))
@@ -88,7 +88,10 @@ def read_tasks(connection: Connection, training: int) -> list[Task]:
 def read_answers(
     connection: Connection, training: int, round: int, phase: Phase, last: Answer | None, limit: int, *, graded: bool
 ) -> list[Graded]:
-    """Returns the next answers after `last`, with their grades if they have been graded, else without any."""
+    """Returns up to `limit` answers after `last`, ordered by (task, index): either those with or those without a grade.
+
+    An answer without a grade comes with an empty one.
+    """
     place = tuple_(answers.c.task, answers.c.answer)
     after: list[Condition] = [place > tuple_(last.task, last.index)] if last else []
     joined = answers.join(models).join(grades, of_answer, isouter=not graded)
@@ -103,7 +106,7 @@ def read_answers(
 
 
 def read_selected(connection: Connection, training: int, round: int) -> list[Selected]:
-    """Returns what the round trains on, in the order (task, answer)."""
+    """Returns the answers that the round trains on, ordered by (task, answer)."""
     table = selections.c
     query = select(table.round, table.task, table.answer, table.rejected)
     query = query.where(table.training == training, table.round == round).order_by(table.task, table.answer)
@@ -111,14 +114,14 @@ def read_selected(connection: Connection, training: int, round: int) -> list[Sel
 
 
 def read_policies(connection: Connection, *where: Condition) -> list[Policy]:
-    """Returns the policies that meet the conditions, in the order of trainings and rounds."""
+    """Returns the policies that meet the conditions, ordered by training and round."""
     table = policies.c
     query = select(table.name, table.round, table.base, table.folder, table.kind, table.figures)
     return [Policy(*row) for row in connection.execute(query.where(*where).order_by(table.training, table.round))]
 
 
 def read_rounds(connection: Connection, training: int) -> list[RoundRecord]:
-    """Returns the rounds that have ended, in order."""
+    """Returns the records of the completed rounds, in order."""
     table = rounds.c
     query = select(
         table.round,
@@ -158,10 +161,6 @@ def _grade_values(graded: Graded) -> Values:
     return place | asdict(graded.grade)
 
 
-def _round_values(record: RoundRecord) -> Values:
-    return asdict(record)
-
-
 def _graded(row: Sequence[Any]) -> Graded:
     round, phase, task, index, policy, *rest = row[: len(_ANSWER)]
     reward, value, keys, error, seconds = row[len(_ANSWER) :]
@@ -185,6 +184,6 @@ def _round(row: Sequence[Any]) -> RoundRecord:
     )
 
 
-def _figures(values: dict[str, Any]) -> Figures:
+def _figures(values: Mapping[str, Any]) -> Figures:
     estimates = {name: Estimate(**value) for name, value in values.items() if name != "k"}
     return Figures(**estimates, k=values["k"])

@@ -1,6 +1,6 @@
-"""The tables of trainings. Rows are added and never changed, but for `trainings.state`.
+"""The tables of trainings. Rows are added and never changed, except for `trainings.state` and `trainings.stopped`.
 
-As in `funsearch.storage.tables`, texts stand last in a row. Knows nothing about records.
+As in `funsearch.storage.tables`, texts come last in a row. Knows nothing about records.
 """
 
 from sqlalchemy import Boolean, Column, Double, ForeignKey, ForeignKeyConstraint, Integer, Table, Text
@@ -14,6 +14,7 @@ trainings = Table(
     Column("id", Integer, primary_key=True),
     Column("name", ExactText, nullable=False, unique=True),
     Column("state", Text, nullable=False),
+    Column("stopped", Text, nullable=False, server_default=""),
     Column("created", Double, nullable=False),
     Column("tasks", ExactText, nullable=False),
     Column("model", ExactText, nullable=False),

@@ -1,10 +1,12 @@
-"""The storage of trainings, in the same database as runs. Knows nothing about what a round does."""
+"""Trainings in the database: implements `funsearch.rest_em.ports.TrainingStorage`, whose docstrings hold the promises.
 
-import difflib
+Knows nothing about how records become rows (see `funsearch.storage.training_rows`), nor about what a round does.
+"""
+
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import Connection, func, insert, select, update
 
 from funsearch.core.completions import Policy
 from funsearch.errors import StorageError
@@ -19,9 +21,8 @@ from funsearch.rest_em.records import (
     TrainingRecord,
     TrainingSummary,
 )
-from funsearch.storage.opening import open_storage
+from funsearch.storage.connections import PAGE, Connections, unknown_name
 from funsearch.storage.rows import add_models
-from funsearch.storage.sql import PAGE, SqlStorage
 from funsearch.storage.training_rows import (
     add_round_events,
     add_tasks,
@@ -34,127 +35,121 @@ from funsearch.storage.training_rows import (
 from funsearch.storage.training_tables import answers, policies, rounds, trainings
 
 FIRST_LEASE = 1 << 30
-"""Leases are told apart by numbers; those of trainings begin here, those of runs at 1."""
+"""Number that is added to the id of a training to get the number of its lease; the lease of a run has the run's id."""
 
 
-class SqlTrainingStorage(SqlStorage):
-    """Keeps trainings, and runs as well; see `funsearch.rest_em.ports.TrainingStorage` for its promises."""
+class SqlTrainings:
+    """The part of `SqlStorage` that keeps trainings."""
+
+    def __init__(self, connections: Connections) -> None:
+        self.connections = connections
 
     def create_training(self, training: TrainingRecord, tasks: Sequence[Task]) -> None:
-        """Writes a new training with its tasks. See `TrainingStorage.create_training`."""
-        with self._write() as connection:
+        """Writes a new training with its tasks. See `TrainingWriter.create_training`."""
+        with self.connections.write() as connection:
             if connection.scalar(select(trainings.c.id).where(trainings.c.name == training.name)) is not None:
-                raise StorageError(f"there is a training called {training.name} already: take another --name.")
+                raise StorageError(f"there is already a training called {training.name}: choose another --name.")
             values = {
                 "name": training.name,
                 "tasks": training.tasks,
                 "model": training.model,
                 "settings": dict(training.settings),
                 "created": training.created,
-                "state": "running",
+                "state": "starting",
             }
-            done = connection.execute(insert(trainings).values(values).returning(trainings.c.id))
-            add_tasks(connection, done.scalar_one(), tasks)
+            id = connection.execute(insert(trainings).values(values).returning(trainings.c.id)).scalar_one()
+            add_tasks(connection, id, tasks)
 
     def training(self, name: str) -> TrainingRecord:
-        """Returns the training. See `TrainingStorage.training`."""
+        """Returns the training. See `TrainingReader.training`."""
         table = trainings.c
         query = select(table.name, table.tasks, table.model, table.settings, table.created)
         training = self._training_id(name)
-        with self._read() as connection:
+        with self.connections.read() as connection:
             return TrainingRecord(*connection.execute(query.where(table.id == training)).one())
 
     def trainings(self) -> list[TrainingSummary]:
-        """Returns all trainings, oldest first. One that is `running` though nobody holds its lease was interrupted."""
+        """Returns all trainings, oldest first."""
         table = trainings.c
-        ended = select(func.count()).where(rounds.c.training == table.id, rounds.c.round > 0).scalar_subquery()
-        query = select(table.id, table.name, table.tasks, table.model, ended, table.state).order_by(table.id)
-        with self._read() as connection:
-            rows = connection.execute(query).all()
-        return [TrainingSummary(*row[1:-1], state=self.state(FIRST_LEASE + row.id, row.state)) for row in rows]
+        completed = select(func.count()).where(rounds.c.training == table.id, rounds.c.round > 0).scalar_subquery()
+        query = select(table.id, table.name, table.tasks, table.model, completed, table.state, table.stopped)
+        with self.connections.read() as connection:
+            rows = connection.execute(query.order_by(table.id)).all()
+        return [
+            TrainingSummary(name, tasks, model, count, self.connections.state(FIRST_LEASE + training, state), stopped)
+            for training, name, tasks, model, count, state, stopped in rows
+        ]
 
     def lease_training(self, name: str) -> AbstractContextManager[None]:
-        """Returns a context in which this process alone may write to the training."""
-        return self._lease(FIRST_LEASE + self._training_id(name), name)
+        """Returns a context in which only this process may write to the training."""
+        return self.connections.lease(FIRST_LEASE + self._training_id(name), name)
 
-    def set_training_state(self, name: str, state: str) -> None:
-        """Records how the training stands."""
+    def set_training_state(self, name: str, state: str, stopped: str = "") -> None:
+        """Records the state of the training and why it stopped."""
         training = self._training_id(name)
-        with self._write() as connection:
-            connection.execute(update(trainings).where(trainings.c.id == training).values(state=state))
+        with self.connections.write() as connection:
+            query = update(trainings).where(trainings.c.id == training)
+            connection.execute(query.values(state=state, stopped=stopped))
 
     def append_round(self, name: str, events: Sequence[RoundEvent]) -> None:
-        """Writes the events in one transaction. See `TrainingStorage.append_round`."""
+        """Writes the events in one transaction. See `TrainingWriter.append_round`."""
         training = self._training_id(name)
         names = {event.policy for event in events if isinstance(event, Answer)}
-        with self._write() as connection:
+        with self.connections.write() as connection:
             add_round_events(connection, training, events, add_models(connection, names))
 
     def tasks(self, name: str) -> list[Task]:
-        """Returns the tasks in the order of their index."""
+        """Returns the tasks ordered by index."""
         training = self._training_id(name)
-        with self._read() as connection:
+        with self.connections.read() as connection:
             return read_tasks(connection, training)
 
     def answered(self, name: str, round: int, phase: Phase) -> dict[int, int]:
-        """Returns how many answers each task has; tasks without any are missing."""
+        """Returns the number of answers of each task that has any, by the task's index."""
         table = answers.c
         training = self._training_id(name)
-        here = (table.training == training, table.round == round, table.phase == phase.value)
-        with self._read() as connection:
-            rows = connection.execute(select(table.task, func.count()).where(*here).group_by(table.task)).all()
-        return {row[0]: row[1] for row in rows}
+        where = (table.training == training, table.round == round, table.phase == phase.value)
+        query = select(table.task, func.count()).where(*where).group_by(table.task)
+        with self.connections.read() as connection:
+            return {row[0]: row[1] for row in connection.execute(query)}
 
     def ungraded(self, name: str, round: int, phase: Phase) -> Iterator[Answer]:
-        """Yields the answers without a grade, in the order (task, index)."""
-        return (one.answer for one in self._answers(name, round, phase, graded=False))
+        """Yields the answers without a grade, ordered by (task, index)."""
+        return (graded.answer for graded in self._answers(name, round, phase, graded=False))
 
     def graded(self, name: str, round: int, phase: Phase) -> Iterator[Graded]:
-        """Yields the answers with a grade, in the order (task, index)."""
+        """Yields the answers with a grade, ordered by (task, index)."""
         return self._answers(name, round, phase, graded=True)
 
     def selected(self, name: str, round: int) -> list[Selected]:
-        """Returns what the round trains on, in the order (task, answer)."""
+        """Returns the answers that the round trains on, ordered by (task, answer)."""
         training = self._training_id(name)
-        with self._read() as connection:
+        with self.connections.read() as connection:
             return read_selected(connection, training, round)
 
     def policies(self, name: str | None = None) -> list[Policy]:
-        """Returns the policies of a training, or of all, in the order of trainings and rounds."""
+        """Returns the policies of one training or, without a name, of all, ordered by training and round."""
         where = () if name is None else (policies.c.training == self._training_id(name),)
-        with self._read() as connection:
+        with self.connections.read() as connection:
             return read_policies(connection, *where)
 
     def rounds(self, name: str) -> list[RoundRecord]:
-        """Returns the rounds that have ended, in order."""
+        """Returns the records of the completed rounds, in order."""
         training = self._training_id(name)
-        with self._read() as connection:
+        with self.connections.read() as connection:
             return read_rounds(connection, training)
 
     def _answers(self, name: str, round: int, phase: Phase, *, graded: bool) -> Iterator[Graded]:
         training = self._training_id(name)
-        last: Answer | None = None
-        while True:
-            with self._read() as connection:
-                page = read_answers(connection, training, round, phase, last, PAGE, graded=graded)
-            yield from page
-            if len(page) < PAGE:
-                return
-            last = page[-1].answer
+
+        def page(connection: Connection, last: Graded | None) -> list[Graded]:
+            return read_answers(connection, training, round, phase, last.answer if last else None, PAGE, graded=graded)
+
+        return self.connections.stream(page)
 
     def _training_id(self, name: str) -> int:
-        with self._read() as connection:
-            known: dict[str, int] = {
-                row.name: row.id for row in connection.execute(select(trainings.c.name, trainings.c.id))
-            }
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean {near[0]}?" if near else "`funsearch models` shows what there is."
-            raise StorageError(f"there is no training called {name} in {self.label}: {hint}")
-        return known[name]
-
-
-def open_training_storage(url: str, create: bool = True) -> SqlTrainingStorage:
-    """Opens the database at `url` for trainings and runs. See `funsearch.storage.open_storage`."""
-    storage = open_storage(url, create)
-    return SqlTrainingStorage(storage.engine, storage.leases, storage.label)
+        with self.connections.read() as connection:
+            ids = {row.name: row.id for row in connection.execute(select(trainings.c.name, trainings.c.id))}
+        if name not in ids:
+            raise unknown_name("training", name, ids, self.connections.label, "funsearch models")
+        return int(ids[name])

@@ -1,10 +1,9 @@
-"""What the page shows of runs: small records from a few columns each, quick whatever the size of a run.
+"""Reads the parts of runs that the web page shows: small records of a few columns, quick for a run of any size.
 
-Knows nothing about how they are shown. Nothing here reads more rows than it is told to, nor texts that nobody sees.
+Knows nothing about how they are shown. Every query reads a limited number of rows, and no text that is not shown.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection, Select, and_, func, select
@@ -12,17 +11,16 @@ from sqlalchemy import Connection, Select, and_, func, select
 from funsearch.core.records import ALL_ISLANDS, HeldOut
 from funsearch.errors import StorageError
 from funsearch.storage.columns import ExactText
-from funsearch.storage.faults import storage_errors
 from funsearch.storage.rows import Condition, of_sample, read_heldout
 from funsearch.storage.sql import SqlStorage
 from funsearch.storage.tables import evaluations, models, prompts, runs, samples, scored, snapshots
 
 EXCERPT = 2000
-"""Characters of a program that a list shows at most."""
+"""Maximum number of characters of a program in a list."""
 WINDOW = 5_000
-"""Evaluations that are looked through for those of one verdict."""
+"""Number of evaluations that are searched for those of one status."""
 MAPPED = 2_000
-"""Programs of a run, the best ones, from which its clusters are read."""
+"""Number of programs of a run, best first, from which its clusters are computed."""
 
 _of_prompt = and_(prompts.c.run == evaluations.c.run, prompts.c.prompt == evaluations.c.prompt)
 
@@ -35,6 +33,7 @@ class RunLine:
     name: str
     problem: str
     state: str
+    stopped: str
     created: float
     sandbox: str
     samples: int | None
@@ -55,7 +54,7 @@ class Leader:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A program in a list, whatever its verdict."""
+    """A program in a list, with any status."""
 
     program: int
     status: str
@@ -76,17 +75,17 @@ class ClusterView:
     score: float
     programs: int
     shortest: int
-    """Id of the shortest program, of equals the oldest."""
+    """Id of the shortest program, the oldest on ties."""
 
 
 class Views:
     """Reads what the page shows. May be used by many threads at once."""
 
     def __init__(self, storage: SqlStorage) -> None:
-        self._storage = storage
+        self._connections = storage.connections
 
     def runs(self) -> list[RunLine]:
-        """Returns all runs, the newest first."""
+        """Returns all runs, newest first."""
         return self._run_lines()
 
     def run(self, id: int) -> RunLine:
@@ -97,10 +96,10 @@ class Views:
         """
         for line in self._run_lines(runs.c.id == id):
             return line
-        raise StorageError(f"there is no run number {id}: see the list of runs.")
+        raise StorageError(f"there is no run number {id}: choose one from the list of runs.")
 
     def leaders(self, run: int, top: int) -> list[Leader]:
-        """Returns up to `top` programs distinct by key, best first, of equals the oldest."""
+        """Returns up to `top` programs distinct by key, best first, the oldest first on ties."""
         query = select(
             evaluations.c.program,
             evaluations.c.key,
@@ -109,30 +108,29 @@ class Views:
             prompts.c.island,
             func.substr(evaluations.c.body, 1, EXCERPT, type_=ExactText),
         ).join_from(evaluations, prompts, _of_prompt)
-        # Equal keys among programs that are no duplicates are rare: both were evaluated at the same time.
+        # Programs with equal keys that are not duplicates are rare: they were evaluated at the same time.
         best = _best(run, 2 * top)
-        found: dict[str, Leader] = {}
-        with self._read() as connection:
+        leaders: dict[str, Leader] = {}
+        with self._connections.read() as connection:
             ids = connection.scalars(best).all()
             rows = connection.execute(query.where(evaluations.c.run == run, evaluations.c.program.in_(ids)))
             for program, key, *row in sorted(rows, key=lambda row: (-row.score, row.program)):
-                found.setdefault(key, Leader(program, *row))
-            leaders = list(found.values())[:top]
-            known = read_heldout(connection, run, [leader.program for leader in leaders])
-        return [replace(leader, heldout=known.get(leader.program)) for leader in leaders]
+                leaders.setdefault(key, Leader(program, *row))
+            shown = list(leaders.values())[:top]
+            results = read_heldout(connection, run, [leader.program for leader in shown])
+        return [replace(leader, heldout=results.get(leader.program)) for leader in shown]
 
     def newest(self, run: int) -> int | None:
         """Returns the id of the newest program."""
-        with self._read() as connection:
-            found: int | None = connection.scalar(
-                select(func.max(evaluations.c.program)).where(evaluations.c.run == run)
-            )
-            return found
+        query = select(func.max(evaluations.c.program)).where(evaluations.c.run == run)
+        with self._connections.read() as connection:
+            newest: int | None = connection.scalar(query)
+        return newest
 
     def lines(self, run: int, below: int, count: int, status: str | None = None) -> list[Line]:
-        """Returns the `count` newest programs with an id smaller than `below`; of a `status`, if any is asked for.
+        """Returns the `count` newest programs with an id smaller than `below` and, if given, with a `status`.
 
-        Only the newest `WINDOW` of them are looked through.
+        Only the newest `WINDOW` of them are searched.
         """
         within = evaluations.c.program.between(below - WINDOW, below - 1)
         of_status = [evaluations.c.status == status] if status else []
@@ -142,21 +140,21 @@ class Views:
             .order_by(evaluations.c.program.desc())
             .limit(count)
         )
-        with self._read() as connection:
-            found = _lines(connection, run, connection.scalars(chosen).all())
-        return sorted(found.values(), key=lambda line: -line.program)
+        with self._connections.read() as connection:
+            lines = _lines(connection, run, connection.scalars(chosen).all())
+        return sorted(lines.values(), key=lambda line: -line.program)
 
     def named(self, run: int, programs: Iterable[int]) -> dict[int, Line]:
-        """Returns those of the programs that there are, by id."""
-        with self._read() as connection:
+        """Returns the programs with the ids that exist, by id."""
+        with self._connections.read() as connection:
             return _lines(connection, run, sorted(set(programs)))
 
-    def clusters(self, run: int, generations: Sequence[int]) -> list[ClusterView]:
+    def clusters(self, run: int, resets: Sequence[int]) -> list[ClusterView]:
         """Returns the clusters that the run's best programs form on their islands, best first.
 
         Args:
             run: the run's id.
-            generations: how often each island has been reset; programs of before are on no island any more.
+            resets: how often each island has been reset; programs registered before its last reset are not on it.
         """
         query = select(
             evaluations.c.program,
@@ -168,26 +166,24 @@ class Views:
         ).join_from(evaluations, prompts, _of_prompt)
         best = _best(run, MAPPED).subquery()
         query = query.where(evaluations.c.run == run, evaluations.c.program.in_(select(best.c.program)))
-        groups: dict[tuple[int, str], list[tuple[int, int]]] = {}
+        members: dict[tuple[int, str], list[tuple[int, int]]] = {}
         score_of = {}
-        with self._read() as connection:
-            for program, score, scores, length, island, generation in connection.execute(query):
-                everywhere = island == ALL_ISLANDS
-                homes = range(len(generations)) if everywhere else [island] if island < len(generations) else []
-                for home in homes:
-                    if generations[home] == (0 if everywhere else generation):
-                        place = home, str(scores)
-                        score_of[place] = score
-                        groups.setdefault(place, []).append((length, program))
-        found = [
-            ClusterView(place[0], score_of[place], len(members), min(members)[1]) for place, members in groups.items()
+        with self._connections.read() as connection:
+            for program, score, scores, length, island, age in connection.execute(query):
+                for home in _homes(island, age, resets):
+                    cluster = home, str(scores)
+                    score_of[cluster] = score
+                    members.setdefault(cluster, []).append((length, program))
+        clusters = [
+            ClusterView(cluster[0], score_of[cluster], len(programs), min(programs)[1])
+            for cluster, programs in members.items()
         ]
-        return sorted(found, key=lambda cluster: (-cluster.score, cluster.island))
+        return sorted(clusters, key=lambda cluster: (-cluster.score, cluster.island))
 
     def _run_lines(self, *where: Condition) -> list[RunLine]:
-        stood = select(snapshots.c.samples).where(snapshots.c.run == runs.c.id)
-        last = stood.order_by(snapshots.c.evaluations.desc()).limit(1).scalar_subquery()
-        # Without snapshots, as in an old run: all evaluations but the first program's.
+        counted = select(snapshots.c.samples).where(snapshots.c.run == runs.c.id)
+        last = counted.order_by(snapshots.c.evaluations.desc()).limit(1).scalar_subquery()
+        # For a run without snapshots: all evaluations except that of the first program.
         newest = select(func.max(evaluations.c.program)).where(evaluations.c.run == runs.c.id).scalar_subquery()
         best = select(func.max(evaluations.c.score)).where(evaluations.c.run == runs.c.id, scored).scalar_subquery()
         query = select(
@@ -195,19 +191,22 @@ class Views:
             runs.c.name,
             runs.c.problem,
             runs.c.state,
+            runs.c.stopped,
             runs.c.created,
             runs.c.sandbox,
             func.coalesce(last, newest),
             best,
         )
-        with self._read() as connection:
+        with self._connections.read() as connection:
             rows = connection.execute(query.where(*where).order_by(runs.c.id.desc())).all()
-        return [RunLine(*row[:3], self._storage.state(row.id, row.state), *row[4:]) for row in rows]
+        return [RunLine(*row[:3], self._connections.state(row.id, row.state), *row[4:]) for row in rows]
 
-    @contextmanager
-    def _read(self) -> Iterator[Connection]:
-        with storage_errors(self._storage.label), self._storage.engine.begin() as connection:
-            yield connection
+
+def _homes(island: int, age: int, resets: Sequence[int]) -> list[int]:
+    """Returns the islands that hold a program whose prompt came from an island after it was reset `age` times."""
+    if island == ALL_ISLANDS:
+        return [number for number, count in enumerate(resets) if count == 0]
+    return [island] if island < len(resets) and resets[island] == age else []
 
 
 def _best(run: int, count: int) -> Select[tuple[int]]:

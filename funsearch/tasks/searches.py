@@ -14,7 +14,7 @@ from typing import TypedDict, cast
 
 import numpy as np
 
-from funsearch.core.ports import Sandbox, Storage
+from funsearch.core.ports import RunReader, Sandbox
 from funsearch.core.records import Evaluation, Limits, Prompt, Sample
 from funsearch.errors import TrainingError
 from funsearch.loading import InputText, ProblemSource, load
@@ -203,7 +203,7 @@ def identity(evaluation: Evaluation) -> tuple[str, ...]:
 
 def search_tasks(
     run: str,
-    storage: Storage,
+    storage: RunReader,
     limits: Callable[[Mapping[str, object], Limits], Limits],
     stop: tuple[str, ...],
     request: Callable[[str], str],

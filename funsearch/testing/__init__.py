@@ -1,8 +1,6 @@
-"""Fakes of the ports, for unit tests of what is built on them."""
+"""Fakes of the ports, for unit tests. For a storage in memory, use `funsearch.storage.open_storage("sqlite://")`."""
 
 from funsearch.testing.sandbox import InProcessSandbox
-from funsearch.testing.storage import MemoryStorage
 from funsearch.testing.training import RecordingTrainer, ScriptedPolicies
-from funsearch.testing.trainings import MemoryTrainingStorage
 
-__all__ = ["InProcessSandbox", "MemoryStorage", "MemoryTrainingStorage", "RecordingTrainer", "ScriptedPolicies"]
+__all__ = ["InProcessSandbox", "RecordingTrainer", "ScriptedPolicies"]

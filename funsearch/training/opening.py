@@ -17,7 +17,7 @@ from funsearch.samplers.prompt_format import wants_chat
 from funsearch.samplers.text import COMPLETION_STOPS, chat_request
 from funsearch.settings.search import Settings
 from funsearch.settings.training import TrainingSettings, check_same
-from funsearch.storage import SqlTrainingStorage
+from funsearch.storage import SqlStorage
 from funsearch.tasks.opening import open_task_set
 from funsearch.tasks.searches import SearchTasks, search_tasks
 
@@ -40,7 +40,7 @@ class Training:
 
 
 def open_training(
-    tasks: str, model: str, settings: TrainingSettings, name: str | None, storage: SqlTrainingStorage, now: float
+    tasks: str, model: str, settings: TrainingSettings, name: str | None, storage: SqlStorage, now: float
 ) -> Training:
     """Returns the training of that name; a new one is written with its tasks.
 
@@ -110,7 +110,7 @@ def _as_before(record: TrainingRecord, tasks: str, model: str, settings: Trainin
     return settings
 
 
-def _search(run: str, storage: SqlTrainingStorage) -> SearchTasks:
+def _search(run: str, storage: SqlStorage) -> SearchTasks:
     def limits(stored: Any, own: Limits) -> Limits:
         return Settings.restored(stored)[0].limits.override(own)
 
@@ -123,5 +123,5 @@ def _built_in() -> str:
     return str(embedded_model())
 
 
-def _folder(storage: SqlTrainingStorage) -> str:
+def _folder(storage: SqlStorage) -> str:
     return str((storage.folder / "policies").resolve())

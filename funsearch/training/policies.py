@@ -7,12 +7,13 @@ from typing import Literal, cast
 
 from funsearch.core.completions import Policy
 from funsearch.errors import TrainingError
+from funsearch.rest_em.ports import TrainingReader
 from funsearch.settings.samplers import POLICY
 from funsearch.settings.search import ServedPolicy, Settings
-from funsearch.storage import SqlTrainingStorage, open_training_storage
+from funsearch.storage import open_storage
 
 
-def best_policy(storage: SqlTrainingStorage, name: str) -> Policy:
+def best_policy(storage: TrainingReader, name: str) -> Policy:
     """Returns a policy by its name `TRAINING@ROUND`, or the best published one of a training.
 
     Raises:
@@ -45,7 +46,7 @@ def with_policies(settings: Settings, db: str) -> Settings:
     ]
     if not names:
         return settings
-    with closing(open_training_storage(db, create=False)) as storage:
+    with closing(open_storage(db, create=False)) as storage:
         found = {name: _served(best_policy(storage, name)) for name in names}
     return settings.model_copy(update={"policies": found})
 

@@ -104,15 +104,15 @@ class Rounds:
         storage, name = self._storage, self.name
         with storage.lease_training(name):
             storage.set_training_state(name, "running")
-            state = "failed"
+            state, stopped = "failed", ""
             try:
                 rounds = self._run()
-                state = rounds[-1].stop or "rounds"
+                state, stopped = "finished", rounds[-1].stop or "rounds"
             except (KeyboardInterrupt, Interrupted):
-                state = "interrupted"
+                state = stopped = "interrupted"
                 raise
             finally:
-                storage.set_training_state(name, state)
+                storage.set_training_state(name, state, stopped)
         return rounds
 
     def _run(self) -> list[RoundRecord]:

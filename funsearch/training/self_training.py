@@ -14,7 +14,6 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
-from typing import cast
 
 from funsearch.core.completions import Policy
 from funsearch.errors import FunsearchError, Interrupted, NothingSelected
@@ -22,7 +21,7 @@ from funsearch.rest_em.records import BASE_ROUND, RoundRecord
 from funsearch.samplers.model_folder import expanded
 from funsearch.samplers.policies import check_policy
 from funsearch.settings.training import SelfTraining, TrainingSettings
-from funsearch.storage import SqlTrainingStorage
+from funsearch.storage import SqlStorage
 from funsearch.storage.retrying import Retrying, retrying
 from funsearch.training.opening import Training, open_training
 from funsearch.training.rounds import RoundProgress, Rounds
@@ -64,7 +63,7 @@ class SelfTrainer:
         model: str,
         start: Policy | None,
         *,
-        storage: Callable[[], SqlTrainingStorage],
+        storage: Callable[[], SqlStorage],
         retrying_policy: Retrying,
         workers: Callable[[Training, Callable[[], bool]], TrainingWorkers],
         serve: Callable[[Policy], None],
@@ -145,11 +144,10 @@ class SelfTrainer:
         if report.policy is not None:
             self._serve(report.policy)
 
-    def _opened(self) -> SqlTrainingStorage:
-        storage = self._retrying.retry(self._storage)
-        return cast(SqlTrainingStorage, retrying(storage, self._retrying))
+    def _opened(self) -> SqlStorage:
+        return retrying(self._retrying.retry(self._storage), self._retrying)
 
-    def _take_up(self, storage: SqlTrainingStorage) -> None:
+    def _take_up(self, storage: SqlStorage) -> None:
         """Finds the steps of earlier sessions."""
         for summary in storage.trainings():
             step = re.fullmatch(rf"{re.escape(self._prefix)}(\d+)", summary.name)

@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 
 from funsearch._version import __version__
 from funsearch.errors import FunsearchError
-from funsearch.storage import SqlTrainingStorage
+from funsearch.storage import SqlStorage
 from funsearch.web.guard import protect
 from funsearch.web.lineage_pages import LineagePages
 from funsearch.web.picture_pages import Draw, PicturePages
@@ -23,7 +23,7 @@ from funsearch.web.training_pages import TrainingPages
 HERE = Path(__file__).parent
 
 
-def create_app(storage: SqlTrainingStorage, token: str | None = None, draw: Draw | None = None) -> FastAPI:
+def create_app(storage: SqlStorage, token: str | None = None, draw: Draw | None = None) -> FastAPI:
     """Returns the web application.
 
     Args:

@@ -5,7 +5,7 @@ from functools import lru_cache
 
 from funsearch.core.records import Evaluation, RunRecord
 from funsearch.core.specification import Specification
-from funsearch.storage import SqlTrainingStorage
+from funsearch.storage import SqlStorage
 from funsearch.storage.views import RunLine, Views
 
 CACHED_SPECIFICATIONS = 64
@@ -23,7 +23,7 @@ class StoredProgram:
 class Programs:
     """Reads programs by the numbers of their runs. May be used by many threads at once."""
 
-    def __init__(self, storage: SqlTrainingStorage) -> None:
+    def __init__(self, storage: SqlStorage) -> None:
         self.storage = storage
         self.views = Views(storage)
         self._parse = lru_cache(CACHED_SPECIFICATIONS)(Specification.parse)

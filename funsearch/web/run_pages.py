@@ -10,7 +10,7 @@ from fastapi.responses import HTMLResponse
 from funsearch.core.records import Status, Usage
 from funsearch.errors import ConfigError
 from funsearch.settings.search import Settings
-from funsearch.storage import SqlTrainingStorage
+from funsearch.storage import SqlStorage
 from funsearch.storage.views import WINDOW, RunLine, Views
 from funsearch.web import progress
 from funsearch.web.charts import lines
@@ -35,7 +35,7 @@ Chosen = Annotated[list[int] | None, Query()]
 class RunPages:
     """Shows runs."""
 
-    def __init__(self, storage: SqlTrainingStorage, pages: Pages) -> None:
+    def __init__(self, storage: SqlStorage, pages: Pages) -> None:
         self._storage = storage
         self._views = Views(storage)
         self._pages = pages

@@ -7,7 +7,7 @@ from fastapi.responses import HTMLResponse
 from starlette.exceptions import HTTPException
 
 from funsearch.rest_em.records import Estimate, Figures, RoundRecord
-from funsearch.storage import SqlTrainingStorage
+from funsearch.storage import SqlStorage
 from funsearch.web.charts import Chart, Series, lines
 from funsearch.web.parameters import Id
 from funsearch.web.rendering import Pages
@@ -19,7 +19,7 @@ MEASURES = ("greedy", "sampled", "pass_at_k", "majority_at_k")
 class TrainingPages:
     """Shows trainings. A training's number is its position in the list, which only grows."""
 
-    def __init__(self, storage: SqlTrainingStorage, pages: Pages) -> None:
+    def __init__(self, storage: SqlStorage, pages: Pages) -> None:
         self._storage = storage
         self._pages = pages
 

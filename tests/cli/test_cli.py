@@ -165,8 +165,11 @@ def test_every_verb_has_help(tmp_path: Path) -> None:
         (("run", "cap_set", "--sampler", "vllm:./no-model"), "no-model"),
         (("run", "cap_set", "--config", "missing.toml"), "missing.toml"),
         (("run", "cap_set", "--track", "tensorbord:x", "--db", "new.db"), "Unknown tracker tensorbord:x"),
-        (("check", "cap_set", "--image", "x.gif"), "x.gif is no name for a picture: end it in .png or .svg."),
-        (("check", "cap_set", "--image", "none/x.svg"), "there is no folder none"),
+        (
+            ("check", "cap_set", "--image", "x.gif"),
+            "Cannot write a picture to x.gif: use a file name that ends in .png or .svg.",
+        ),
+        (("check", "cap_set", "--image", "none/x.svg"), "the folder none does not exist"),
         (("check", "cap_set", "--image", "x.svg", "--on", "n88"), "no input n88: did you mean n8?"),
         (("check", "cap_set", "--on", "n8"), "add --image FILE.png"),
         (("check", "plain.py", "--image", "x.svg"), "The problem has no pictures"),
@@ -208,7 +211,9 @@ def test_search_on_ray_from_start_to_replay(tmp_path: Path) -> None:
     assert again["sandbox"] in ("L1", "L2", "L3")
 
     listed = answer("list", cwd=tmp_path)
-    assert [(run["run"], run["samples"], run["state"]) for run in listed] == [("one", 46, "exhausted")]
+    assert [(run["run"], run["samples"], run["state"], run["stopped"]) for run in listed] == [
+        ("one", 46, "finished", "exhausted")
+    ]
     best = answer("best", "one", "--top", 3, cwd=tmp_path)
     assert best[0]["score"] == again["best_score"] == listed[0]["best_score"]
     assert best[0]["program"] == again["best_program"]

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from funsearch.cluster.evaluation_queue import Bench
-from funsearch.core.evaluator import Verdict
+from funsearch.core.evaluator import Outcome
 from funsearch.core.records import Function, Status
 from funsearch.errors import SandboxError
 
@@ -18,10 +18,10 @@ class Gate:
     def __init__(self) -> None:
         self.open = threading.Event()
 
-    def judge(self, function: Function, best: float | None) -> Verdict:
+    def score_confirmed(self, function: Function, best: float | None) -> Outcome:
         if function.body == "long":
             self.open.wait(30)
-        return Verdict(Status.OK, score=best, error=function.body)
+        return Outcome(Status.OK, score=best, error=function.body)
 
 
 def functions(*bodies: str) -> list[tuple[int, Function]]:
@@ -32,24 +32,24 @@ def test_everything_done_comes_back_at_once() -> None:
     bench = Bench(Gate)
     bench.start()
     delivery = bench.exchange(functions("a", "b", "c"), 1.5, seconds=30)
-    assert [(number, verdict.error) for number, verdict in delivery.verdicts] == [(0, "a"), (1, "b"), (2, "c")]
-    assert {verdict.score for _, verdict in delivery.verdicts} == {1.5}
-    assert bench.exchange([], None, seconds=30).verdicts == ()
+    assert [(number, outcome.error) for number, outcome in delivery.outcomes] == [(0, "a"), (1, "b"), (2, "c")]
+    assert {outcome.score for _, outcome in delivery.outcomes} == {1.5}
+    assert bench.exchange([], None, seconds=30).outcomes == ()
 
 
 def test_what_waits_behind_a_long_evaluation_is_handed_back() -> None:
     gate = Gate()
     bench = Bench(lambda: gate)
     first = bench.exchange(functions("a", "long", "b", "c"), None, seconds=0.05)
-    assert [number for number, _ in first.verdicts] == [0]
+    assert [number for number, _ in first.outcomes] == [0]
     second = bench.exchange([], None, seconds=0.05)
-    assert (second.verdicts, second.back) == ((), (2, 3))
+    assert (second.outcomes, second.back) == ((), (2, 3))
     with ThreadPoolExecutor(1) as other:
         third = other.submit(bench.exchange, [], None, 0.0)
         time.sleep(0.05)
         assert not third.done()
         gate.open.set()
-        assert [number for number, _ in third.result().verdicts] == [1]
+        assert [number for number, _ in third.result().outcomes] == [1]
 
 
 def test_judge_that_cannot_be_made_is_reported_by_every_call() -> None:

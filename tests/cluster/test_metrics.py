@@ -12,6 +12,6 @@ DASHBOARD = Path(__file__).parents[2] / "docker" / "grafana.json"
 def test_dashboard_asks_for_every_metric_that_there_is() -> None:
     panels = json.loads(DASHBOARD.read_text())["panels"]
     asked = {name for panel in panels for target in panel["targets"] for name in re.findall(r"ray_\w+", target["expr"])}
-    counters = {f"ray_funsearch_{name}_total" for name in (*COUNTS, "verdicts")}
+    counters = {f"ray_funsearch_{name}_total" for name in (*COUNTS, "statuses")}
     gauges = {f"ray_funsearch_{name}" for name in (*STATES, "held_up")}
     assert asked == (counters | gauges) - {"ray_funsearch_registered_total"}

@@ -22,7 +22,7 @@ from funsearch.search.search import Search
 from funsearch.settings.samplers import check_policies, check_samplers
 from funsearch.settings.search import ServedPolicy, Settings
 from funsearch.settings.training import SelfTraining
-from funsearch.storage import open_storage, open_training_storage
+from funsearch.storage import open_storage
 from funsearch.storage.retrying import Retrying
 from funsearch.testing import InProcessSandbox, RecordingTrainer, ScriptedGenerator
 from funsearch.training.opening import Training
@@ -132,7 +132,7 @@ class Bench:
             settings.train.step(seed=0, prompt_format="completion"),
             str(TINY),
             None,
-            storage=lambda: open_training_storage(self.url),
+            storage=lambda: open_storage(self.url),
             retrying_policy=Retrying(0),
             hands=hands,
             serve=lambda policy: self.served.append(policy.name),
@@ -188,7 +188,7 @@ def test_better_policies_are_served_and_the_search_waits_for_them(bench: Callabl
     one = bench((0.1, 0.9))
     one.run(100)
     assert one.served == ["loop-step1@1", "loop-step2@1"]
-    storage = open_training_storage(one.url)
+    storage = open_storage(one.url)
     published, beaten = storage.policies("loop-step1")[1], storage.policies("loop-step2")[0]
     assert beaten == replace(published, name="loop-step2@0", round=0)
     tasks = {step: {task.reference["prompt"] for task in storage.tasks(f"loop-step{step}")} for step in (1, 2)}
@@ -236,7 +236,7 @@ def test_step_that_the_end_of_a_search_breaks_off_goes_on_in_the_next_session(
     one.run(None, minutes=0.03)
     assert one.search.progress().samples == 40 if pause else one.search.progress().samples > 40
     assert one.served == []
-    storage = open_training_storage(one.url)
+    storage = open_storage(one.url)
     (step,) = storage.trainings()
     assert (step.name, step.state) == (one.asked[0], "interrupted")
 
@@ -249,7 +249,7 @@ def test_step_that_the_end_of_a_search_breaks_off_goes_on_in_the_next_session(
 def test_policy_whose_folder_is_gone_does_not_keep_a_run_from_going_on(bench: Callable[..., Bench]) -> None:
     first = bench((0.1, 0.9))
     first.run(50)
-    policy = open_training_storage(first.url).policies("loop-step1")[1]
+    policy = open_storage(first.url).policies("loop-step1")[1]
     shutil.rmtree(policy.folder)
     again = bench((0.1, 0.1), run=open_storage(first.url).run("loop"))
     again.run(60)
@@ -261,7 +261,7 @@ def test_policy_whose_folder_is_gone_does_not_keep_a_run_from_going_on(bench: Ca
 
 def test_training_of_the_same_name_on_something_else_is_not_taken_for_a_step(bench: Callable[..., Bench]) -> None:
     one = bench((0.1, 0.9))
-    storage = open_training_storage(one.url)
+    storage = open_storage(one.url)
     storage.create_training(TrainingRecord("loop-step1", "sums.jsonl", str(TINY), {}, 0.0), [])
     one.run(50)
     assert one.served == []

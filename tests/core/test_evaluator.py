@@ -1,4 +1,4 @@
-"""The evaluator: what becomes of a function that runs, fails, cheats, or meets a problem that is wrong itself."""
+"""The evaluator: the outcomes of functions that run, fail or cheat, and of errors in the problem itself."""
 
 import sys
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import funsearch
 from funsearch.core.code.identity import key
 from funsearch.core.evaluator import Evaluator, draws, reduce_scores
-from funsearch.core.feedback import MOST_ARTIFACT, finite_score, read_result
+from funsearch.core.feedback import MAX_ARTIFACT, finite_score, read_result
 from funsearch.core.ports import CandidateFailure, ProcessReport
 from funsearch.core.records import Function, Limits, Prompt, Sample, Status, joined_notes
 from funsearch.core.specification import Specification
@@ -46,13 +46,13 @@ class Keeping(Closeness):
 
 
 class Staged(Closeness):
-    """Goes on to nine only with those that are near on five, and to five with those that are near on two."""
+    """Requires a close answer on two before five is evaluated, and on five before nine."""
 
     thresholds = {"two": -4.0, "five": -1.0}
 
 
 class Answer(funsearch.ProblemEvaluator):
-    """Takes the candidate's answer for the score."""
+    """Uses the candidate's answer as the score."""
 
     inputs = {"one": 1}
 
@@ -61,7 +61,7 @@ class Answer(funsearch.ProblemEvaluator):
 
 
 class CountingSandbox(InProcessSandbox):
-    """Counts what it is asked for, and gives every process a second."""
+    """Counts the calls to it, and reports one second for each process."""
 
     level = "counted"
 
@@ -98,14 +98,14 @@ def sample(text: str) -> Sample:
 
 def test_one_process_serves_all_inputs_in_order() -> None:
     sandbox = CountingSandbox()
-    verdict = Evaluator(SPECIFICATION, Closeness(), sandbox).score(body("print(x); return x + 1"))
-    assert verdict.status is Status.OK
-    assert list(verdict.scores.items()) == [("two", -1.0), ("five", -1.0), ("nine", -1.0)]
-    assert verdict.output == "2.0\n5.0\n9.0\n"
-    assert (sandbox.started, sandbox.inputs, verdict.seconds) == (1, 3, 1.0)
+    outcome = Evaluator(SPECIFICATION, Closeness(), sandbox).score(body("print(x); return x + 1"))
+    assert outcome.status is Status.OK
+    assert list(outcome.scores.items()) == [("two", -1.0), ("five", -1.0), ("nine", -1.0)]
+    assert outcome.output == "2.0\n5.0\n9.0\n"
+    assert (sandbox.started, sandbox.inputs, outcome.seconds) == (1, 3, 1.0)
 
 
-def test_score_is_that_of_the_last_input_or_the_mean() -> None:
+def test_score_is_that_of_the_last_input_or_the_mean_of_all() -> None:
     class Mean(Closeness):
         reduction = "mean"
 
@@ -116,43 +116,43 @@ def test_score_is_that_of_the_last_input_or_the_mean() -> None:
 
 def test_first_failure_rejects_the_program() -> None:
     sandbox = CountingSandbox()
-    verdict = Evaluator(SPECIFICATION, Closeness(), sandbox).score(body("return 1 / (x - 5)"))
-    assert verdict.status is Status.RUNTIME_ERROR
-    assert (verdict.scores, verdict.score) == ({}, None)
-    assert verdict.error.startswith("five: ZeroDivisionError")
+    outcome = Evaluator(SPECIFICATION, Closeness(), sandbox).score(body("return 1 / (x - 5)"))
+    assert outcome.status is Status.RUNTIME_ERROR
+    assert (outcome.scores, outcome.score) == ({}, None)
+    assert outcome.error.startswith("five: ZeroDivisionError")
     assert sandbox.inputs == 2
 
 
-def test_keeping_goes_on_in_a_fresh_process() -> None:
+def test_keeping_partial_results_continues_in_a_fresh_process() -> None:
     sandbox = CountingSandbox()
     source = "global calls; calls = globals().get('calls', 0) + 1; print(calls); return 1 / (x - 5)"
-    verdict = Evaluator(SPECIFICATION, Keeping(), sandbox).score(body(source))
-    assert verdict.status is Status.RUNTIME_ERROR
-    assert list(verdict.scores) == ["two", "nine"]
-    assert verdict.score is None
-    assert verdict.output == "1\n2\n1\n"
-    assert (sandbox.started, sandbox.inputs, verdict.seconds) == (2, 3, 2.0)
+    outcome = Evaluator(SPECIFICATION, Keeping(), sandbox).score(body(source))
+    assert outcome.status is Status.RUNTIME_ERROR
+    assert list(outcome.scores) == ["two", "nine"]
+    assert outcome.score is None
+    assert outcome.output == "1\n2\n1\n"
+    assert (sandbox.started, sandbox.inputs, outcome.seconds) == (2, 3, 2.0)
 
 
-def test_keeping_reports_the_first_of_several_failures() -> None:
-    verdict = Evaluator(SPECIFICATION, Keeping(), InProcessSandbox()).score(
+def test_the_first_of_several_failures_is_reported() -> None:
+    outcome = Evaluator(SPECIFICATION, Keeping(), InProcessSandbox()).score(
         body("return 'text' if x < 3 else 1 / (x - 5)")
     )
-    assert (verdict.status, list(verdict.scores)) == (Status.INVALID_SOLUTION, ["nine"])
-    assert verdict.error == "two: a text: 'text'"
+    assert (outcome.status, list(outcome.scores)) == (Status.INVALID_SOLUTION, ["nine"])
+    assert outcome.error == "two: a text: 'text'"
 
 
-def test_source_that_fails_when_executed_is_started_once() -> None:
+def test_source_that_fails_to_load_is_started_only_once() -> None:
     sandbox = CountingSandbox()
-    verdict = Evaluator(SPECIFICATION, Keeping(), sandbox).score(Function("    return x\n", "table = [1][2]\n"))
-    assert verdict.status is Status.RUNTIME_ERROR
-    assert "IndexError" in verdict.error
+    outcome = Evaluator(SPECIFICATION, Keeping(), sandbox).score(Function("    return x\n", "table = [1][2]\n"))
+    assert outcome.status is Status.RUNTIME_ERROR
+    assert "IndexError" in outcome.error
     assert sandbox.started == 1
 
 
 def test_failure_on_the_only_input_does_not_name_it() -> None:
-    verdict = Evaluator(SPECIFICATION, Closeness(), InProcessSandbox(), inputs={"x": 1.0}).score(body("return 'a'"))
-    assert (verdict.status, verdict.error) == (Status.INVALID_SOLUTION, "a text: 'a'")
+    outcome = Evaluator(SPECIFICATION, Closeness(), InProcessSandbox(), inputs={"x": 1.0}).score(body("return 'a'"))
+    assert (outcome.status, outcome.error) == (Status.INVALID_SOLUTION, "a text: 'a'")
 
 
 @pytest.mark.parametrize(
@@ -168,33 +168,33 @@ def test_failure_on_the_only_input_does_not_name_it() -> None:
     ],
 )
 def test_anything_but_a_finite_real_number_is_a_bad_score(answer: str, named: str) -> None:
-    verdict = Evaluator(SPECIFICATION, Answer(), InProcessSandbox()).score(body(f"return {answer}"))
-    assert (verdict.status, verdict.score, verdict.scores) == (Status.BAD_SCORE, None, {})
-    assert named in verdict.error
+    outcome = Evaluator(SPECIFICATION, Answer(), InProcessSandbox()).score(body(f"return {answer}"))
+    assert (outcome.status, outcome.score, outcome.scores) == (Status.BAD_SCORE, None, {})
+    assert named in outcome.error
 
 
 @pytest.mark.parametrize("value", [3, 3.0, np.float32(3), np.float64(3), np.int8(3), np.uint64(3), Fraction(3)])
-def test_numbers_of_numpy_are_scores(value: Any) -> None:
+def test_numpy_numbers_are_scores(value: Any) -> None:
     score = finite_score(value)
     assert score == 3.0
     assert type(score) is float
 
 
 @pytest.mark.parametrize("value", [np.bool_(True), np.array(3.0), np.float32("inf"), 3 + 0j, Answer])
-def test_other_objects_are_no_scores(value: Any) -> None:
+def test_other_objects_are_not_scores(value: Any) -> None:
     with pytest.raises(CandidateFailure, match="BAD_SCORE"):
         finite_score(value)
 
 
-def test_exception_of_the_evaluator_is_a_verdict_with_its_line() -> None:
-    verdict = Evaluator(SPECIFICATION, Closeness(), InProcessSandbox()).score(body("return [x]"))
+def test_exception_of_the_evaluator_is_an_outcome_with_its_line() -> None:
+    outcome = Evaluator(SPECIFICATION, Closeness(), InProcessSandbox()).score(body("return [x]"))
     line = Closeness.evaluate.__code__.co_firstlineno + 4
-    assert verdict.status is Status.RUNTIME_ERROR
-    assert verdict.error.startswith("two: the evaluator Closeness raised TypeError: unsupported operand")
-    assert verdict.error.endswith(f"(line {line} of the evaluator)")
+    assert outcome.status is Status.RUNTIME_ERROR
+    assert outcome.error.startswith("two: the evaluator Closeness raised TypeError: unsupported operand")
+    assert outcome.error.endswith(f"(line {line} of the evaluator)")
 
 
-def test_evaluator_that_swallows_a_failure_is_told_again() -> None:
+def test_evaluator_that_catches_a_failure_gets_it_again() -> None:
     class Stubborn(Answer):
         def evaluate(self, candidate: funsearch.Candidate, value: Any) -> Any:
             for _ in range(3):
@@ -205,11 +205,11 @@ def test_evaluator_that_swallows_a_failure_is_told_again() -> None:
             return candidate.guess(value)
 
     source = body("global n; n = globals().get('n', 0) + 1; return 1 / (n - 1)")
-    verdict = Evaluator(SPECIFICATION, Stubborn(), InProcessSandbox()).score(source)
-    assert verdict.status is Status.RUNTIME_ERROR
+    outcome = Evaluator(SPECIFICATION, Stubborn(), InProcessSandbox()).score(source)
+    assert outcome.status is Status.RUNTIME_ERROR
 
 
-def test_broken_sandbox_is_nobodys_verdict() -> None:
+def test_broken_sandbox_is_raised() -> None:
     class Gone(InProcessSandbox):
         def start(self, source: str, limits: Limits) -> Any:
             raise SandboxError("the worker is gone")
@@ -227,7 +227,7 @@ def test_broken_sandbox_is_nobodys_verdict() -> None:
             Evaluator(SPECIFICATION, Closeness(), sandbox).score(SPECIFICATION.first)
 
 
-def test_given_inputs_and_limits_replace_the_problems() -> None:
+def test_inputs_and_limits_can_be_replaced() -> None:
     seen: list[Limits] = []
 
     class Watching(InProcessSandbox):
@@ -237,19 +237,19 @@ def test_given_inputs_and_limits_replace_the_problems() -> None:
 
     limits = Limits(seconds=1.0, output_bytes=3)
     evaluator = Evaluator(SPECIFICATION, Closeness(), Watching(), inputs={"one": 1.0}, limits=limits)
-    verdict = evaluator.score(body("print('abcdef'); return x"))
-    assert (verdict.scores, verdict.output, seen) == ({"one": 0.0}, "abc", [limits])
+    outcome = evaluator.score(body("print('abcdef'); return x"))
+    assert (outcome.scores, outcome.output, seen) == ({"one": 0.0}, "abc", [limits])
 
 
-def test_without_inputs_nothing_can_be_scored() -> None:
+def test_evaluator_without_inputs_is_refused() -> None:
     with pytest.raises(ProblemError, match="Closeness has no inputs"):
         Evaluator(SPECIFICATION, Closeness(), InProcessSandbox(), inputs={})
 
 
-def test_evaluation_carries_the_function_its_key_and_the_sandbox_level() -> None:
-    answer = sample("    return x - 1\n")
-    evaluation = Evaluator(SPECIFICATION, Closeness(), CountingSandbox()).evaluate(answer)
-    assert evaluation.sample is answer
+def test_evaluation_has_the_function_its_key_and_the_sandbox_level() -> None:
+    completion = sample("    return x - 1\n")
+    evaluation = Evaluator(SPECIFICATION, Closeness(), CountingSandbox()).evaluate(completion)
+    assert evaluation.sample is completion
     assert evaluation.function == body("return x - 1")
     assert evaluation.key == key(body("return x - 1"))
     assert (evaluation.status, evaluation.score) == (Status.OK, -1.0)
@@ -270,13 +270,13 @@ def test_call_of_an_earlier_version_is_refused() -> None:
     assert "guess_v1" in evaluation.error
 
 
-def test_closing_ends_the_sandbox() -> None:
+def test_closing_closes_the_sandbox() -> None:
     sandbox = CountingSandbox()
     Evaluator(SPECIFICATION, Closeness(), sandbox).close()
     assert sandbox.closed == 1
 
 
-def test_reduction_needs_the_inputs_it_is_made_of() -> None:
+def test_reduction_is_none_if_a_score_is_missing() -> None:
     assert reduce_scores({"a": 1.0}, ["a", "b"], "last") is None
     assert reduce_scores({"b": 1.0}, ["a", "b"], "last") == 1.0
     assert reduce_scores({"b": 1.0}, ["a", "b"], "mean") is None
@@ -291,7 +291,7 @@ def test_mean_is_finite_and_within_the_scores(values: list[float]) -> None:
 
 
 class Refreshing(InProcessSandbox):
-    """Counts fresh workers."""
+    """Counts the replacements of its worker."""
 
     refreshed = 0
 
@@ -299,28 +299,29 @@ class Refreshing(InProcessSandbox):
         self.refreshed += 1
 
 
-def judged(text: str, best: float | None) -> tuple[Status, str, int]:
+def confirmed(text: str, best: float | None) -> tuple[Status, str, int]:
+    """Returns status and error of a function, and the number of fresh workers used."""
     sandbox = Refreshing()
     evaluator = Evaluator(SPECIFICATION, Answer(), sandbox)
-    verdict = evaluator.judge(Function(text), best)
-    assert (verdict.score is None) == (verdict.status is not Status.OK)
-    return verdict.status, verdict.error, sandbox.refreshed
+    outcome = evaluator.score_confirmed(Function(text), best)
+    assert (outcome.score is None) == (outcome.status is not Status.OK)
+    return outcome.status, outcome.error, sandbox.refreshed
 
 
-def test_best_score_must_be_earned_twice() -> None:
-    assert judged("    return 3.0\n", None) == (Status.OK, "", 1)
-    assert judged("    return 3.0\n", 2.0) == (Status.OK, "", 1)
-    assert judged("    return 3.0\n", 3.0) == (Status.OK, "", 0)
-    assert judged("    return 1 / 0\n", None)[0::2] == (Status.RUNTIME_ERROR, 0)
+def test_a_new_best_score_is_confirmed_in_a_fresh_worker() -> None:
+    assert confirmed("    return 3.0\n", None) == (Status.OK, "", 1)
+    assert confirmed("    return 3.0\n", 2.0) == (Status.OK, "", 1)
+    assert confirmed("    return 3.0\n", 3.0) == (Status.OK, "", 0)
+    assert confirmed("    return 1 / 0\n", None)[0::2] == (Status.RUNTIME_ERROR, 0)
 
 
-def test_best_score_that_changes_is_set_aside() -> None:
+def test_a_new_best_score_that_changes_is_a_bad_score() -> None:
     body = "    import time\n    return float(time.perf_counter_ns())\n"
-    status, error, refreshed = judged(body, 2.0)
+    status, error, refreshed = confirmed(body, 2.0)
     assert (status, refreshed) == (Status.BAD_SCORE, 1)
     assert error.startswith("unstable: ")
     once = "    import sys\n    sys.once = getattr(sys, 'once', 0) + 1\n    return 9.0 / (2 - sys.once)\n"
-    status, error, _ = judged(once, 2.0)
+    status, error, _ = confirmed(once, 2.0)
     del sys.once  # type: ignore[attr-defined]
     assert status is Status.BAD_SCORE
     assert "RUNTIME_ERROR" in error
@@ -340,14 +341,14 @@ def test_best_score_that_changes_is_set_aside() -> None:
 def test_program_below_a_threshold_is_not_evaluated_further(
     text: str, status: Status, scored: list[str], stage: int, error: str
 ) -> None:
-    verdict = Evaluator(SPECIFICATION, Staged(), InProcessSandbox()).score(body(text))
-    assert (verdict.status, list(verdict.scores)) == (status, scored)
-    assert (verdict.score is not None) == (status is Status.OK)
-    assert verdict.error.startswith(error)
-    assert verdict.stage == (stage if scored else 2)
+    outcome = Evaluator(SPECIFICATION, Staged(), InProcessSandbox()).score(body(text))
+    assert (outcome.status, list(outcome.scores)) == (status, scored)
+    assert (outcome.score is not None) == (status is Status.OK)
+    assert outcome.error.startswith(error)
+    assert outcome.stage == (stage if scored else 2)
 
 
-def test_keeping_does_not_go_on_past_a_threshold_that_was_not_reached() -> None:
+def test_keeping_partial_results_stops_at_a_threshold_that_was_not_reached() -> None:
     class StagedKeeping(Staged):
         partial = "keep"
 
@@ -358,14 +359,14 @@ def test_keeping_does_not_go_on_past_a_threshold_that_was_not_reached() -> None:
     assert (below.status, list(below.scores)) == (Status.BELOW_THRESHOLD, ["two"])
 
 
-def test_thresholds_of_inputs_that_were_replaced_do_not_count() -> None:
+def test_thresholds_of_replaced_inputs_do_not_count() -> None:
     inputs = {"other": 0.0, "five": 5.0}
-    verdict = Evaluator(SPECIFICATION, Staged(), InProcessSandbox(), inputs=inputs).score(body("return 100.0"))
-    assert (verdict.status, verdict.stage) == (Status.OK, 1)
+    outcome = Evaluator(SPECIFICATION, Staged(), InProcessSandbox(), inputs=inputs).score(body("return 100.0"))
+    assert (outcome.status, outcome.stage) == (Status.OK, 1)
 
 
-class Telling(funsearch.ProblemEvaluator):
-    """Says what it was answered."""
+class Commenting(funsearch.ProblemEvaluator):
+    """Reports the candidate's answers as notes and artifacts."""
 
     inputs = {"a": 1.0, "b": 2.0}
 
@@ -375,10 +376,10 @@ class Telling(funsearch.ProblemEvaluator):
 
 
 def test_notes_and_artifacts_are_kept_by_input() -> None:
-    evaluation = Evaluator(SPECIFICATION, Telling(), InProcessSandbox()).evaluate(sample("    return x + 1\n"))
+    evaluation = Evaluator(SPECIFICATION, Commenting(), InProcessSandbox()).evaluate(sample("    return x + 1\n"))
     assert evaluation.scores == {"a": 2.0, "b": 3.0}
     assert evaluation.feedback["b"].notes == "said 3"
-    assert {name: said.artifacts["answers"] for name, said in evaluation.feedback.items()} == {
+    assert {name: feedback.artifacts["answers"] for name, feedback in evaluation.feedback.items()} == {
         "a": [2.0, 1.0],
         "b": [3.0, 2.0],
     }
@@ -386,7 +387,7 @@ def test_notes_and_artifacts_are_kept_by_input() -> None:
 
 
 @pytest.mark.parametrize(
-    ("returned", "says"),
+    ("returned", "message"),
     [
         (funsearch.Result(1.0, notes=3), "notes of a Result"),  # type: ignore[arg-type]
         (funsearch.Result(1.0, artifacts=[1]), "artifacts of a Result"),  # type: ignore[arg-type]
@@ -395,20 +396,20 @@ def test_notes_and_artifacts_are_kept_by_input() -> None:
         (funsearch.Result(1.0, artifacts={"x": np.array([object()])}), "artifact x"),
     ],
 )
-def test_feedback_of_a_wrong_type_is_the_evaluators_fault(returned: Any, says: str) -> None:
-    with pytest.raises(TypeError, match=says):
+def test_feedback_of_a_wrong_type_is_an_error_in_the_evaluator(returned: Any, message: str) -> None:
+    with pytest.raises(TypeError, match=message):
         read_result(returned)
 
 
-def test_bad_score_in_a_result_is_one() -> None:
+def test_bad_score_in_a_result_is_a_bad_score() -> None:
     with pytest.raises(CandidateFailure, match="BAD_SCORE"):
         read_result(funsearch.Result(float("nan")))
 
 
-def test_large_artifact_is_left_out_and_says_so() -> None:
-    _, said = read_result(funsearch.Result(1.0, artifacts={"small": "x", "large": "x" * MOST_ARTIFACT}))
-    assert said is not None
-    assert said.artifacts == {"small": "x", "large": "(left out: 65,538 characters)"}
+def test_large_artifact_is_replaced_by_a_note() -> None:
+    _, feedback = read_result(funsearch.Result(1.0, artifacts={"small": "x", "large": "x" * MAX_ARTIFACT}))
+    assert feedback is not None
+    assert feedback.artifacts == {"small": "x", "large": "(omitted: 65,538 characters)"}
 
 
 class Drawing(Closeness):
@@ -425,35 +426,35 @@ def picture(problem: funsearch.ProblemEvaluator, text: str = "return 1.0", name:
     return Evaluator(SPECIFICATION, problem, InProcessSandbox()).draw(body(text), name)
 
 
-def test_problem_draws_what_a_function_does_on_an_input() -> None:
+def test_problem_draws_the_solution_of_a_function() -> None:
     assert draws(Drawing())
     assert picture(Drawing(), "return x + 1").get_suptitle() == "5.0: -1.0"
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "message"),
     [
         ("return 'x'", "Cannot draw what the program builds for five: INVALID_SOLUTION: a text: 'x'."),
         ("return 1 / 0", "five: RUNTIME_ERROR: ZeroDivisionError"),
         ("return [", "COMPILE_ERROR"),
     ],
 )
-def test_function_without_a_score_is_not_drawn(text: str, says: str) -> None:
+def test_function_without_a_score_is_not_drawn(text: str, message: str) -> None:
     with pytest.raises(PictureError) as caught:
         picture(Drawing(), text)
-    assert says in str(caught.value)
+    assert message in str(caught.value)
 
 
-def test_problem_without_pictures_says_so() -> None:
+def test_drawing_requires_a_draw_method() -> None:
     assert not draws(Closeness())
-    with pytest.raises(PictureError, match=r"its evaluator Closeness has no `draw`: write a method `draw\("):
+    with pytest.raises(PictureError, match=r"its evaluator Closeness has no `draw` method: add `draw\("):
         picture(Closeness())
 
 
-def test_input_that_is_not_there_is_refused_with_the_nearest() -> None:
+def test_unknown_input_is_refused_with_a_suggestion() -> None:
     with pytest.raises(PictureError, match="no input fife: did you mean five"):
         picture(Drawing(), name="fife")
-    with pytest.raises(PictureError, match="no input zzz: there are two, five, nine"):
+    with pytest.raises(PictureError, match="no input zzz: choose from two, five, nine"):
         picture(Drawing(), name="zzz")
 
 
@@ -463,7 +464,7 @@ def test_picture_without_matplotlib_names_the_remedy(monkeypatch: pytest.MonkeyP
         picture(Drawing())
 
 
-def test_mistake_in_draw_is_told_with_its_line() -> None:
+def test_error_in_draw_is_reported_with_its_line() -> None:
     class Mistaken(Closeness):
         def draw(self, candidate: funsearch.Candidate, value: Any) -> Any:
             return candidate.guess(value)[0]
@@ -472,7 +473,7 @@ def test_mistake_in_draw_is_told_with_its_line() -> None:
         picture(Mistaken())
 
 
-def test_what_is_no_figure_is_refused() -> None:
+def test_draw_must_return_a_figure() -> None:
     class Nothing(Closeness):
         def draw(self, candidate: funsearch.Candidate, value: Any) -> Any:
             return None

@@ -1,4 +1,4 @@
-"""Lines of descent: which program a step goes back to, and what changed."""
+"""Lines of descent: the parent of each step, and what changed."""
 
 import pytest
 
@@ -24,7 +24,7 @@ FAMILY = [
 ]
 
 
-def test_step_goes_back_to_the_program_it_is_most_like() -> None:
+def test_parent_is_the_most_similar_program() -> None:
     line = line_of_descent(SPECIFICATION, 3, FAMILY.__getitem__)
     assert [(step.program, step.parent, step.gain) for step in line] == [(0, None, None), (1, 0, 1.0), (3, 1, 4.0)]
     assert line[0].diff == ""
@@ -40,20 +40,20 @@ def test_step_goes_back_to_the_program_it_is_most_like() -> None:
     ]
 
 
-def test_of_equally_like_programs_the_better_one_is_the_parent() -> None:
+def test_of_equally_similar_programs_the_better_one_is_the_parent() -> None:
     twins = [*FAMILY[:2], FAMILY[1], evaluation("    return 1\n", 9.0, 1, 2)]
     assert line_of_descent(SPECIFICATION, 3, twins.__getitem__)[-1].parent == 2
 
 
-def test_step_without_a_score_gains_nothing() -> None:
+def test_step_without_a_score_has_no_gain() -> None:
     assert line_of_descent(SPECIFICATION, 4, FAMILY.__getitem__)[-1].gain is None
 
 
-def test_ancestors_are_all_that_any_prompt_showed() -> None:
+def test_ancestors_include_every_program_of_every_prompt() -> None:
     assert ancestors(4, FAMILY.__getitem__) == {0: (), 1: (0,), 2: (0,), 3: (1, 2), 4: (2, 3)}
     with pytest.raises(IndexError):
         ancestors(5, FAMILY.__getitem__)
 
 
-def test_same_programs_have_no_difference() -> None:
+def test_equal_programs_have_an_empty_diff() -> None:
     assert difference(SPECIFICATION, 0, FAMILY[0], 7, FAMILY[0]) == ""

@@ -1,4 +1,4 @@
-"""Best-shot prompts, against texts that a reviewer reads."""
+"""Best-shot prompts, compared with golden files that reviewers can read."""
 
 from pathlib import Path
 
@@ -39,7 +39,7 @@ def test_prompts_match_the_golden_files(golden: str, name: str, functions: list[
     )
 
 
-def test_notes_stand_above_the_program_they_are_about() -> None:
+def test_notes_are_shown_above_their_program() -> None:
     specification = parse("cap_set")
     prompt = best_shot_prompt(
         specification, [COUNTING, RECURSIVE, COUNTING], ["", "n8: 448\n\nslow\x0con n7", "x" * 999]
@@ -51,7 +51,7 @@ def test_notes_stand_above_the_program_they_are_about() -> None:
     )
 
 
-def test_a_base_model_goes_on_where_the_prompt_ends() -> None:
+def test_a_base_model_can_continue_the_prompt() -> None:
     prompt = best_shot_prompt(parse("cap_set"), [COUNTING, COUNTING, COUNTING])
     assert prompt.endswith(
         "def priority_v3(el: tuple[int, ...], n: int) -> float:\n"
@@ -62,19 +62,19 @@ def test_a_base_model_goes_on_where_the_prompt_ends() -> None:
     assert {"priority_v0", "priority_v1", "priority_v2", "priority_v3"} <= namespace.keys()
 
 
-def test_a_variable_with_the_name_of_the_function_stays() -> None:
+def test_a_variable_with_the_name_of_the_function_is_not_renamed() -> None:
     function = Function(body="    priority = sum(el)\n    return priority / n\n")
     assert function.body in best_shot_prompt(parse("cap_set"), [function])
 
 
-def test_without_programs_the_first_version_is_asked_for() -> None:
+def test_prompt_without_programs_asks_for_version_0() -> None:
     assert best_shot_prompt(parse("cap_set"), []).endswith(
         "def priority_v0(el: tuple[int, ...], n: int) -> float:\n"
         '    """Returns the priority with which to add `el` to the cap set."""\n'
     )  # fmt: skip
 
 
-def test_a_file_without_anything_above_its_function_has_no_preface() -> None:
+def test_a_file_that_begins_with_its_function_has_no_preface() -> None:
     specification = Specification.parse("@funsearch.evolve\ndef f(x):\n  return x\n")
     assert best_shot_prompt(specification, [specification.first]) == (
         'def f_v0(x):\n    return x\n\n\ndef f_v1(x):\n    """Improved version of `f_v0`."""\n'

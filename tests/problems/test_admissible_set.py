@@ -53,9 +53,9 @@ def is_admissible(vectors: list[Vector]) -> bool:
 def test_constant_priority_gives_the_known_sizes(sandbox: Sandbox) -> None:
     inputs = {"I6_3": (6, 3), "I9_5": (9, 5), "I12_7": (12, 7), "I15_10": (15, 10)}
     evaluator = PROBLEM.scorer(sandbox, inputs=inputs)
-    verdict = evaluator.score(Function(CONSTANT))
-    assert (verdict.status, verdict.error) == (Status.OK, "")
-    assert verdict.scores == {"I6_3": 20, "I9_5": 126, "I12_7": 690, "I15_10": 1842}
+    outcome = evaluator.score(Function(CONSTANT))
+    assert (outcome.status, outcome.error) == (Status.OK, "")
+    assert outcome.scores == {"I6_3": 20, "I9_5": 126, "I12_7": 690, "I15_10": 1842}
 
 
 def test_first_program_can_be_improved(sandbox: Sandbox) -> None:

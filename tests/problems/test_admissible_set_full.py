@@ -40,8 +40,8 @@ def is_admissible(vectors: list[Vector]) -> bool:
 
 def test_constant_priority_gives_the_published_size(sandbox: Sandbox) -> None:
     evaluator = PROBLEM.scorer(sandbox, inputs={"I9_5": (9, 5), "I12_7": (12, 7)})
-    verdict = evaluator.score(Function("    return 0.0\n"))
-    assert (verdict.status, verdict.scores) == (Status.OK, {"I9_5": 125, "I12_7": 548})
+    outcome = evaluator.score(Function("    return 0.0\n"))
+    assert (outcome.status, outcome.scores) == (Status.OK, {"I9_5": 125, "I12_7": 548})
 
 
 @given(st.integers(0, 2**32 - 1))

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 
 import funsearch
 from funsearch.core.code.reading import read_file
-from funsearch.core.evaluator import Verdict
+from funsearch.core.evaluator import Outcome
 from funsearch.core.ports import Sandbox
 from funsearch.core.problem import Candidate
 from funsearch.core.records import Function, Status
@@ -73,7 +73,7 @@ def needed_one_by_one(priority: Any, instance: Instance) -> int:
     return opened
 
 
-def verdict(function: Function, inputs: dict[str, Any], sandbox: Sandbox | None = None) -> Verdict:
+def outcome(function: Function, inputs: dict[str, Any], sandbox: Sandbox | None = None) -> Outcome:
     return PROBLEM.scorer(sandbox or InProcessSandbox(), inputs=inputs).score(function)
 
 
@@ -93,16 +93,16 @@ def test_published_figures_are_reproduced(data: Path, file: str) -> None:
     first_fit, best_fit, bound = MEAN_BINS[file]
     assert np.mean(bounds) == pytest.approx(bound)
     for name, bins in (("first fit", first_fit), ("best fit", best_fit)):
-        excess = verdict(baseline(name), inputs).scores["published"]
+        excess = outcome(baseline(name), inputs).scores["published"]
         assert bound * (1 - excess / 100) == pytest.approx(bins), name
 
 
 def test_first_program_is_best_fit_and_runs_in_the_sandbox(sandbox: Sandbox) -> None:
-    first = verdict(PROBLEM.specification.first, PROBLEM.inputs, sandbox)
+    first = outcome(PROBLEM.specification.first, PROBLEM.inputs, sandbox)
     assert (first.status, first.error) == (Status.OK, "")
     assert list(first.scores) == list(PROBLEM.inputs)
     assert first.score == pytest.approx(np.mean(list(first.scores.values())))
-    assert first.scores == verdict(baseline("best fit"), PROBLEM.inputs).scores
+    assert first.scores == outcome(baseline("best fit"), PROBLEM.inputs).scores
 
 
 @pytest.mark.parametrize("name", ["first fit", "best fit"])
@@ -198,14 +198,14 @@ def test_priorities_that_are_not_real_numbers_are_rejected(answer: Any) -> None:
 
 
 def test_invalid_answer_sets_the_status_of_the_candidate() -> None:
-    assert verdict(Function("    return bins[:1]\n"), PROBLEM.inputs).status is Status.INVALID_SOLUTION
+    assert outcome(Function("    return bins[:1]\n"), PROBLEM.inputs).status is Status.INVALID_SOLUTION
 
 
 def test_score_is_a_ratio_of_means() -> None:
     instances = [Instance(10.0, (6.0, 6.0)), Instance(10.0, (5.0,) * 6)]  # 2 bins for a bound of 2, 3 for 3
-    assert verdict(baseline("best fit"), {"a": instances}).score == 0.0
+    assert outcome(baseline("best fit"), {"a": instances}).score == 0.0
     worst = Function("    return bins\n")
-    assert verdict(worst, {"a": instances}).score == pytest.approx(-100 * (2 + 6 - 5) / 5)
+    assert outcome(worst, {"a": instances}).score == pytest.approx(-100 * (2 + 6 - 5) / 5)
 
 
 def test_bound_is_not_pushed_up_by_rounding() -> None:

@@ -31,9 +31,9 @@ def solve(source: str = "    return 0.0\n", n: int = N) -> list[tuple[int, ...]]
 def test_first_program_and_a_constant_priority_give_the_known_sizes(function: Function, sandbox: Sandbox) -> None:
     dimensions = range(3, 10)
     evaluator = PROBLEM.scorer(sandbox, inputs={f"n{n}": n for n in dimensions})
-    verdict = evaluator.score(function)
-    assert (verdict.status, verdict.error) == (Status.OK, "")
-    assert list(verdict.scores.values()) == [8, 16, 32, 64, 128, 256, 512]
+    outcome = evaluator.score(function)
+    assert (outcome.status, outcome.error) == (Status.OK, "")
+    assert list(outcome.scores.values()) == [8, 16, 32, 64, 128, 256, 512]
 
 
 def test_equal_priorities_are_taken_in_lexicographic_order() -> None:

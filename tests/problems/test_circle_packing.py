@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from funsearch import InvalidSolution
 from funsearch.core.code.reading import read_file
-from funsearch.core.evaluator import Verdict
+from funsearch.core.evaluator import Outcome
 from funsearch.core.ports import Sandbox
 from funsearch.core.records import Function, Status
 from funsearch.errors import ProblemError
@@ -36,12 +36,12 @@ def packed(centres: list[tuple[float, float]]) -> Any:
     return call(f"    return np.array({centres})\n", "solve", len(centres))
 
 
-def verdict(function: Function, inputs: dict[str, Any], sandbox: Sandbox | None = None) -> Verdict:
+def outcome(function: Function, inputs: dict[str, Any], sandbox: Sandbox | None = None) -> Outcome:
     return PROBLEM.scorer(sandbox or InProcessSandbox(), inputs=inputs).score(function)
 
 
 def test_first_program_gives_the_stated_sums(sandbox: Sandbox) -> None:
-    first = verdict(PROBLEM.specification.first, {**PROBLEM.inputs, **PROBLEM.heldout}, sandbox)
+    first = outcome(PROBLEM.specification.first, {**PROBLEM.inputs, **PROBLEM.heldout}, sandbox)
     assert (first.status, first.error) == (Status.OK, "")
     assert first.scores == pytest.approx({"n26": 2.232, "n32": 2.604}, abs=0.0005)
 
@@ -55,7 +55,7 @@ def test_first_program_gives_the_stated_sums(sandbox: Sandbox) -> None:
 )
 def test_baselines_give_the_sums_known_from_geometry(name: str, sums: tuple[float, float]) -> None:
     function = read_file(PROBLEM.specification, PROBLEM.evaluator.baselines[name])
-    scores = verdict(function, {**PROBLEM.inputs, **PROBLEM.heldout}).scores
+    scores = outcome(function, {**PROBLEM.inputs, **PROBLEM.heldout}).scores
     assert tuple(scores.values()) == pytest.approx(sums, rel=1e-13)
 
 
@@ -64,7 +64,7 @@ def test_first_program_and_baselines_pack_any_number(n: int) -> None:
     sources = PROBLEM.evaluator.baselines.values()
     functions = [PROBLEM.specification.first, *(read_file(PROBLEM.specification, source) for source in sources)]
     for function in functions:
-        assert 0 < (verdict(function, {"n": n}).score or 0) <= 0.5 * math.sqrt(n) + 1e-12
+        assert 0 < (outcome(function, {"n": n}).score or 0) <= 0.5 * math.sqrt(n) + 1e-12
 
 
 def test_known_packings_of_few_circles() -> None:
@@ -129,7 +129,7 @@ def test_order_of_the_centres_does_not_matter(seed: int) -> None:
     ],
 )
 def test_centres_without_room_fail_the_program(body: str) -> None:
-    assert verdict(Function(body), {"n": 2}).status is Status.RUNTIME_ERROR
+    assert outcome(Function(body), {"n": 2}).status is Status.RUNTIME_ERROR
 
 
 def test_touching_circles_are_accepted() -> None:

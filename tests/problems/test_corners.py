@@ -52,17 +52,17 @@ def is_corner_free(answer: list[Labelled], p: int, n: int) -> bool:
 def test_constant_labels_give_corner_free_sets_of_the_known_sizes(sandbox: Sandbox) -> None:
     inputs = {**{f"Z2_{n}": (2, n) for n in range(1, 6)}, **{f"Z3_{n}": (3, n) for n in range(1, 4)}}
     evaluator = PROBLEM.scorer(sandbox, inputs=inputs)
-    verdict = evaluator.score(Function(CONSTANT))
-    assert (verdict.status, verdict.error) == (Status.OK, "")
-    assert list(verdict.scores.values()) == [2, 4, 8, 16, 32, 3, 9, 27]
+    outcome = evaluator.score(Function(CONSTANT))
+    assert (outcome.status, outcome.error) == (Status.OK, "")
+    assert list(outcome.scores.values()) == [2, 4, 8, 16, 32, 3, 9, 27]
     assert is_corner_free(solve(CONSTANT), P, N)
 
 
 def test_first_program_gives_more_than_a_corner_free_set(sandbox: Sandbox) -> None:
     inputs = {**{f"Z2_{n}": (2, n) for n in range(1, 6)}, **{f"Z3_{n}": (3, n) for n in range(1, 4)}}
     evaluator = PROBLEM.scorer(sandbox, inputs=inputs)
-    verdict = evaluator.score(PROBLEM.specification.first)
-    assert list(verdict.scores.values()) == [3, 9, 27, 81, 243, 5, 25, 128]
+    outcome = evaluator.score(PROBLEM.specification.first)
+    assert list(outcome.scores.values()) == [3, 9, 27, 81, 243, 5, 25, 128]
     assert not is_corner_free(solve(), P, N)
 
 
@@ -193,8 +193,8 @@ def test_small_sets_are_accepted() -> None:
 
 def test_labels_that_are_not_numbers_get_no_score(sandbox: Sandbox) -> None:
     evaluator = PROBLEM.scorer(sandbox, inputs={"Z2_2": (2, 2)})
-    verdict = evaluator.score(Function("    return float('nan'), 0, 0.0\n"))
-    assert verdict.status is not Status.OK
+    outcome = evaluator.score(Function("    return float('nan'), 0, 0.0\n"))
+    assert outcome.status is not Status.OK
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from funsearch import InvalidSolution
 from funsearch.core.code.reading import read_file
-from funsearch.core.evaluator import Verdict
+from funsearch.core.evaluator import Outcome
 from funsearch.core.ports import Sandbox
 from funsearch.core.prompt import best_shot_prompt
 from funsearch.core.records import Function, Status
@@ -42,7 +42,7 @@ SMALL = np.array([[5, 1, 4], [2, 6, 3], [7, 2, 2], [3, 3, 8]])
 JOBS = len(SMALL)
 
 
-def verdict(function: Function, inputs: dict[str, Any] | None = None, sandbox: Sandbox | None = None) -> Verdict:
+def outcome(function: Function, inputs: dict[str, Any] | None = None, sandbox: Sandbox | None = None) -> Outcome:
     return PROBLEM.scorer(sandbox or InProcessSandbox(), inputs=inputs or PROBLEM.inputs).score(function)
 
 
@@ -87,11 +87,11 @@ def test_published_bounds_and_neh_makespans_are_reproduced(name: str) -> None:
 
 
 def test_first_program_is_neh_and_gives_the_stated_scores(sandbox: Sandbox) -> None:
-    first = verdict(PROBLEM.specification.first, sandbox=sandbox)
+    first = outcome(PROBLEM.specification.first, sandbox=sandbox)
     assert (first.status, first.error) == (Status.OK, "")
     assert first.scores == pytest.approx({"20x5": -2.24, "20x10": -11.20}, abs=0.01)
     assert first.score == pytest.approx(np.mean(list(first.scores.values())))
-    assert first.scores == verdict(baseline("NEH")).scores
+    assert first.scores == outcome(baseline("NEH")).scores
 
 
 @pytest.mark.parametrize(
@@ -104,12 +104,12 @@ def test_first_program_is_neh_and_gives_the_stated_scores(sandbox: Sandbox) -> N
     ],
 )
 def test_baselines_give_the_stated_scores(name: str, scores: tuple[float, float]) -> None:
-    assert tuple(verdict(baseline(name)).scores.values()) == pytest.approx(scores, abs=0.01)
+    assert tuple(outcome(baseline(name)).scores.values()) == pytest.approx(scores, abs=0.01)
 
 
 def test_baselines_keep_their_order_on_the_heldout_inputs() -> None:
     names = ("NEH", "as they come", "shortest total first")
-    scores = [verdict(baseline(name), PROBLEM.heldout).scores for name in names]
+    scores = [outcome(baseline(name), PROBLEM.heldout).scores for name in names]
     for held in PROBLEM.heldout:
         values = [score[held] for score in scores]
         assert values == sorted(values, reverse=True), held

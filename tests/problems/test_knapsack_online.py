@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 
 import funsearch
 from funsearch.core.code.reading import read_file
-from funsearch.core.evaluator import Verdict
+from funsearch.core.evaluator import Outcome
 from funsearch.core.ports import Sandbox
 from funsearch.core.problem import Candidate
 from funsearch.core.records import Function, Status
@@ -69,7 +69,7 @@ def packed_one_by_one(accept: Callable[..., Any], instance: Instance) -> float:
     return math.fsum(taken)
 
 
-def verdict(function: Function, inputs: dict[str, Any], sandbox: Sandbox | None = None) -> Verdict:
+def outcome(function: Function, inputs: dict[str, Any], sandbox: Sandbox | None = None) -> Outcome:
     return PROBLEM.scorer(sandbox or InProcessSandbox(), inputs=inputs).score(function)
 
 
@@ -95,7 +95,7 @@ def best_value(instance: Instance) -> float:
 
 
 def test_first_program_has_the_stated_scores_and_runs_in_the_sandbox(sandbox: Sandbox) -> None:
-    first = verdict(PROBLEM.specification.first, PROBLEM.inputs, sandbox)
+    first = outcome(PROBLEM.specification.first, PROBLEM.inputs, sandbox)
     assert (first.status, first.error) == (Status.OK, "")
     assert first.scores == pytest.approx({"uncorrelated": 76.7, "weakly": 88.2}, abs=0.05)
     assert first.score == pytest.approx(np.mean(list(first.scores.values())))
@@ -106,13 +106,13 @@ def test_first_program_has_the_stated_scores_and_runs_in_the_sandbox(sandbox: Sa
     [("accept everything", (44.6, 75.3)), ("rising threshold", (69.5, 57.8)), ("fluid threshold", (97.6, 96.2))],
 )
 def test_baselines_have_the_stated_scores(name: str, scores: tuple[float, float]) -> None:
-    assert tuple(verdict(baseline(name), PROBLEM.inputs).scores.values()) == pytest.approx(scores, abs=0.05)
+    assert tuple(outcome(baseline(name), PROBLEM.inputs).scores.values()) == pytest.approx(scores, abs=0.05)
 
 
 def test_baselines_keep_their_order_on_heldout_inputs() -> None:
     inputs = {name: value[:6] for name, value in PROBLEM.heldout.items()}
-    everything, fluid = (verdict(baseline(name), inputs) for name in ("accept everything", "fluid threshold"))
-    first = verdict(PROBLEM.specification.first, inputs)
+    everything, fluid = (outcome(baseline(name), inputs) for name in ("accept everything", "fluid threshold"))
+    first = outcome(PROBLEM.specification.first, inputs)
     for name in inputs:
         assert everything.scores[name] < first.scores[name] < fluid.scores[name] < 100
 
@@ -173,22 +173,22 @@ def test_answer_other_than_true_or_false_is_rejected(answer: Any) -> None:
 
 
 def test_invalid_answer_sets_the_status_of_the_candidate(sandbox: Sandbox) -> None:
-    assert verdict(Function("    return value\n"), PROBLEM.inputs, sandbox).status is Status.INVALID_SOLUTION
+    assert outcome(Function("    return value\n"), PROBLEM.inputs, sandbox).status is Status.INVALID_SOLUTION
 
 
 def test_numpy_booleans_are_accepted(sandbox: Sandbox) -> None:
-    first = verdict(Function("    return np.log(value / weight) > 0.0\n"), PROBLEM.inputs, sandbox)
-    assert first.scores == verdict(PROBLEM.specification.first, PROBLEM.inputs).scores
+    first = outcome(Function("    return np.log(value / weight) > 0.0\n"), PROBLEM.inputs, sandbox)
+    assert first.scores == outcome(PROBLEM.specification.first, PROBLEM.inputs).scores
 
 
 def test_score_is_the_mean_of_percentages() -> None:
     instances = [Instance(6.0, ITEMS), Instance(13.0, ITEMS)]
-    score = verdict(baseline("accept everything"), {"a": instances}).score
+    score = outcome(baseline("accept everything"), {"a": instances}).score
     assert score == pytest.approx((100 * 7 / 9 + 100 * 16 / 16) / 2)
 
 
 def test_packing_nothing_scores_zero() -> None:
-    assert verdict(Function("    return False\n"), PROBLEM.inputs).score == 0.0
+    assert outcome(Function("    return False\n"), PROBLEM.inputs).score == 0.0
 
 
 @pytest.mark.parametrize("make", [uncorrelated, weakly_correlated])

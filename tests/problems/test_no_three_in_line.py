@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from funsearch import InvalidSolution
 from funsearch.core.code.reading import read_file
-from funsearch.core.evaluator import Verdict
+from funsearch.core.evaluator import Outcome
 from funsearch.core.ports import Sandbox
 from funsearch.core.prompt import best_shot_prompt
 from funsearch.core.records import Function, Status
@@ -41,7 +41,7 @@ def solve(source: str, n: int) -> list[Point]:
     return points
 
 
-def verdict(function: Function, sandbox: Sandbox | None = None) -> Verdict:
+def outcome(function: Function, sandbox: Sandbox | None = None) -> Outcome:
     everything = {**PROBLEM.inputs, **PROBLEM.heldout}
     return PROBLEM.scorer(sandbox or InProcessSandbox(), inputs=everything).score(function)
 
@@ -52,14 +52,14 @@ def in_line(a: Point, b: Point, c: Point) -> bool:
 
 
 def test_first_program_gives_the_stated_sizes(sandbox: Sandbox) -> None:
-    first = verdict(PROBLEM.specification.first, sandbox)
+    first = outcome(PROBLEM.specification.first, sandbox)
     assert (first.status, first.error) == (Status.OK, "")
     assert first.scores == {"n11": 13, "n13": 16, "n17": 22}
 
 
 @pytest.mark.parametrize(("name", "sizes"), [("row by row", (13, 17, 23)), ("Erdős", (17, 21, 28))])
 def test_baselines_give_the_stated_sizes(name: str, sizes: tuple[int, int, int]) -> None:
-    scores = verdict(read_file(PROBLEM.specification, PROBLEM.evaluator.baselines[name])).scores
+    scores = outcome(read_file(PROBLEM.specification, PROBLEM.evaluator.baselines[name])).scores
     assert tuple(scores.values()) == sizes
 
 

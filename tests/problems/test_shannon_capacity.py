@@ -45,9 +45,9 @@ def test_constant_priority_and_the_first_program_give_the_known_sizes(sandbox: S
     inputs = {**{f"C7_{n}": (7, n) for n in range(1, 6)}, "C9_3": (9, 3), "C9_4": (9, 4), "C11_4": (11, 4)}
     evaluator = PROBLEM.scorer(sandbox, inputs=inputs)
     for function in (Function(CONSTANT), PROBLEM.specification.first):
-        verdict = evaluator.score(function)
-        assert (verdict.status, verdict.error) == (Status.OK, "")
-        assert list(verdict.scores.values()) == [3, 9, 27, 81, 243, 64, 256, 625]
+        outcome = evaluator.score(function)
+        assert (outcome.status, outcome.error) == (Status.OK, "")
+        assert list(outcome.scores.values()) == [3, 9, 27, 81, 243, 64, 256, 625]
 
 
 def test_lattice_gives_the_best_known_sizes(sandbox: Sandbox) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from funsearch import InvalidSolution
 from funsearch.core.code.reading import read_file
-from funsearch.core.evaluator import Verdict
+from funsearch.core.evaluator import Outcome
 from funsearch.core.ports import Sandbox
 from funsearch.core.records import Function, Status
 from funsearch.errors import ProblemError
@@ -33,7 +33,7 @@ def solve(source: str, n: int) -> list[int]:
     return elements
 
 
-def verdict(function: Function, sandbox: Sandbox | None = None) -> Verdict:
+def outcome(function: Function, sandbox: Sandbox | None = None) -> Outcome:
     everything = {**PROBLEM.inputs, **PROBLEM.heldout}
     return PROBLEM.scorer(sandbox or InProcessSandbox(), inputs=everything).score(function)
 
@@ -45,14 +45,14 @@ def is_sidon(elements: list[int]) -> bool:
 
 
 def test_first_program_gives_the_stated_sizes(sandbox: Sandbox) -> None:
-    first = verdict(PROBLEM.specification.first, sandbox)
+    first = outcome(PROBLEM.specification.first, sandbox)
     assert (first.status, first.error) == (Status.OK, "")
     assert first.scores == {"n500": 21, "n250": 16, "n1000": 28}
 
 
 @pytest.mark.parametrize(("name", "sizes"), [("Mian-Chowla", (15, 20, 27)), ("Ruzsa", (13, 22, 30))])
 def test_baselines_give_the_stated_sizes(name: str, sizes: tuple[int, int, int]) -> None:
-    scores = verdict(read_file(PROBLEM.specification, PROBLEM.evaluator.baselines[name])).scores
+    scores = outcome(read_file(PROBLEM.specification, PROBLEM.evaluator.baselines[name])).scores
     assert (scores["n250"], scores["n500"], scores["n1000"]) == sizes
 
 

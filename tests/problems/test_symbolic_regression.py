@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from funsearch import InvalidSolution
 from funsearch.core.code.reading import read_file
-from funsearch.core.evaluator import Verdict
+from funsearch.core.evaluator import Outcome
 from funsearch.core.ports import Sandbox
 from funsearch.core.prompt import best_shot_prompt
 from funsearch.core.records import Function, Status
@@ -41,7 +41,7 @@ def score(predictions: Any, data: Data = TINY) -> float:
     return SymbolicRegression().evaluate(Answering(predictions), data)  # type: ignore[arg-type]
 
 
-def verdict(function: Function, inputs: dict[str, Any] | None = None, sandbox: Sandbox | None = None) -> Verdict:
+def outcome(function: Function, inputs: dict[str, Any] | None = None, sandbox: Sandbox | None = None) -> Outcome:
     return PROBLEM.scorer(sandbox or InProcessSandbox(), inputs=inputs or EVERYTHING).score(function)
 
 
@@ -50,7 +50,7 @@ def baseline(name: str) -> Function:
 
 
 def test_first_program_gives_the_stated_scores(sandbox: Sandbox) -> None:
-    first = verdict(PROBLEM.specification.first, sandbox=sandbox)
+    first = outcome(PROBLEM.specification.first, sandbox=sandbox)
     assert (first.status, first.error) == (Status.OK, "")
     stated = {"small": -0.2998, "large": -0.2622, "within": -0.3221, "farther": -0.9903}
     assert first.scores == pytest.approx(stated, abs=1e-4)
@@ -65,11 +65,11 @@ def test_first_program_gives_the_stated_scores(sandbox: Sandbox) -> None:
     ],
 )
 def test_baselines_give_the_stated_scores(name: str, scores: tuple[float, ...]) -> None:
-    assert tuple(verdict(baseline(name)).scores.values()) == pytest.approx(scores, abs=1e-4)
+    assert tuple(outcome(baseline(name)).scores.values()) == pytest.approx(scores, abs=1e-4)
 
 
 def test_score_of_a_run_is_the_mean_over_its_inputs() -> None:
-    assert verdict(baseline("the law"), PROBLEM.inputs).score == pytest.approx(-0.0026, abs=1e-4)
+    assert outcome(baseline("the law"), PROBLEM.inputs).score == pytest.approx(-0.0026, abs=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_baselines_are_about_the_best_of_their_form(name: str, terms: Any) -> No
 
 @pytest.mark.parametrize(("body", "floor"), [("-7.3 * x", False), ("-7.3 * np.sin(x) - 0.45 * v * np.abs(v)", True)])
 def test_only_the_law_reaches_the_noise_floor(body: str, floor: bool) -> None:
-    scores = verdict(Function(f"    return {body}\n")).scores
+    scores = outcome(Function(f"    return {body}\n")).scores
     for name, data in PROBLEM.inputs.items():
         noise = 0.25**2 / np.var(data.a)
         assert (scores[name] > -1.25 * noise) == floor
@@ -176,7 +176,7 @@ def test_anything_but_an_array_is_rejected(answer: Any) -> None:
 
 @pytest.mark.parametrize("body", ["0.0", "x[:-1]", "np.where(x > 0, x, np.inf)", "list(x)", "x > v"])
 def test_invalid_answer_sets_the_status_of_the_candidate(body: str) -> None:
-    assert verdict(Function(f"    return {body}\n")).status is Status.INVALID_SOLUTION
+    assert outcome(Function(f"    return {body}\n")).status is Status.INVALID_SOLUTION
 
 
 GIVEN = {"x": [0, 1.5], "v": [2, -1], "a": [0.5, 3]}
@@ -188,7 +188,7 @@ def test_literals_and_json_are_read(tmp_path: Path) -> None:
     problem = load_problem("symbolic_regression", inputs=[f"literal={GIVEN!r}", f"file=@{file}"])
     for data in problem.inputs.values():
         assert {name: getattr(data, name).tolist() for name in "xva"} == GIVEN
-    assert verdict(Function("    return 0.5 + 5 / 3 * x\n"), problem.inputs).score == pytest.approx(0)
+    assert outcome(Function("    return 0.5 + 5 / 3 * x\n"), problem.inputs).score == pytest.approx(0)
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 
 from funsearch import InvalidSolution
 from funsearch.core.code.reading import read_file
-from funsearch.core.evaluator import Verdict
+from funsearch.core.evaluator import Outcome
 from funsearch.core.ports import Sandbox
 from funsearch.core.records import Function, Status
 from funsearch.errors import ProblemError
@@ -45,7 +45,7 @@ def solve(source: str, instance: Instance) -> list[int]:
     return tour
 
 
-def verdict(function: Function, inputs: dict[str, Any], sandbox: Sandbox | None = None) -> Verdict:
+def outcome(function: Function, inputs: dict[str, Any], sandbox: Sandbox | None = None) -> Outcome:
     return PROBLEM.scorer(sandbox or InProcessSandbox(), inputs=inputs).score(function)
 
 
@@ -59,7 +59,7 @@ def round_trip(tour: list[int], instance: Instance) -> float:
 
 
 def test_first_program_has_the_stated_scores_and_runs_in_the_sandbox(sandbox: Sandbox) -> None:
-    first = verdict(PROBLEM.specification.first, PROBLEM.inputs, sandbox)
+    first = outcome(PROBLEM.specification.first, PROBLEM.inputs, sandbox)
     assert (first.status, first.error) == (Status.OK, "")
     assert first.scores == pytest.approx({"uniform": -21.0, "clustered": -17.1}, abs=0.05)
     assert first.score == pytest.approx(np.mean(list(first.scores.values())))
@@ -70,13 +70,13 @@ def test_first_program_has_the_stated_scores_and_runs_in_the_sandbox(sandbox: Sa
     [("in order", (-529.9, -804.8)), ("far from the start", (-10.6, -15.5)), ("lonely neighbour", (-13.8, -15.0))],
 )
 def test_baselines_have_the_stated_scores(name: str, scores: tuple[float, float]) -> None:
-    assert tuple(verdict(baseline(name), PROBLEM.inputs).scores.values()) == pytest.approx(scores, abs=0.05)
+    assert tuple(outcome(baseline(name), PROBLEM.inputs).scores.values()) == pytest.approx(scores, abs=0.05)
 
 
 def test_baselines_keep_their_order_on_heldout_inputs() -> None:
     inputs = {name: value[:10] for name, value in PROBLEM.heldout.items()}
-    order, far, lonely = (verdict(baseline(name), inputs) for name in PROBLEM.evaluator.baselines)
-    first = verdict(PROBLEM.specification.first, inputs)
+    order, far, lonely = (outcome(baseline(name), inputs) for name in PROBLEM.evaluator.baselines)
+    first = outcome(PROBLEM.specification.first, inputs)
     for name in inputs:
         assert order.scores[name] < first.scores[name] < min(far.scores[name], lonely.scores[name])
 
@@ -96,13 +96,13 @@ def test_function_sees_the_distances_of_unvisited_cities() -> None:
         raise ValueError(f"{to_current.tolist()} {to_start.tolist()} {between.tolist()}")
     return np.arange(len(to_current)) == 1
 """
-    score = verdict(Function(body), {"a": [Instance(((0.0, 0.0), (3.0, 0.0), (3.0, 4.0), (0.0, 4.0)))]})
+    score = outcome(Function(body), {"a": [Instance(((0.0, 0.0), (3.0, 0.0), (3.0, 4.0), (0.0, 4.0)))]})
     assert "[4.0, 3.0] [3.0, 4.0] [[0.0, 5.0], [5.0, 0.0]]" in score.error  # at city 2, with 1 and 3 to go to
 
 
 @pytest.mark.parametrize("body", ["    return 1.0\n", "    return between\n", "    return to_start[:-1]\n"])
 def test_priorities_of_another_shape_fail(body: str) -> None:
-    assert verdict(Function(body), PROBLEM.inputs).status is Status.RUNTIME_ERROR
+    assert outcome(Function(body), PROBLEM.inputs).status is Status.RUNTIME_ERROR
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(3, 12))
@@ -181,9 +181,9 @@ def test_no_reversal_shortens_the_reference(seed: int, count: int) -> None:
 
 def test_score_is_minus_the_mean_excess_in_percent() -> None:
     inputs = {"a": [SQUARE, Instance(((0.0, 0.0), (0.0, 1.0), (1.0, 0.0)))]}
-    assert verdict(PROBLEM.specification.first, inputs).score == pytest.approx(0.0)
+    assert outcome(PROBLEM.specification.first, inputs).score == pytest.approx(0.0)
     crossed = 100 * ((2 + 2 * math.sqrt(2)) / 4 - 1)
-    assert verdict(baseline("in order"), inputs).score == pytest.approx(-crossed / 2)
+    assert outcome(baseline("in order"), inputs).score == pytest.approx(-crossed / 2)
 
 
 def test_tour_shorter_than_the_reference_has_a_positive_score() -> None:
@@ -192,7 +192,7 @@ def test_tour_shorter_than_the_reference_has_a_positive_score() -> None:
     assert tour_length(tour, instance) < instance.reference
     body = f"    return np.arange(len(to_start)) == sorted({tour}[-len(to_start):]).index({tour}[-len(to_start)])\n"
     expected = 100 * (1 - tour_length(tour, instance) / instance.reference)
-    assert verdict(Function(body), {"a": [instance]}).score == pytest.approx(expected)
+    assert outcome(Function(body), {"a": [instance]}).score == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("make", [uniform, clustered])

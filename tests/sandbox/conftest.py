@@ -1,4 +1,4 @@
-"""Sandboxes at every level that this machine gives, and what to run in them."""
+"""Sandboxes at every level that this machine supports, and functions to run programs in them."""
 
 from collections.abc import Callable, Iterator
 
@@ -19,7 +19,7 @@ Fail = Callable[..., CandidateFailure]
 
 @pytest.fixture(scope="session")
 def open_level() -> Iterator[Callable[[str], ForkSandbox]]:
-    """Opens a sandbox at a level once; skips what this machine does not give, saying why."""
+    """Opens a sandbox at a level once; skips the test with a reason if the level is unavailable."""
     opened: dict[str, ForkSandbox] = {}
 
     def at(name: str) -> ForkSandbox:
@@ -42,7 +42,7 @@ def sandbox(request: pytest.FixtureRequest, open_level: Callable[[str], ForkSand
 
 @pytest.fixture
 def run(sandbox: ForkSandbox) -> Run:
-    """Returns what the function `f` of a program returns for some arguments."""
+    """Runs the function `f` of a program and returns its result."""
 
     def run(source: str, *args: object) -> object:
         with sandbox.start(source, LIMITS) as process:
@@ -53,7 +53,7 @@ def run(sandbox: ForkSandbox) -> Run:
 
 @pytest.fixture
 def fail(run: Run) -> Fail:
-    """Returns how a program fails; the next, honest one must not notice."""
+    """Returns the failure of a program, after checking that the next, honest program is not affected."""
 
     def fail(source: str) -> CandidateFailure:
         with pytest.raises(CandidateFailure) as caught:

@@ -1,6 +1,6 @@
-"""Honest programs, as models write them, with what their function `f` returns. None may be refused.
+"""Honest programs, as models write them, with the values that their function `f` returns. None may be refused.
 
-Each is the body of a module and, after `# ->`, the value.
+Each is the source of a module and, after `# ->`, the value.
 """
 
 import ast

@@ -1,7 +1,7 @@
-"""Hostile programs, by what they are after. Each has a function `f`, which returns LEAKED if it gets what it wants.
+"""Hostile programs, grouped by target. Each has a function `f`, which returns LEAKED if the attack succeeds.
 
-Written as the body of `f`, or as a whole module after `MODULE`. `$SECRET`, `$FOLDER`, `$ENGINE` and `$PORT` stand for a
-file anyone may read and write, its folder, the engine's process id, and a TCP port that somebody listens to.
+A program is the body of `f`, or a whole module after `MODULE`. `$SECRET`, `$FOLDER`, `$ENGINE` and `$PORT` stand for a
+file that all users can read and write, its folder, the engine's process id, and a TCP port with a listening server.
 """
 
 import textwrap
@@ -11,20 +11,20 @@ from funsearch.core.records import Status
 
 LEAKED = "LEAKED"
 REFUSED = {Status.RUNTIME_ERROR, Status.VIOLATION}
-"""The kernel says no: as an exception in the program, or as its end."""
+"""The kernel refuses: the program gets an exception, or is killed."""
 CRASHED = {Status.CRASH, Status.RUNTIME_ERROR, Status.VIOLATION, Status.MEMORY}
 
 
 @dataclass(frozen=True)
 class Hostile:
-    """One program and the failures that contain it; None among them stands for a value other than LEAKED."""
+    """A program and the statuses that count as containment; None stands for a returned value other than LEAKED."""
 
     source: str
     contained: frozenset[Status | None]
 
 
 def _sources(text: str) -> dict[str, str]:
-    """Returns the programs of a text in which each begins with `## name`."""
+    """Returns the programs in a text, each of which begins with a line `## name`."""
     programs = {}
     for part in text.split("## ")[1:]:
         name, _, body = part.partition("\n")
@@ -67,21 +67,21 @@ return fib(60)
 ## exhausts an endless iterator
 import itertools
 return sum(itertools.cycle([0]))
-## multiplies matrices for ever
+## multiplies matrices forever
 import numpy as np
 a = np.ones((300, 300))
 while True: a = a @ a / 300
-## waits for itself
+## deadlocks with itself
 import threading
 lock = threading.Lock()
 lock.acquire()
 lock.acquire()
-## waits for nothing
+## waits for no event
 import select
 select.select([], [], [])
 ## sorts by a slow key
 return sorted(range(10**4), key=lambda x: sum(range(10**6)))
-## takes for ever to be compared
+## takes forever to compare
 class Slow:
     def __eq__(self, other):
         while True: pass
@@ -92,12 +92,12 @@ class Last:
     def __del__(self):
         while True: pass
 Last()
-## loops when it is shown
+## loops when it is printed
 class Bad(Exception):
     def __str__(self):
         while True: pass
 raise Bad
-## loops after the answer is asked for
+## loops when its output is flushed
 import os, sys
 class Loop:
     def flush(self):
@@ -108,9 +108,9 @@ while True: pass
 """
 
 MEMORY = """
-## takes much at once
+## allocates a lot at once
 return len(bytearray(1 << 34))
-## takes it bit by bit
+## allocates bit by bit
 a = []
 while True: a.append("x" * (1 << 24))
 ## doubles a list
@@ -118,7 +118,7 @@ a = [0]
 while True: a += a
 ## multiplies a string
 return len("x" * (1 << 36))
-## takes it in numpy
+## allocates in numpy
 import numpy as np
 return float(np.ones((10**5, 10**5)).sum())
 ## fills a dictionary
@@ -126,14 +126,14 @@ d, n = {}, 0
 while True:
     d[n] = "y" * 100000
     n += 1
-## maps it
+## maps memory
 import mmap
 return len([mmap.mmap(-1, 1 << 28).write(b"x" * (1 << 28)) for _ in range(16)])
 ## shifts an integer
 return (1 << (1 << 36)).bit_length()
 ## joins bytes
 return len(b"".join([b"x" * (1 << 28)] * 64))
-## keeps what it catches
+## keeps the exceptions that it catches
 kept = []
 while True:
     try:
@@ -153,15 +153,15 @@ while True: g = (x for x in [g, bytearray(1 << 16)])
 """
 
 OUTPUT = """
-## prints for ever
+## prints forever
 while True: print("x" * 1000)
-## prints errors for ever
+## prints errors forever
 import sys
 while True: sys.stderr.write("x" * 1000)
-## writes to its output for ever
+## writes to its output forever
 import os
 while True: os.write(1, b"x" * 1000)
-## writes to its errors for ever
+## writes to its errors forever
 import os
 while True: os.write(2, b"x" * 1000)
 ## prints one long line
@@ -202,10 +202,10 @@ marshal.loads(b"\\xe3" + b"\\xff" * 200)
 ## overwrites its interpreter
 import ctypes
 ctypes.memset(id(None), 255, 64)
-## frees what it does not have
+## frees memory that it does not own
 import ctypes
 ctypes.CDLL(None).free(12345)
-## nests too deeply to be shown
+## nests too deeply to be printed
 a = []
 for _ in range(10**5): a = [a]
 return repr(a)
@@ -215,7 +215,7 @@ EXIT = """
 ## exits
 import sys
 sys.exit(0)
-## exits with a word
+## exits with a message
 import sys
 sys.exit("score: 1000000")
 ## exits hard
@@ -232,16 +232,16 @@ raise SystemExit(0)
 exit(0)
 ## is interrupted
 raise KeyboardInterrupt
-## ends as a generator does
+## raises GeneratorExit
 raise GeneratorExit
-## raises what is no exception
+## raises an object that is not an exception
 raise type("Odd", (BaseException,), {})
-## raises what cannot be shown
+## raises an exception that cannot be shown
 class E(Exception):
     def __str__(self): raise E
     __repr__ = __str__
 raise E
-## raises what lies about its class
+## raises an object that lies about its class
 class E(Exception):
     __class__ = property(lambda self: SystemExit)
 raise E
@@ -307,7 +307,7 @@ os.execve(os.open("/bin/true", os.O_RDONLY), ["true"], {})
 import os
 os.kill($ENGINE, 9)
 return "LEAKED"
-## asks after the engine
+## checks that the engine exists
 import os
 os.kill($ENGINE, 0)
 return "LEAKED"
@@ -315,7 +315,7 @@ return "LEAKED"
 import os
 os.kill(os.getppid(), 9)
 return "LEAKED"
-## kills everyone
+## kills all processes
 import os
 os.kill(-1, 9)
 return "LEAKED"
@@ -347,16 +347,16 @@ return "LEAKED"
 import os
 os.sched_setaffinity(0, {0})
 return "LEAKED"
-## becomes more important
+## raises its priority
 import os
 os.setpriority(os.PRIO_PROCESS, 0, -20)
 return "LEAKED"
-## lifts its limits
+## raises its limits
 import resource
 for limit in (resource.RLIMIT_AS, resource.RLIMIT_CPU, resource.RLIMIT_NOFILE):
     resource.setrlimit(limit, (resource.RLIM_INFINITY,) * 2)
 return "LEAKED"
-## lifts the engine's limits
+## raises the engine's limits
 import resource
 resource.prlimit($ENGINE, resource.RLIMIT_CPU, (1, 1))
 return "LEAKED"
@@ -388,7 +388,7 @@ code.write(b"\\xb8\\x14\\x00\\x00\\x00\\xcd\\x80\\xc3")  # getpid by int 0x80
 import platform
 if platform.machine() != "x86_64": raise OSError
 return "LEAKED" if ctypes.CFUNCTYPE(ctypes.c_int)(ctypes.addressof(ctypes.c_char.from_buffer(code)))() > 0 else None
-## uses a ring of the kernel's
+## uses io_uring
 import ctypes
 if ctypes.CDLL(None).syscall(425, 1, None) < 0: raise OSError
 return "LEAKED"
@@ -413,7 +413,7 @@ return "LEAKED"
 ## reads a secret as a module
 from importlib.machinery import SourceFileLoader
 return "LEAKED" if SourceFileLoader("x", "$SECRET").get_data("$SECRET") else None
-## reads a secret through a long way
+## reads a secret by a long path
 import os
 return "LEAKED" if open(os.path.dirname(os.__file__) + "/../" * 20 + "$SECRET").read() else None
 ## reads a secret through libc
@@ -445,7 +445,7 @@ return "LEAKED"
 import os
 os.link("$SECRET", "$FOLDER/link")
 return "LEAKED"
-## changes who may read
+## changes a file's permissions
 import os
 os.chmod("$SECRET", 0)
 return "LEAKED"
@@ -497,7 +497,7 @@ return "LEAKED"
 return "LEAKED" if open("/etc/passwd").read() else None
 ## reads the passwords
 return "LEAKED" if open("/etc/shadow").read() else None
-## reads its own environment's file
+## reads the file of its environment
 return "LEAKED" if open("/proc/self/environ", "rb").read() else None
 ## reads the engine's environment
 return "LEAKED" if open("/proc/$ENGINE/environ", "rb").read() else None
@@ -533,7 +533,7 @@ return "LEAKED"
 import sys
 if [name for name in sys.modules if "evaluator" in name or name.startswith("funsearch.core")]: return "LEAKED"
 raise KeyError
-## looks for others' data in its memory
+## searches its memory for the data of others
 import gc
 if [o for o in gc.get_objects() if isinstance(o, dict) and "hidden" in o and "inputs" in o]: return "LEAKED"
 raise KeyError
@@ -624,7 +624,7 @@ return 1
 import os
 os.write(3, bytes(range(256)))
 return 1
-## announces a huge answer
+## announces a huge response
 import os
 os.write(3, b"\\xff\\xff\\xff\\x7fV")
 return 1
@@ -640,16 +640,16 @@ return 1
 import os
 os.read(3, 1)
 return "LEAKED"
-## answers before it is asked
+## responds before a request
 MODULE
 import os, struct
 os.write(3, struct.pack("<I", 2) + b"V\\x01")
 def f(): return 2
-## says it is the engine's fault
+## claims an infrastructure failure
 import os, struct
 os.write(3, struct.pack("<I", 7) + b"FINFRA:")
 while True: pass
-## says it is ready
+## claims to be ready
 import os, struct
 os.write(3, struct.pack("<I", 1) + b"S")
 while True: pass
@@ -666,15 +666,15 @@ return f
 return (x for x in [1])
 ## returns a class
 return int
-## returns a kind of integer
+## returns a subclass of integer
 return type("I", (int,), {"__lt__": lambda *a: True, "__gt__": lambda *a: True})(1)
-## returns a kind of number
+## returns a subclass of number
 return type("F", (float,), {"__float__": lambda self: 1e9})(1.0)
-## returns a kind of string
+## returns a subclass of string
 return type("S", (str,), {})("x")
-## returns a kind of list
+## returns a subclass of list
 return type("L", (list,), {"__iter__": lambda self: iter([1] * 10**9)})()
-## returns a kind of array
+## returns a subclass of array
 import numpy as np
 return np.matrix([1])
 ## returns a masked array

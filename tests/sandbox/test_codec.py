@@ -1,4 +1,4 @@
-"""The codec: a closed set of values comes back equal, anything else is refused, and noise never does harm."""
+"""The codec: decoding restores values of a closed set of types, other types are refused, and noise is harmless."""
 
 import math
 
@@ -34,7 +34,7 @@ def same(a: object, b: object) -> bool:
 
 
 @given(values)
-def test_values_come_back_equal_and_of_the_same_types(value: object) -> None:
+def test_decoding_restores_values_and_their_types(value: object) -> None:
     assert same(decode(encode(value)), value)
 
 
@@ -47,9 +47,9 @@ def test_noise_is_a_value_or_refused(data: bytes) -> None:
 
 
 @given(values, st.integers(0, 400), st.integers(0, 255))
-def test_damaged_frames_are_a_value_or_refused(value: object, place: int, byte: int) -> None:
+def test_damaged_data_is_a_value_or_refused(value: object, position: int, byte: int) -> None:
     data = bytearray(encode(value))
-    data[place % len(data)] = byte
+    data[position % len(data)] = byte
     try:
         decode(bytes(data))
     except CodecError:
@@ -58,14 +58,14 @@ def test_damaged_frames_are_a_value_or_refused(value: object, place: int, byte: 
 
 @pytest.mark.parametrize("dtype", ["?", "i1", "u2", "i4", "i8", "f4", "f8"])
 @pytest.mark.parametrize("shape", [(), (0,), (3,), (2, 3)])
-def test_arrays_come_back_equal(dtype: str, shape: tuple[int, ...]) -> None:
+def test_decoding_restores_arrays(dtype: str, shape: tuple[int, ...]) -> None:
     array = np.ones(shape, dtype)
     back = decode(encode(array))
     assert (back.dtype, back.shape) == (array.dtype, array.shape)
     assert (back == array).all()
 
 
-def test_numpy_scalars_become_pythons() -> None:
+def test_numpy_scalars_become_python_numbers() -> None:
     assert [type(decode(encode(x))) for x in (np.float32(1), np.int64(2), np.bool_(True))] == [float, int, bool]
 
 
@@ -89,13 +89,13 @@ class Sneaky(int):
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_what_is_not_plain_data_is_refused(value: object) -> None:
+def test_other_types_are_refused(value: object) -> None:
     with pytest.raises(CodecError):
         encode(value)
 
 
 @pytest.mark.parametrize("kind", [list, tuple])
-def test_deep_nesting_is_refused_both_ways(kind: type) -> None:
+def test_deep_nesting_is_refused(kind: type) -> None:
     value: object = 1
     for _ in range(2000):
         value = kind([value])

@@ -1,4 +1,4 @@
-"""Columns of many calls: they come back equal, and whatever a sender writes is a column or refused."""
+"""Columns of many calls: decoding restores them, and any other data is a column or is refused."""
 
 import struct
 from typing import Any
@@ -24,13 +24,13 @@ COLUMNS = st.one_of(
 
 
 def shown(value: Any) -> Any:
-    """Returns a value with its types in a form to compare, NaN equal to itself."""
+    """Returns a value and its type in a form that can be compared, where NaN equals itself."""
     return (value.dtype, value.shape, value.tobytes()) if type(value) is np.ndarray else (type(value), repr(value))
 
 
 @settings(deadline=None)
 @given(COLUMNS, st.binary(max_size=9))
-def test_entries_come_back_equal_and_of_the_same_types(values: list[Any], before: bytes) -> None:
+def test_decoding_restores_entries_and_their_types(values: list[Any], before: bytes) -> None:
     data = before + encode_column(values)
     back, end = decode_column(data + b"more", len(before), len(values))
     assert end == len(data)
@@ -47,14 +47,14 @@ def test_entries_come_back_equal_and_of_the_same_types(values: list[Any], before
         [np.zeros(()), np.zeros(())],
         [np.zeros(2), None],
     ],
-    ids=["strided", "big-endian", "of two types", "of two dimensions", "of none", "not all arrays"],
+    ids=["strided", "big-endian", "two types", "two dimensions", "no dimensions", "not only arrays"],
 )
-def test_arrays_of_any_kind_come_back_equal(values: list[Any]) -> None:
+def test_decoding_restores_arrays_of_any_kind(values: list[Any]) -> None:
     back, _ = decode_column(encode_column(values), 0, len(values))
     assert all(np.array_equal(a, b) for a, b in zip(back, values, strict=True))
 
 
-def test_arrays_that_come_back_can_be_written_and_do_not_overlap() -> None:
+def test_decoded_arrays_are_writable_and_do_not_overlap() -> None:
     first, second = decode_column(encode_column([np.zeros(2), np.zeros(2)]), 0, 2)[0]
     first[:] = 1
     assert second.tolist() == [0, 0]
@@ -72,9 +72,9 @@ def test_noise_is_a_column_or_refused(data: bytes, count: int) -> None:
 
 @settings(deadline=None)
 @given(COLUMNS.filter(bool), st.integers(0, 400), st.integers(0, 255))
-def test_damaged_columns_are_columns_or_refused(values: list[Any], place: int, byte: int) -> None:
+def test_damaged_column_is_a_column_or_refused(values: list[Any], position: int, byte: int) -> None:
     data = bytearray(encode_column(values))
-    data[place % len(data)] = byte
+    data[position % len(data)] = byte
     try:
         back, end = decode_column(data, 0, len(values))
     except CodecError:
@@ -84,7 +84,7 @@ def test_damaged_columns_are_columns_or_refused(values: list[Any], place: int, b
 
 @settings(deadline=None)
 @given(COLUMNS.filter(bool), st.integers(1, 9))
-def test_column_of_another_length_is_refused_or_does_not_end_where_it_should(values: list[Any], more: int) -> None:
+def test_wrong_number_of_entries_is_refused_or_leaves_data(values: list[Any], more: int) -> None:
     data = encode_column(values)
     try:
         assert decode_column(data, 0, len(values) + more)[1] != len(data)
@@ -93,19 +93,19 @@ def test_column_of_another_length_is_refused_or_does_not_end_where_it_should(val
 
 
 @pytest.mark.parametrize("lengths", [(2**32 - 1,) * 2, (3, 0), (2**31, 2**31)])
-def test_arrays_longer_than_what_came_are_refused(lengths: tuple[int, int]) -> None:
+def test_arrays_longer_than_the_data_are_refused(lengths: tuple[int, int]) -> None:
     data = bytearray(encode_column([np.zeros(1), np.zeros(1)]))
     struct.pack_into("<2I", data, 1, *lengths)
     with pytest.raises(CodecError):
         decode_column(data, 0, 2)
 
 
-def test_what_is_too_large_together_is_refused() -> None:
+def test_arrays_that_are_too_large_together_are_refused() -> None:
     with pytest.raises(CodecError, match="together"):
         encode_column([np.zeros(codec.MAX_BYTES // 24)] * 4)
 
 
-def test_what_is_not_plain_data_is_refused() -> None:
+def test_other_types_are_refused() -> None:
     for values in ([object()], [1.0, {1}], [np.array(["x"])] * 2):
         with pytest.raises(CodecError):
             encode_column(values)

@@ -1,4 +1,4 @@
-"""The same corpus where the sandbox has other rights: as an ordinary user, and under a default container's filter."""
+"""The same corpus with other privileges: as an ordinary user, and under the filter of a default container."""
 
 import errno
 import os
@@ -12,27 +12,27 @@ import pytest
 from funsearch.sandbox import lowlevel, seccomp, syscalls
 
 HERE = Path(__file__).parent
-NOBODY = 65534
+UNPRIVILEGED = 65534
 CORPUS = [str(HERE / name) for name in ("test_hostile.py", "test_honest.py", "test_forgery.py")]
 REFUSED_IN_CONTAINERS = [
     *("mount", "umount2", "unshare", "setns", "pivot_root", "bpf", "perf_event_open", "add_key"),
     *("request_key", "keyctl", "userfaultfd", "io_uring_setup"),
 ]
-"""What default container profiles refuse of the calls in our tables, for lack of the right to administer."""
+"""Calls in our tables that default container profiles refuse because they require administrative capabilities."""
 NEW_NAMESPACES = 0x7E020000
-"""Flags of `clone` that make namespaces."""
+"""Flags of `clone` that create namespaces."""
 
 
 def run_corpus(name: str, **options: object) -> None:
-    """Runs the corpus in a process of its own, which must pass and must not skip everything."""
+    """Runs the corpus in a separate process, which must pass and must not skip everything."""
     command = [sys.executable, "-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider", "-p", "no:xdist", *CORPUS]
-    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "LOGNAME": name}  # which names the temporary folder
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "LOGNAME": name}  # LOGNAME names the temporary folder.
     environment.pop("PYTEST_ADDOPTS", None)
-    done = subprocess.run(
+    result = subprocess.run(
         command, capture_output=True, text=True, timeout=300, cwd=HERE.parent.parent, env=environment, **options
     )
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
-    assert done.stdout.count(".") > 500, done.stdout[-3000:]
+    assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-1000:]
+    assert result.stdout.count(".") > 500, result.stdout[-3000:]
 
 
 def test_corpus_is_contained_by_an_ordinary_user(tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -41,15 +41,21 @@ def test_corpus_is_contained_by_an_ordinary_user(tmp_path_factory: pytest.TempPa
     trial = [sys.executable, "-c", "import numpy, pytest, funsearch.sandbox.levels"]
     try:
         subprocess.run(
-            trial, user=NOBODY, group=NOBODY, extra_groups=[], check=True, capture_output=True, cwd=HERE.parent.parent
+            trial,
+            user=UNPRIVILEGED,
+            group=UNPRIVILEGED,
+            extra_groups=[],
+            check=True,
+            capture_output=True,
+            cwd=HERE.parent.parent,
         )
     except (OSError, subprocess.CalledProcessError):
-        pytest.skip(f"an ordinary user cannot run {sys.executable} with what it needs")
-    run_corpus("corpus-nobody", user=NOBODY, group=NOBODY, extra_groups=[])
+        pytest.skip(f"an ordinary user cannot run {sys.executable} with the required packages")
+    run_corpus("corpus-unprivileged", user=UNPRIVILEGED, group=UNPRIVILEGED, extra_groups=[])
 
 
 def container_filter(arch: syscalls.Architecture) -> lowlevel.SeccompFilter:
-    """Returns a filter that permits everything but what default containers refuse."""
+    """Returns a filter that permits everything except the calls that default containers refuse."""
     refuse = seccomp.RETURN, 0, 0, seccomp.ERRNO | errno.EPERM
     lines = [(seccomp.LOAD, 0, 0, seccomp.NUMBER_OFFSET)]
     for name in REFUSED_IN_CONTAINERS:
@@ -65,7 +71,7 @@ def container_filter(arch: syscalls.Architecture) -> lowlevel.SeccompFilter:
 def test_corpus_is_contained_in_a_default_container() -> None:
     arch = syscalls.architecture()
     if arch is None:
-        pytest.skip("no system-call table for this machine")
+        pytest.skip("there is no system-call table for this machine")
     profile = container_filter(arch)
 
     def enter() -> None:

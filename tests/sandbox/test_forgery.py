@@ -1,13 +1,13 @@
-"""Forged scores, in both manners of scoring: whatever a program does, its score is the one it earned, or none.
+"""Forged scores, in both ways of scoring: whatever a program does, it gets the score that it deserves, or none.
 
-In the first manner one call returns the object, which is verified (cap sets); in the second a simulation on the trusted
+In the first way, one call returns a solution, which is verified (cap sets); in the second, a simulation on the trusted
 side makes many calls (bin packing).
 """
 
 import pytest
 
 from funsearch.core.code.reading import read_file
-from funsearch.core.evaluator import Verdict
+from funsearch.core.evaluator import Outcome
 from funsearch.core.records import Limits, Status
 from funsearch.loading import Problem, load_problem
 from funsearch.sandbox.engine import ForkSandbox
@@ -26,9 +26,9 @@ OBJECTS = {
 """,
     "returns all vectors": "    replace(lambda n: list(itertools.product(range(3), repeat=n)))\n",
     "repeats a vector": "    replace(lambda n: [(0,) * n] * 27)\n",
-    "counts a point twice in other words": "    replace(lambda n: [(0, 0, 0), (False, 0, 0), (0, 0, 0.0)])\n",
-    "uses points beyond the space": "    replace(lambda n: [(k, 0, 0) for k in range(27)])\n",
-    "uses points that are no numbers": "    replace(lambda n: [(float('nan'), 0, 0)] * 27)\n",
+    "returns a point twice with other types": "    replace(lambda n: [(0, 0, 0), (False, 0, 0), (0, 0, 0.0)])\n",
+    "uses points outside the space": "    replace(lambda n: [(k, 0, 0) for k in range(27)])\n",
+    "uses points that are not numbers": "    replace(lambda n: [(float('nan'), 0, 0)] * 27)\n",
     "claims a number": "    replace(lambda n: 10**6)\n",
     "claims a length": "    replace(lambda n: type('L', (list,), {'__len__': lambda self: 10**6})())\n",
     "claims an array": "    replace(lambda n: np.zeros((27, 3), dtype=int))\n",
@@ -36,7 +36,7 @@ OBJECTS = {
     "prints a score": "    print('score: 1000000')\n",
     "exits with a score": "    raise SystemExit(1000000)\n",
     "raises a score": "    raise ValueError(1000000.0)\n",
-    "answers by itself": """
+    "sends a response without a request": """
     import os, struct
     answer = b"V\\xcb\\x41\\x2e\\x84\\x80\\x00\\x00\\x00\\x00"
     os.write(3, struct.pack("<I", len(answer)) + answer)
@@ -56,7 +56,7 @@ OBJECTS = {
         if getattr(o, "__name__", "") == "verified_size": o.__code__ = (lambda *a: 10**6).__code__
 """,
 }
-"""Bodies of `priority`, which then returns 0: 8 is what that earns in three dimensions."""
+"""Bodies of `priority`, which then returns 0, for which the score in three dimensions is 8."""
 REPLACE = """
     def replace(new):
         import sys
@@ -66,7 +66,7 @@ REPLACE = """
             frame = frame.f_back
 
 """
-"""Puts another function in the skeleton's place, from within the skeleton's call; the next call gets it."""
+"""Replaces a function of the skeleton from within its call; the next call uses the replacement."""
 CALLS = {
     "prefers bins that are not there": "return np.append(-bins, 1e9)",
     "returns an index": "return len(bins) + 5",
@@ -75,48 +75,48 @@ CALLS = {
     "returns NaN": "return bins * np.nan",
     "returns a table": "return np.ones((len(bins), len(bins)))",
     "returns objects": "return np.array([object()] * len(bins))",
-    "returns a kind of array": "return np.ma.array(-bins, mask=True)",
+    "returns a subclass of array": "return np.ma.array(-bins, mask=True)",
     "returns lists of lists": "return [[1], [2, 3]] * len(bins)",
     "returns complex numbers": "return bins * 1j",
     "empties the bins": "saved = -bins.copy()\n    bins[:] = 10.0\n    return saved",
     "makes the item small": "item = 0.0\n    return -bins",
     "patches the comparison": "np.flatnonzero = np.full = None\n    return -bins",
-    "answers the calls to come": "import os, struct\n"
+    "answers later calls in advance": "import os, struct\n"
     "    os.write(3, (struct.pack('<I', 2) + b'V\\x00') * 8)\n    return -bins",
     "claims a better count": "import builtins, math\n    math.ceil = builtins.sum = lambda *a: 1\n    return -bins",
     "remembers other items": "priority.seen = getattr(priority, 'seen', []) + [item]\n    return -bins",
     "returns a huge array": "return np.broadcast_to(1.0, (10**9,))",
     "changes with the call": "import time\n    return -bins if time.time() else bins",
 }
-"""Bodies of `priority`; the honest ones among them do as best fit does."""
+"""Bodies of `priority`. A valid one among them behaves like best fit."""
 
 
-def verdict(problem: Problem, sandbox: ForkSandbox, source: str) -> Verdict:
+def outcome(problem: Problem, sandbox: ForkSandbox, source: str) -> Outcome:
     evaluator = problem.scorer(sandbox, limits=LIMITS)
     return evaluator.score(read_file(problem.specification, source))
 
 
 @pytest.mark.parametrize("name", OBJECTS)
-def test_forged_object_earns_what_it_is(name: str, sandbox: ForkSandbox) -> None:
+def test_forged_solution_gets_the_score_it_deserves(name: str, sandbox: ForkSandbox) -> None:
     problem = load_problem("cap_set", inputs=["n=3"])
-    found = verdict(problem, sandbox, f"def priority(el, n):\n{REPLACE}{OBJECTS[name]}\n    return 0.0\n")
-    assert found.status is not Status.INFRA
-    assert found.score == (8.0 if found.status is Status.OK else None), found
+    result = outcome(problem, sandbox, f"def priority(el, n):\n{REPLACE}{OBJECTS[name]}\n    return 0.0\n")
+    assert result.status is not Status.INFRA
+    assert result.score == (8.0 if result.status is Status.OK else None), result
 
 
 @pytest.mark.parametrize("name", CALLS)
-def test_forged_answers_earn_what_they_do(name: str, sandbox: ForkSandbox) -> None:
+def test_forged_answers_get_the_score_they_deserve(name: str, sandbox: ForkSandbox) -> None:
     problem = load_problem("bin_packing", inputs=[f"tiny={TINY}"])
-    honest = verdict(problem, sandbox, "def priority(item, bins):\n    return -bins\n")
-    found = verdict(problem, sandbox, f"def priority(item, bins):\n    {CALLS[name]}\n")
+    honest = outcome(problem, sandbox, "def priority(item, bins):\n    return -bins\n")
+    result = outcome(problem, sandbox, f"def priority(item, bins):\n    {CALLS[name]}\n")
     assert honest.status is Status.OK
-    assert found.status is not Status.INFRA
-    assert found.score == (honest.score if found.status is Status.OK else None), found
+    assert result.status is not Status.INFRA
+    assert result.score == (honest.score if result.status is Status.OK else None), result
 
 
-def test_better_program_does_earn_more(sandbox: ForkSandbox) -> None:
-    """The control: scores do differ, so that the tests above could fail."""
+def test_better_program_gets_a_higher_score(sandbox: ForkSandbox) -> None:
+    """Control: scores do differ, so the tests above can fail."""
     problem = load_problem("cap_set", inputs=["n=3"])
-    assert verdict(problem, sandbox, "def priority(el, n):\n    return 0.0\n").score == 8.0
+    assert outcome(problem, sandbox, "def priority(el, n):\n    return 0.0\n").score == 8.0
     better = "def priority(el, n):\n    return float(el.count(1) == 1)\n"
-    assert verdict(problem, sandbox, better).score == 9.0
+    assert outcome(problem, sandbox, better).score == 9.0

@@ -1,4 +1,4 @@
-"""Whatever bytes a candidate's process sends, the trusted side gets a value or names a failure, and soon."""
+"""Whatever bytes a candidate's process sends, the trusted side soon has a value or a failure."""
 
 import socket
 import struct
@@ -27,8 +27,9 @@ class DeadWorker:
 
 
 def outcome(sent: bytes, answer: bytes = b"", calls: int = 0) -> object:
-    """Returns what a call, or many, return, or the status of the failure, of a child that says `sent`, and once it is
-    loaded the answer, and no more.
+    """Returns the result of a call, or of many, or the status of the failure.
+
+    The child sends `sent`, then, once it is loaded, `answer`, and nothing more.
     """
     ours, theirs = socket.socketpair()
     with ours, theirs:
@@ -59,7 +60,7 @@ frames = st.builds(
 
 @settings(deadline=None)
 @given(st.binary(max_size=100))
-def test_noise_after_the_start_is_the_candidates_fault(noise: bytes) -> None:
+def test_noise_after_the_set_up_is_a_failure_of_the_candidate(noise: bytes) -> None:
     result = outcome(SET_UP + noise)
     assert result is not Status.INFRA
     assert isinstance(result, Status)
@@ -67,19 +68,19 @@ def test_noise_after_the_start_is_the_candidates_fault(noise: bytes) -> None:
 
 @settings(deadline=None)
 @given(st.lists(frames, max_size=4), st.binary(max_size=6))
-def test_frames_of_any_kind_never_pass_for_our_own_fault(sent: list[bytes], rest: bytes) -> None:
+def test_no_frames_can_forge_an_infrastructure_failure_or_a_result(sent: list[bytes], rest: bytes) -> None:
     assert outcome(SET_UP + VALUE + b"".join(sent) + rest) not in (Status.INFRA, Status.OK, Status.INVALID_SOLUTION)
 
 
-def test_answer_in_time_is_a_value_and_one_before_it_is_not() -> None:
-    assert outcome(SET_UP + VALUE + VALUE) is Status.PROTOCOL  # it was there before the question
+def test_response_before_the_request_is_a_protocol_error() -> None:
+    assert outcome(SET_UP + VALUE + VALUE) is Status.PROTOCOL  # The response came before the request.
     assert outcome(SET_UP) is Status.EARLY_EXIT
     assert outcome(SET_UP + VALUE) is Status.EARLY_EXIT
 
 
 @settings(deadline=None)
 @given(st.integers(1, 200))
-def test_frame_that_is_cut_short_is_an_early_exit(missing: int) -> None:
+def test_truncated_frame_is_an_early_exit(missing: int) -> None:
     frame = struct.pack("<I", 201) + b"V" + bytes(200)
     assert outcome(SET_UP + frame[:-missing]) is Status.EARLY_EXIT
 
@@ -90,18 +91,18 @@ def value(payload: bytes) -> bytes:
 
 @settings(deadline=None)
 @given(st.binary(max_size=60))
-def test_noise_as_an_answer_is_a_value_or_the_candidates_fault(noise: bytes) -> None:
+def test_noise_as_a_response_is_a_value_or_a_failure_of_the_candidate(noise: bytes) -> None:
     assert outcome(SET_UP + VALUE, value(noise)) not in (Status.INFRA, Status.OK, Status.INVALID_SOLUTION)
 
 
 @settings(deadline=None)
 @given(st.binary(max_size=60), st.integers(1, 9))
-def test_noise_as_an_answer_to_many_calls_is_as_many_values_or_the_candidates_fault(noise: bytes, calls: int) -> None:
+def test_noise_as_a_response_to_many_calls_is_as_many_values_or_a_failure(noise: bytes, calls: int) -> None:
     result = outcome(SET_UP + VALUE, value(noise), calls)
     assert result is Status.PROTOCOL or (isinstance(result, list) and len(result) == calls)
 
 
-def test_answer_to_many_calls_is_one_column_and_no_more() -> None:
+def test_response_to_many_calls_is_exactly_one_column() -> None:
     column = encode_column([1.5, 2.5])
     assert outcome(SET_UP + VALUE, value(column), 2) == [1.5, 2.5]
     assert outcome(SET_UP + VALUE, value(column), 1) is Status.PROTOCOL

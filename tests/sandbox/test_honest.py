@@ -1,4 +1,4 @@
-"""Honest programs at every level: none is refused, and each returns what it returns anywhere."""
+"""Honest programs at every level: none is refused, and each returns the same value as outside the sandbox."""
 
 import pytest
 from honest import HONEST

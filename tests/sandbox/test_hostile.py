@@ -1,4 +1,4 @@
-"""Hostile programs at every level: each is contained, and the honest one after it scores as if nothing had been."""
+"""Hostile programs at every level: each is contained, and does not affect the honest program after it."""
 
 import os
 import socket
@@ -15,10 +15,10 @@ from funsearch.core.records import Limits, Status
 from funsearch.sandbox.engine import ForkSandbox
 
 QUICK = Limits(seconds=0.4, memory_mb=256, output_bytes=2000)
-"""For programs that are to run into it."""
+"""For programs that exceed the time limit."""
 LIMITS = replace(QUICK, seconds=1.0)
 PATIENT = replace(QUICK, seconds=10.0)
-"""For honest programs, on however busy a machine."""
+"""For honest programs, even on a busy machine."""
 HONEST = """
 import math, random
 import numpy as np
@@ -30,7 +30,7 @@ HONEST_VALUE = [2.0, 2.0, 2, 2.0, 2]
 
 @dataclass
 class World:
-    """What a program may be after."""
+    """The targets of hostile programs."""
 
     folder: Path
     port: int
@@ -40,24 +40,24 @@ class World:
     def secret(self) -> Path:
         return self.folder / "secret"
 
-    def programs(self, source: str) -> str:
-        """Returns a program with the places filled in."""
+    def program(self, source: str) -> str:
+        """Returns a program with its placeholders filled in."""
         places = {"SECRET": self.secret, "FOLDER": self.folder, "ENGINE": os.getpid(), "PORT": self.port}
         for name, value in places.items():
             source = source.replace(f"${name}", str(value))
         return source
 
     def untouched(self) -> bool:
-        """Tells whether all is as it was."""
-        made = sorted(path.name for path in self.folder.iterdir()) + list(Path("/dev/shm").glob("funsearch-made"))
-        return made == ["secret"] and self.secret.read_text() == "a secret\n" and not self.connections
+        """Returns whether nothing has been changed."""
+        files = sorted(path.name for path in self.folder.iterdir()) + list(Path("/dev/shm").glob("funsearch-made"))
+        return files == ["secret"] and self.secret.read_text() == "a secret\n" and not self.connections
 
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     folder = tmp_path_factory.mktemp("world")
     os.chmod(folder, 0o777)
-    for parent in folder.parents[:2]:  # nothing but the sandbox shall stand in the way
+    for parent in folder.parents[:2]:  # Only the sandbox may prevent access.
         os.chmod(parent, 0o755)
     connections: list[str] = []
 
@@ -67,7 +67,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
                 connection, _ = server.accept()
             except OSError:
                 return
-            connections.append("somebody came")
+            connections.append("connected")
             connection.close()
 
     with socket.create_server(("127.0.0.1", 0)) as server:
@@ -80,13 +80,13 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 
 def ending(sandbox: ForkSandbox, source: str, limits: Limits = LIMITS) -> Status | None:
-    """Returns how a program fails, or None if it returns."""
+    """Returns the status of a program's failure, or None if it returns a value."""
     try:
         with sandbox.start(source, limits) as process:
             value = process.call("f", ())
     except CandidateFailure as failure:
         return failure.status
-    assert value != LEAKED, "it got what it wanted"
+    assert value != LEAKED, "it succeeded"
     return None
 
 
@@ -94,7 +94,7 @@ def ending(sandbox: ForkSandbox, source: str, limits: Limits = LIMITS) -> Status
 def test_hostile_program_is_contained(name: str, sandbox: ForkSandbox, world: World) -> None:
     program = CORPUS[name]
     limits = QUICK if name.startswith("time") else LIMITS
-    assert ending(sandbox, world.programs(program.source), limits) in program.contained
+    assert ending(sandbox, world.program(program.source), limits) in program.contained
     assert world.untouched()
     with sandbox.start(HONEST, PATIENT) as process:
         value = process.call("f", (4.0,))
@@ -106,10 +106,10 @@ LEAKS = ["files: reads a secret", "files: makes a file", "network: connects", "p
 
 
 @pytest.mark.parametrize("name", LEAKS)
-def test_unconfined_program_is_seen_to_leak(name: str, open_level: Callable[[str], ForkSandbox], world: World) -> None:
-    """The positive control: the same programs get what they want where nothing confines them, and it shows."""
-    with pytest.raises(AssertionError, match="it got what it wanted"):
-        ending(open_level("none"), world.programs(CORPUS[name].source))
+def test_unconfined_program_succeeds(name: str, open_level: Callable[[str], ForkSandbox], world: World) -> None:
+    """Positive control: the same programs succeed without confinement, and the tests detect it."""
+    with pytest.raises(AssertionError, match="it succeeded"):
+        ending(open_level("none"), world.program(CORPUS[name].source))
     if name == "files: makes a file":
         assert not world.untouched()
         (world.folder / "made").unlink()

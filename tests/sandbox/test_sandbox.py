@@ -1,4 +1,4 @@
-"""The sandbox, with real processes: every end has its name, nothing gets out, the next candidate is not affected."""
+"""The sandbox with real processes: failures have a status, attacks fail, and candidates do not affect each other."""
 
 import os
 import time
@@ -60,10 +60,10 @@ ENDS = {
 
 
 @pytest.mark.parametrize("name", ENDS)
-def test_every_end_has_its_name(sandbox: ForkSandbox, fail: Fail, name: str) -> None:
+def test_every_failure_has_its_status(sandbox: ForkSandbox, fail: Fail, name: str) -> None:
     source, status = ENDS[name]
     if "ctypes" in source and sandbox.level == "L1":
-        pytest.skip("at L1 nothing can be imported that was not loaded before")
+        pytest.skip("at L1, only modules that were loaded in advance can be imported")
     assert fail(source).status is status
 
 
@@ -86,13 +86,13 @@ ATTACKS = {
 
 
 @pytest.mark.parametrize("name", ATTACKS)
-def test_nothing_gets_out(fail: Fail, name: str) -> None:
+def test_attacks_fail(fail: Fail, name: str) -> None:
     failure = fail(f"def f():\n    {ATTACKS[name]}\n    return 1\n")
     assert failure.status in (Status.RUNTIME_ERROR, Status.VIOLATION), failure
 
 
-def test_unconfined_candidate_does_get_out(open_level: Callable[[str], ForkSandbox], tmp_path: Path) -> None:
-    """A positive control: the attacks above are real, and the self-test sees them succeed."""
+def test_attacks_succeed_without_confinement(open_level: Callable[[str], ForkSandbox], tmp_path: Path) -> None:
+    """Positive control: the attacks above are real, and the self-test detects that they succeed."""
     sandbox = open_level("none")
     os.chmod(tmp_path, 0o777)
     file = tmp_path / "readable"
@@ -102,7 +102,7 @@ def test_unconfined_candidate_does_get_out(open_level: Callable[[str], ForkSandb
     assert {"reads a file", "lists a folder", "opens a socket", "starts a process"} <= set(self_test(sandbox))
 
 
-def test_self_test_lets_nothing_through(sandbox: ForkSandbox) -> None:
+def test_self_test_passes(sandbox: ForkSandbox) -> None:
     assert self_test(sandbox) == []
 
 
@@ -115,7 +115,7 @@ def test_self_test_lets_nothing_through(sandbox: ForkSandbox) -> None:
         "import msgpack\nmsgpack.packb = None\n",
     ],
 )
-def test_patching_changes_only_the_patcher(run: Run, forgery: str) -> None:
+def test_patches_do_not_affect_later_candidates(run: Run, forgery: str) -> None:
     try:
         returned = run(forgery + "def f(): return [1, 2]\n")
     except CandidateFailure:
@@ -125,27 +125,27 @@ def test_patching_changes_only_the_patcher(run: Run, forgery: str) -> None:
     assert run("import numpy as np\ndef f(): return [len([1, 2]), float(np.mean([1.0, 3.0]))]\n") == [2, 2.0]
 
 
-def test_one_process_serves_many_calls_and_keeps_its_state_to_itself(sandbox: ForkSandbox, run: Run) -> None:
+def test_one_process_serves_many_calls_and_its_state_ends_with_it(sandbox: ForkSandbox, run: Run) -> None:
     source = "n = 0\ndef f():\n    global n\n    n += 1\n    return n\n"
     with sandbox.start(source, LIMITS) as process:
         assert [process.call("f", ()) for _ in range(3)] == [1, 2, 3]
     assert run(source) == 1
 
 
-def test_arrays_cross_both_ways_and_may_be_written_to(run: Run) -> None:
+def test_arrays_can_be_sent_both_ways_and_are_writable(run: Run) -> None:
     returned = run("def f(a):\n    a[0] = 7\n    return a.reshape(2, 2)\n", np.arange(4.0))
     assert isinstance(returned, np.ndarray)
     assert returned.tolist() == [[7.0, 1.0], [2.0, 3.0]]
 
 
-def test_argument_that_does_not_cross_is_the_callers_fault(sandbox: ForkSandbox) -> None:
+def test_argument_that_cannot_be_sent_is_an_error_of_the_caller(sandbox: ForkSandbox) -> None:
     with sandbox.start(HONEST, LIMITS) as process:
-        with pytest.raises(TypeError, match="does not cross"):
+        with pytest.raises(TypeError, match="cannot be sent"):
             process.call("f", [object()])
         assert process.call("f", [4.0]) == 4.0
 
 
-def test_clock_starts_anew_for_each_input(sandbox: ForkSandbox) -> None:
+def test_clock_restarts_for_each_input(sandbox: ForkSandbox) -> None:
     source = "import time\ndef f():\n    time.sleep(0.4)\n    return 1\n"
     with sandbox.start(source, LIMITS) as process:
         for _ in range(4):
@@ -153,14 +153,14 @@ def test_clock_starts_anew_for_each_input(sandbox: ForkSandbox) -> None:
             assert process.call("f", ()) == 1
 
 
-def test_output_is_kept(sandbox: ForkSandbox) -> None:
+def test_output_is_reported(sandbox: ForkSandbox) -> None:
     with sandbox.start("def f():\n    print('hello')\n    return 1\n", LIMITS) as process:
         process.call("f", ())
     assert process.close().output == "hello\n"
 
 
 @pytest.mark.parametrize("body", ["return hash('x')", "import random; return random.Random(1).random()"])
-def test_honest_randomness_is_the_same_every_time(run: Run, body: str) -> None:
+def test_honest_random_numbers_are_reproducible(run: Run, body: str) -> None:
     assert run(f"def f(): {body}\n") == run(f"def f(): {body}\n")
 
 
@@ -190,16 +190,16 @@ def f():
 
 
 def descendants(pid: int | None) -> list[int]:
-    """Returns a process and all it has started, as far as that lives."""
-    found = [pid] if pid else []
-    for one in found:
-        children = Path(f"/proc/{one}/task/{one}/children")
-        found += map(int, children.read_text().split()) if children.exists() else []
-    return found
+    """Returns the ids of a process and its living descendants."""
+    pids = [pid] if pid else []
+    for parent in pids:
+        children = Path(f"/proc/{parent}/task/{parent}/children")
+        pids += map(int, children.read_text().split()) if children.exists() else []
+    return pids
 
 
-def settled(pid: int | None) -> int:
-    """Returns how many processes a worker comes to, once it has its next child."""
+def settled_count(pid: int | None) -> int:
+    """Returns the number of processes of a worker, once it has forked its next child."""
     counts = [0]
     while len(counts) < 5 or len(set(counts[-5:])) > 1:
         time.sleep(0.1)
@@ -207,27 +207,27 @@ def settled(pid: int | None) -> int:
     return counts[-1]
 
 
-def test_nothing_is_left_behind(sandbox: ForkSandbox, run: Run, fail: Fail) -> None:
+def test_no_processes_or_files_are_leaked(sandbox: ForkSandbox, run: Run, fail: Fail) -> None:
     def open_files() -> int:
         return len(os.listdir("/proc/self/fd"))
 
     run(HONEST)
     before = open_files()
-    processes = settled(sandbox.worker_pid)
+    processes = settled_count(sandbox.worker_pid)
     for number in range(150):
         if number % 3:
             run(HONEST)
         else:
             fail("def f(): return 1 / 0\n")
     assert open_files() == before
-    assert settled(sandbox.worker_pid) == processes
+    assert settled_count(sandbox.worker_pid) == processes
 
 
 def test_worker_that_dies_is_replaced(sandbox: ForkSandbox, run: Run) -> None:
     pid = sandbox.worker_pid
     assert pid is not None
     os.killpg(pid, 9)
-    while Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z":  # until then its next child may serve once more
+    while Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z":  # Until then, its next child may serve another call.
         time.sleep(0.01)
     assert run(HONEST, 5.0) == 5.0
     assert sandbox.worker_pid != pid
@@ -235,13 +235,13 @@ def test_worker_that_dies_is_replaced(sandbox: ForkSandbox, run: Run) -> None:
 
 def test_next_child_that_dies_is_replaced(sandbox: ForkSandbox, run: Run) -> None:
     run(HONEST)
-    settled(sandbox.worker_pid)
+    settled_count(sandbox.worker_pid)
     os.kill(descendants(sandbox.worker_pid)[-1], 9)
     assert run(HONEST, 5.0) == 5.0
 
 
-def test_candidate_that_shuts_up_and_stays_is_ended_all_the_same(sandbox: ForkSandbox, run: Run) -> None:
-    """What it does after its output is closed is not waited for, nor may it last."""
+def test_candidate_that_closes_its_output_and_stays_is_ended(sandbox: ForkSandbox, run: Run) -> None:
+    """A candidate is not awaited after its output is closed, but it must not survive."""
     source = """
 import os, time
 class Stays:
@@ -253,17 +253,17 @@ import sys
 sys.stdout = Stays()
 def f(): return 1
 """
-    alone = settled(sandbox.worker_pid)
+    before = settled_count(sandbox.worker_pid)
     with sandbox.start(source, LIMITS) as process:
         assert process.call("f", ()) == 1
         started = time.monotonic()
         process.close()
     assert time.monotonic() - started < 5.0
-    assert settled(sandbox.worker_pid) == alone
+    assert settled_count(sandbox.worker_pid) == before
     assert run(HONEST, 5.0) == 5.0
 
 
-def test_worker_that_dies_under_a_candidate_is_our_fault(sandbox: ForkSandbox, run: Run) -> None:
+def test_death_of_the_worker_is_an_infrastructure_failure(sandbox: ForkSandbox, run: Run) -> None:
     with sandbox.start("import time\ndef f(): time.sleep(0.9)\n", LIMITS) as process:
         assert sandbox.worker_pid is not None
         os.killpg(sandbox.worker_pid, 9)
@@ -273,16 +273,16 @@ def test_worker_that_dies_under_a_candidate_is_our_fault(sandbox: ForkSandbox, r
     assert run(HONEST, 5.0) == 5.0
 
 
-def test_level_that_cannot_be_had_is_refused_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unavailable_level_is_refused_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(levels, "_reasons", {})
     monkeypatch.setenv("PATH", "")
-    with pytest.raises(SandboxError, match="level L3: needs bubblewrap"):
+    with pytest.raises(SandboxError, match="level L3 is unavailable: needs bubblewrap"):
         open_sandbox("L3")
     with pytest.raises(SandboxError, match="no sandbox level L9"):
         open_sandbox("L9")
 
 
-def test_many_calls_cross_at_once(sandbox: ForkSandbox) -> None:
+def test_many_calls_are_made_at_once(sandbox: ForkSandbox) -> None:
     with sandbox.start("def f(a, b=1): return a * b\n", LIMITS) as process:
         function = Candidate(process).f
         assert function.map(range(2500), [2] * 2500) == [2 * n for n in range(2500)]
@@ -291,7 +291,7 @@ def test_many_calls_cross_at_once(sandbox: ForkSandbox) -> None:
         assert function(3, 4) == 12
 
 
-def test_many_calls_answer_as_one_after_the_other(sandbox: ForkSandbox) -> None:
+def test_many_calls_return_the_same_as_separate_calls(sandbox: ForkSandbox) -> None:
     source = """
 import numpy as np
 kept, count = np.zeros(2), []
@@ -311,14 +311,14 @@ def mixed(a, bins): return [bins, None, 2**70, "x", np.float32(0.5)][int(a)]
         assert candidate.mixed.map([0], [np.zeros((2, 2))])[0].tolist() == [[0, 0], [0, 0]]
 
 
-def test_many_calls_take_arguments_of_one_length_that_cross(sandbox: ForkSandbox) -> None:
+def test_many_calls_require_arguments_of_the_same_length_that_can_be_sent(sandbox: ForkSandbox) -> None:
     with sandbox.start("def f(a, b=1): return a\n", LIMITS) as process:
         function = Candidate(process).f
-        with pytest.raises(ValueError, match=r"one length, not of \[1, 2\]"):
+        with pytest.raises(ValueError, match=r"same length, not of lengths \[1, 2\]"):
             function.map([1, 2], [1])
-        with pytest.raises(ValueError, match="one length"):
+        with pytest.raises(ValueError, match="same length"):
             function.map()
-        with pytest.raises(TypeError, match="an argument of f does not cross"):
+        with pytest.raises(TypeError, match="an argument of f cannot be sent"):
             function.map([1, object()])
         assert function.map([1, 2], [1, 2]) == [1, 2]
 
@@ -336,13 +336,13 @@ def test_many_calls_take_arguments_of_one_length_that_cross(sandbox: ForkSandbox
         ),
     ],
 )
-def test_one_bad_call_of_many_ends_them_all(source: str, status: Status, sandbox: ForkSandbox) -> None:
+def test_a_failing_call_ends_all_calls(source: str, status: Status, sandbox: ForkSandbox) -> None:
     with sandbox.start(source, LIMITS) as process, pytest.raises(CandidateFailure) as caught:
         Candidate(process).f.map(range(2000))
     assert caught.value.status is status
 
 
-def test_threads_are_for_those_who_are_granted_them(sandbox: ForkSandbox) -> None:
+def test_threads_are_permitted_only_if_granted(sandbox: ForkSandbox) -> None:
     source = """
 import threading
 import numpy as np
@@ -365,7 +365,7 @@ def f():
         process.call("f", ())
 
 
-def test_packages_are_for_those_who_are_granted_them(sandbox: ForkSandbox) -> None:
+def test_packages_can_be_imported_only_if_granted(sandbox: ForkSandbox) -> None:
     source = "def f():\n    import click\n    return click.Choice(['a']).name\n"
     with pytest.raises(CandidateFailure, match="No module named 'click'"), sandbox.start(source, LIMITS) as process:
         process.call("f", ())
@@ -389,7 +389,7 @@ def test_processor_time_is_limited_over_all_inputs(sandbox: ForkSandbox) -> None
     assert caught.value.status is Status.CPU_LIMIT
 
 
-def test_fresh_worker_has_seen_nobody(sandbox: ForkSandbox) -> None:
+def test_refresh_starts_a_new_worker(sandbox: ForkSandbox) -> None:
     with sandbox.start(HONEST, LIMITS) as process:
         process.call("f", ())
     before = sandbox.worker_pid

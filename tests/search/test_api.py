@@ -99,7 +99,8 @@ def test_specification_samples_an_endpoint_in_several_threads(problem: Problem, 
     [
         ({"database": {"islands": 3}}, (3, 4)),
         ({"database__islands": 3, "samples_per_prompt": 2}, (3, 2)),
-        ({"settings": funsearch.Settings(samples_per_prompt=5), "database__islands": 3}, (3, 5)),
+        ({"settings": {"samples_per_prompt": 5}, "database__islands": 3}, (3, 5)),
+        ({"settings": {"samples_per_prompt": 5, "database": {"islands": 9}}, "database__islands": 3}, (3, 5)),
     ],
 )
 def test_settings_are_given_by_name(
@@ -156,7 +157,9 @@ def test_told_run_replays_and_is_listed(problem: Problem, url: str) -> None:
         ({"seed": "x"}, "seed = 'x'"),
         ({"name": ""}, "name = '': give the run a name"),
         ({"name": 5}, "name = 5: give the run a name"),
-        ({"settings": {"seed": 1}}, "settings = {'seed': 1}"),
+        ({"settings": {"sed": 1}}, "Unknown setting sed: did you mean seed"),
+        ({"settings": 5}, "settings = 5: give a dict of settings, or the path of a TOML file"),
+        ({"settings": "gone.toml"}, "Cannot read the settings file gone.toml"),
         ({"islands": 3}, "Unknown setting islands"),
         ({"database": {"ilands": 3}}, "did you mean database.islands"),
         ({"database__islands": 0}, "database.islands = 0"),
@@ -292,3 +295,11 @@ def test_everything_in_all_can_be_imported() -> None:
     assert all(getattr(funsearch, name) is not None for name in funsearch.__all__)
     with pytest.raises(AttributeError, match="no attribute 'Serch'"):
         funsearch.Serch  # noqa: B018
+
+
+def test_settings_may_come_from_a_toml_file(problem: Problem, url: str, tmp_path: Path) -> None:
+    file = tmp_path / "settings.toml"
+    file.write_text("samples_per_prompt = 2\n[database]\nislands = 5\n")
+    with funsearch.Search(problem, storage=url, settings=file, seed=3) as search:
+        settings = search.settings
+    assert (settings.samples_per_prompt, settings.database.islands, settings.seed) == (2, 5, 3)

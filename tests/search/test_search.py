@@ -17,31 +17,32 @@ from funsearch.search.runs import new_run
 from funsearch.search.search import Search
 from funsearch.search.workers import LocalWorkers
 from funsearch.settings.search import Settings
-from funsearch.testing import InProcessSandbox, MemoryStorage
+from funsearch.storage import SqlStorage, open_storage
+from funsearch.testing import InProcessSandbox
 
 Answers = Callable[[int], list[str]]
 
 
-def searching(problem: Problem, texts: list[str], storage: MemoryStorage, **kwargs: object) -> Search:
+def searching(problem: Problem, texts: list[str], storage: SqlStorage, **kwargs: object) -> Search:
     settings = Settings.load(None, ["database.islands=3", "database.reset_period=20", "prompts_in_flight=3"])
     sampler = ScriptedSampler(texts, samples_per_prompt=4)
     return Search(problem, sampler=sampler, sandbox=InProcessSandbox(), storage=storage, settings=settings, **kwargs)
 
 
-def resuming(texts: list[str], storage: MemoryStorage, name: str = "run") -> Search:
+def resuming(texts: list[str], storage: SqlStorage, name: str = "run") -> Search:
     sampler = ScriptedSampler(texts, samples_per_prompt=4)
     return Search.resume(name, sampler=sampler, sandbox=InProcessSandbox(), storage=storage)
 
 
-def looping(problem: Problem, storage: MemoryStorage, settings: Settings, clock: Callable[[], float]) -> SearchLoop:
+def looping(problem: Problem, storage: SqlStorage, settings: Settings, clock: Callable[[], float]) -> SearchLoop:
     return SearchLoop(new_run(problem, settings, storage, "none", "run", 0.0), problem, settings, storage, clock=clock)
 
 
 def test_search_finds_the_best_answer_and_counts_everything(problem: Problem, answers: Answers) -> None:
-    storage = MemoryStorage()
+    storage = open_storage("sqlite://")
     with searching(problem, answers(40), storage) as search:
         progress = search.run()
-        assert progress.state == "exhausted"
+        assert (progress.state, progress.stopped) == ("finished", "exhausted")
         assert progress.samples == 40
         assert progress.best_score == 0.0
         assert "return x" in search.best().code
@@ -53,20 +54,20 @@ def test_search_finds_the_best_answer_and_counts_everything(problem: Problem, an
 
 
 def test_samples_budget_is_met_exactly_and_counts_over_the_whole_life(problem: Problem, answers: Answers) -> None:
-    storage = MemoryStorage()
+    storage = open_storage("sqlite://")
     with searching(problem, answers(100), storage) as search:
         assert search.run(max_samples=10).samples == 10
         again = search.run(max_samples=21)
-        assert (again.samples, again.state) == (21, "samples")
+        assert (again.samples, again.stopped) == (21, "samples")
 
 
 def test_limits_in_the_settings_are_those_of_the_candidates(problem: Problem) -> None:
     settings = Settings.load(None, ["limits.seconds=0.2"])
     sampler = ScriptedSampler(["    while True: pass\n"], 1)
-    with Search(problem, sampler=sampler, storage=MemoryStorage(), settings=settings) as search:
+    with Search(problem, sampler=sampler, storage=open_storage("sqlite://"), settings=settings) as search:
         search.run()
-        (verdict,) = [one for one in search._storage.evaluations(search.name) if one.sample.prompt.index >= 0]
-    assert (verdict.status, verdict.error) == (Status.TIMEOUT, "three: longer than 0.2 s")
+        (outcome,) = [one for one in search._storage.evaluations(search.name) if one.sample.prompt.index >= 0]
+    assert (outcome.status, outcome.error) == (Status.TIMEOUT, "three: longer than 0.2 s")
 
 
 def test_no_evaluator_ever_ends_with_the_minutes(problem: Problem) -> None:
@@ -80,14 +81,14 @@ def test_no_evaluator_ever_ends_with_the_minutes(problem: Problem) -> None:
     sampler = ScriptedSampler(["    return x\n"], 1)
     evaluator = problem.scorer(InProcessSandbox())
     workers = Nobody(sampler, evaluator)
-    loop = looping(problem, MemoryStorage(), Settings(), lambda: now[0])
-    assert loop.run(Budget(minutes=1), workers).state == "minutes"
+    loop = looping(problem, open_storage("sqlite://"), Settings(), lambda: now[0])
+    assert loop.run(Budget(minutes=1), workers).stopped == "minutes"
 
 
 def test_target_stops_the_search(problem: Problem, answers: Answers) -> None:
-    with searching(problem, answers(100), MemoryStorage()) as search:
+    with searching(problem, answers(100), open_storage("sqlite://")) as search:
         progress = search.run(target=-0.01)
-        assert progress.state == "target"
+        assert (progress.state, progress.stopped) == ("finished", "target")
         assert progress.samples < 100
 
 
@@ -98,12 +99,12 @@ def test_minutes_are_taken_from_the_clock_that_is_given(problem: Problem, answer
         now[0] += 1.0
         return now[0]
 
-    with searching(problem, answers(10_000), MemoryStorage(), clock=clock) as search:
-        assert search.run(minutes=1.0).state == "minutes"
+    with searching(problem, answers(10_000), open_storage("sqlite://"), clock=clock) as search:
+        assert search.run(minutes=1.0).stopped == "minutes"
 
 
 def test_stop_leaves_at_once_and_a_later_search_goes_on(problem: Problem, answers: Answers) -> None:
-    storage = MemoryStorage()
+    storage = open_storage("sqlite://")
     first = searching(problem, answers(60), storage)
     first.run(max_samples=17)
     first.close()
@@ -117,7 +118,7 @@ def test_stop_leaves_at_once_and_a_later_search_goes_on(problem: Problem, answer
 
 
 def test_resumed_search_equals_the_one_that_was_never_interrupted(problem: Problem, answers: Answers) -> None:
-    whole, halves = MemoryStorage(), MemoryStorage()
+    whole, halves = open_storage("sqlite://"), open_storage("sqlite://")
     with searching(problem, answers(80), whole, name="run") as search:
         search.run()
     with searching(problem, answers(80), halves, name="run") as search:
@@ -130,7 +131,7 @@ def test_resumed_search_equals_the_one_that_was_never_interrupted(problem: Probl
 
 
 def test_snapshots_tell_the_course_of_a_run_over_its_sessions(problem: Problem, answers: Answers) -> None:
-    storage = MemoryStorage()
+    storage = open_storage("sqlite://")
     with searching(problem, answers(80), storage, name="run") as search:
         search.run(max_samples=40)
     with resuming(answers(80), storage) as search:
@@ -150,7 +151,7 @@ def test_snapshots_tell_the_course_of_a_run_over_its_sessions(problem: Problem, 
 
 
 def test_replay_is_identical_and_sees_a_changed_score(problem: Problem, answers: Answers) -> None:
-    storage = MemoryStorage()
+    storage = open_storage("sqlite://")
     with searching(problem, answers(60), storage, name="run") as search:
         search.run()
     record = storage.run("run")
@@ -164,7 +165,7 @@ def test_replay_is_identical_and_sees_a_changed_score(problem: Problem, answers:
 
 
 def test_duplicate_gets_the_verdict_of_the_first_without_an_evaluation(problem: Problem) -> None:
-    storage = MemoryStorage()
+    storage = open_storage("sqlite://")
     with searching(problem, ["    return x\n", "    return x  # again\n"] * 4, storage, name="run") as search:
         progress = search.run()
     evaluations = list(storage.evaluations("run"))
@@ -178,7 +179,7 @@ def test_first_program_that_fails_is_the_problems_fault(problem: Problem) -> Non
         def start(self, source, limits):  # type: ignore[no-untyped-def]
             return super().start(source.replace("return 0.0", "return 1 / 0"), limits)
 
-    search = Search(problem, sampler=ScriptedSampler([]), sandbox=Broken(), storage=MemoryStorage())
+    search = Search(problem, sampler=ScriptedSampler([]), sandbox=Broken(), storage=open_storage("sqlite://"))
     with search, pytest.raises(ProblemError, match="first program of closeness gets no score: RUNTIME_ERROR"):
         search.run()
 
@@ -190,7 +191,7 @@ def test_sampler_that_fails_ends_the_search_and_loses_nothing(problem: Problem, 
                 raise SamplerError("the endpoint is gone")
             return super().complete(requests)
 
-    storage = MemoryStorage()
+    storage = open_storage("sqlite://")
     search = Search(problem, sampler=Failing(answers(100), 4), sandbox=InProcessSandbox(), storage=storage, name="run")
     with search, pytest.raises(SamplerError, match="gone"):
         search.run()
@@ -201,7 +202,7 @@ def test_sampler_that_fails_ends_the_search_and_loses_nothing(problem: Problem, 
 
 
 def test_unanswered_and_unevaluated_work_is_taken_up(problem: Problem, answers: Answers) -> None:
-    storage = MemoryStorage()
+    storage = open_storage("sqlite://")
     with searching(problem, answers(100), storage, name="run") as search:
         search.run(max_samples=8)
         prompt = search.database.get_prompt()
@@ -224,7 +225,7 @@ def test_exhausted_sampler_raises_only_for_prompts_it_has_no_answer_for() -> Non
 
 
 def test_unstable_program_is_never_the_best(problem: Problem) -> None:
-    storage = MemoryStorage()
+    storage = open_storage("sqlite://")
     unstable = "    import time\n    return x - (time.perf_counter_ns() % 1000) / 1e9\n"
     with searching(problem, [unstable, "    return x - 1\n"] * 4, storage, name="run") as search:
         progress = search.run()
@@ -254,7 +255,7 @@ def test_prompts_in_flight_follow_the_models_queue(problem: Problem, answers: An
         workers.seen = None if len(asking) < 20 else 0 if len(asking) < 60 else 1000
         return float(len(asking))
 
-    looping(problem, MemoryStorage(), settings, clock).run(Budget(minutes=3.0), workers)
+    looping(problem, open_storage("sqlite://"), settings, clock).run(Budget(minutes=3.0), workers)
     assert max(asking[:20]) <= few
     assert few < max(asking[20:60]) <= most
     assert asking[-5] <= few
@@ -268,14 +269,16 @@ def priced(problem: Problem, tokens: int) -> Search:
 
     settings = Settings.load(None, ["prices.scripted={'prompt': 1.0, 'completion': 10.0}", "prompts_in_flight=1"])
     sampler = Paid([f"    return x * {n}\n" for n in range(100)], 1)
-    return Search(problem, sampler=sampler, sandbox=InProcessSandbox(), storage=MemoryStorage(), settings=settings)
+    return Search(
+        problem, sampler=sampler, sandbox=InProcessSandbox(), storage=open_storage("sqlite://"), settings=settings
+    )
 
 
 def test_search_stops_when_the_money_is_spent(problem: Problem) -> None:
     with priced(problem, tokens=90) as search:
         progress = search.run(max_cost=0.01)
     # A sample costs (100 * 1 + 90 * 10) / 1,000,000 = 0.001.
-    assert (progress.state, progress.samples) == ("cost", 10)
+    assert (progress.stopped, progress.samples) == ("cost", 10)
     assert progress.cost == pytest.approx(0.01)
 
 
@@ -290,7 +293,7 @@ def test_price_for_any_model_counts_where_there_is_none_of_its_own() -> None:
 def test_limit_to_the_cost_of_a_model_without_a_price_is_refused(problem: Problem) -> None:
     sampler = ScriptedSampler(["    return x\n"] * 9, 1)
     with (
-        Search(problem, sampler=sampler, sandbox=InProcessSandbox(), storage=MemoryStorage()) as search,
+        Search(problem, sampler=sampler, sandbox=InProcessSandbox(), storage=open_storage("sqlite://")) as search,
         pytest.raises(ConfigError, match="The model scripted has no price"),
     ):
         search.run(max_cost=1.0)

@@ -1,4 +1,4 @@
-"""The storages under test, each as something that can be opened again, and the records that the tests write."""
+"""The databases under test, each of which can be opened again, and the records that the tests write."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -7,11 +7,8 @@ from typing import Any
 import pytest
 from needs import needs_postgres
 
-from funsearch.core.ports import Storage
 from funsearch.core.records import Evaluation, Function, Prompt, RunRecord, Sample, Status
-from funsearch.rest_em.ports import TrainingStorage
-from funsearch.storage import open_storage, open_training_storage
-from funsearch.testing import MemoryStorage, MemoryTrainingStorage
+from funsearch.storage import SqlStorage, open_storage
 
 
 @pytest.fixture
@@ -22,42 +19,21 @@ def sqlite_url(tmp_path: Path) -> str:
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=needs_postgres)])
 def url(request: pytest.FixtureRequest) -> str:
-    """The URL of an empty database, for each kind there is."""
+    """The URL of an empty database of each kind that several processes can open."""
     value: str = request.getfixturevalue(f"{request.param}_url")
     return value
 
 
 @pytest.fixture(params=["memory", "sqlite", pytest.param("postgres", marks=needs_postgres)])
-def reopen(request: pytest.FixtureRequest) -> Iterator[Callable[[], Storage]]:
-    """Opens one and the same storage as often as wanted."""
-    if request.param == "memory":
-        memory = MemoryStorage()
-        yield lambda: memory
-        return
-    url = request.getfixturevalue(f"{request.param}_url")
-    opened = []
+def reopen(request: pytest.FixtureRequest) -> Iterator[Callable[[], SqlStorage]]:
+    """A function that opens the same database every time; one in memory stays open instead."""
+    opened: list[SqlStorage] = []
+    in_memory = request.param == "memory"
+    url = "sqlite://" if in_memory else request.getfixturevalue(f"{request.param}_url")
 
-    def open_again() -> Storage:
-        opened.append(open_storage(url))
-        return opened[-1]
-
-    yield open_again
-    for storage in opened:
-        storage.close()
-
-
-@pytest.fixture(params=["memory", "sqlite", pytest.param("postgres", marks=needs_postgres)])
-def reopen_trainings(request: pytest.FixtureRequest) -> Iterator[Callable[[], TrainingStorage]]:
-    """Opens one and the same storage of trainings as often as wanted."""
-    if request.param == "memory":
-        memory = MemoryTrainingStorage()
-        yield lambda: memory
-        return
-    url = request.getfixturevalue(f"{request.param}_url")
-    opened = []
-
-    def open_again() -> TrainingStorage:
-        opened.append(open_training_storage(url))
+    def open_again() -> SqlStorage:
+        if not (in_memory and opened):
+            opened.append(open_storage(url))
         return opened[-1]
 
     yield open_again
@@ -66,7 +42,7 @@ def reopen_trainings(request: pytest.FixtureRequest) -> Iterator[Callable[[], Tr
 
 
 @pytest.fixture
-def storage(reopen: Callable[[], Storage]) -> Storage:
+def storage(reopen: Callable[[], SqlStorage]) -> SqlStorage:
     """A storage with one empty run, `demo`."""
     storage = reopen()
     storage.create_run(Make.run())
@@ -74,7 +50,7 @@ def storage(reopen: Callable[[], Storage]) -> Storage:
 
 
 class Make:
-    """Makes records; what a test does not name has some value."""
+    """Makes records, with default values for what a test does not name."""
 
     @staticmethod
     def run(name: str = "demo", **changes: Any) -> RunRecord:
@@ -99,7 +75,7 @@ class Make:
         return Evaluation(sample, status, Function(sample.text, "import math\n"), **values)
 
     @classmethod
-    def judged(cls, index: int, score: float | None = 1.0, **changes: Any) -> tuple[Prompt, Sample, Evaluation]:
+    def evaluated(cls, index: int, score: float | None = 1.0, **changes: Any) -> tuple[Prompt, Sample, Evaluation]:
         prompt = cls.prompt(index)
         sample = cls.sample(prompt)
         return prompt, sample, cls.evaluation(sample, score, **changes)

@@ -1,9 +1,10 @@
-"""Opening a database: what is accepted, and what is said when it cannot be had."""
+"""Opening a database: which URLs are accepted, and the messages when it cannot be opened."""
 
 import os
 import socket
 import sqlite3
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,7 @@ def test_a_file_is_opened_by_url_or_path(tmp_path: Path, make, form: str) -> Non
     storage.close()
 
 
-def test_a_relative_path_is_of_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_relative_path_is_resolved_from_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     open_storage("here.db").close()
     open_storage("sqlite:///there.db").close()
@@ -34,24 +35,46 @@ def test_a_relative_path_is_of_the_current_folder(tmp_path: Path, monkeypatch: p
 
 
 @pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:"])
-def test_a_database_in_memory_keeps_the_lease_in_the_process(url: str, make) -> None:
+def test_a_database_in_memory_keeps_its_leases_in_the_process(url: str, make) -> None:
     storage = open_storage(url)
     storage.create_run(make.run())
     with storage.lease("demo"), pytest.raises(StorageError, match="is being written by process"):
         storage.lease("demo").__enter__()
-    storage.append("demo", make.judged(0))
+    storage.append("demo", make.evaluated(0))
     assert len(list(storage.evaluations("demo"))) == 1
     storage.close()
 
 
-def test_a_reader_is_told_that_there_is_no_database(tmp_path: Path) -> None:
+def test_databases_in_memory_are_independent_and_threads_share_one(make) -> None:
+    storage, other = open_storage("sqlite://"), open_storage("sqlite://")
+    storage.create_run(make.run())
+
+    def write(index: int) -> None:
+        storage.append("demo", make.evaluated(index))
+        assert storage.counts("demo").samples > 0
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(write, range(100)))
+    assert storage.counts("demo").samples == 100
+    assert other.runs() == []
+    storage.close()
+    other.close()
+
+
+@pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:"])
+def test_a_reader_of_a_database_in_memory_finds_none(url: str) -> None:
+    with pytest.raises(StorageError, match="no database at :memory:"):
+        open_storage(url, create=False)
+
+
+def test_a_reader_of_a_missing_database_is_told_what_to_do(tmp_path: Path) -> None:
     path = tmp_path / "funsearch.db"
-    wanted = r"no database at .*funsearch.db: start a run with `funsearch run`, or name one with --db"
-    with pytest.raises(StorageError, match=wanted):
+    message = r"no database at .*funsearch.db: start a run with `funsearch run`, or name a database with --db"
+    with pytest.raises(StorageError, match=message):
         open_storage(f"sqlite:///{path}", create=False)
     assert not path.exists()
     path.touch()
-    with pytest.raises(StorageError, match=wanted):
+    with pytest.raises(StorageError, match=message):
         open_storage(f"sqlite:///{path}", create=False)
 
 
@@ -84,7 +107,7 @@ def test_a_folder_that_does_not_exist_is_named(tmp_path: Path) -> None:
         open_storage(str(tmp_path / "missing" / "runs.db"))
 
 
-def test_a_folder_is_no_database(tmp_path: Path) -> None:
+def test_a_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "runs.db").mkdir()
     with pytest.raises(StorageError, match="is a folder"):
         open_storage(str(tmp_path / "runs.db"))
@@ -92,10 +115,10 @@ def test_a_folder_is_no_database(tmp_path: Path) -> None:
 
 def test_a_file_of_another_kind_is_refused_and_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "notes.db"
-    path.write_text("Dear diary, " * 200)
+    path.write_text("My diary, " * 200)
     with pytest.raises(StorageError, match=r"notes.db: it is not a database: name another file with --db"):
         open_storage(str(path))
-    assert path.read_text() == "Dear diary, " * 200
+    assert path.read_text() == "My diary, " * 200
 
 
 def test_the_database_of_another_program_is_left_alone(tmp_path: Path) -> None:
@@ -114,7 +137,7 @@ def test_a_file_without_permission_is_refused(tmp_path: Path, mode: int) -> None
     path = tmp_path / "runs.db"
     open_storage(str(path)).close()
     path.chmod(mode)
-    with pytest.raises(StorageError, match=r"You may not read and write .*runs.db"):
+    with pytest.raises(StorageError, match=r"You do not have permission to read and write .*runs.db"):
         open_storage(str(path))
 
 
@@ -122,7 +145,7 @@ def test_a_file_without_permission_is_refused(tmp_path: Path, mode: int) -> None
 def test_a_folder_without_permission_is_refused(tmp_path: Path) -> None:
     folder = tmp_path / "closed"
     folder.mkdir(mode=0o500)
-    with pytest.raises(StorageError, match=r"You may not read and write .*closed"):
+    with pytest.raises(StorageError, match=r"You do not have permission to read and write .*closed"):
         open_storage(str(folder / "runs.db"))
 
 
@@ -131,27 +154,27 @@ def test_a_locked_database_is_named(tmp_path: Path, make) -> None:
     storage = open_storage(f"sqlite:///{path}?timeout=0")
     other = sqlite3.connect(path)
     other.execute("BEGIN IMMEDIATE")
-    with pytest.raises(StorageError, match="another process keeps it locked: wait for it, or stop it"):
+    with pytest.raises(StorageError, match="another process keeps it locked: wait for that process"):
         storage.create_run(make.run())
     other.close()
     storage.create_run(make.run())
     storage.close()
 
 
-def test_a_full_disk_loses_nothing_that_was_written(tmp_path: Path, make) -> None:
+def test_a_full_disk_loses_no_committed_data(tmp_path: Path, make) -> None:
     storage = open_storage(str(tmp_path / "runs.db"))
     storage.create_run(make.run())
-    storage.append("demo", make.judged(0))
+    storage.append("demo", make.evaluated(0))
 
     def limit(pages: int) -> None:
         with storage.engine.connect() as connection:
             connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
 
     limit(1)
-    large = make.judged(1, output="x" * 100_000)
-    with pytest.raises(StorageError, match="the disk is full, nothing of this step was written: free some space"):
+    large = make.evaluated(1, output="x" * 100_000)
+    with pytest.raises(StorageError, match="the disk is full and this step was not written: free some space"):
         storage.append("demo", large)
-    assert list(storage.evaluations("demo")) == [make.judged(0)[2]]
+    assert list(storage.evaluations("demo")) == [make.evaluated(0)[2]]
     assert [prompt.index for prompt in storage.prompts("demo")] == [0]
     limit(1_000_000)
     storage.append("demo", large)

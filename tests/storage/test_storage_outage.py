@@ -1,4 +1,4 @@
-"""A database that goes away and comes back: what was being written is there once, and the lease is taken again."""
+"""A database that becomes unavailable for a while: events are written exactly once, and the lease is taken again."""
 
 from contextlib import suppress
 from pathlib import Path
@@ -16,24 +16,24 @@ def programs(storage: SqlStorage) -> list[int]:
     return [evaluation.sample.prompt.index for evaluation in storage.evaluations("demo")]
 
 
-def test_writing_goes_on_when_the_server_is_back(postgres_server: PostgresServer, make) -> None:
+def test_writing_resumes_when_the_server_is_available_again(postgres_server: PostgresServer, make) -> None:
     storage = open_storage(postgres_server.url)
     storage.create_run(make.run())
     with storage.lease("demo"):
-        storage.append("demo", make.judged(0))
+        storage.append("demo", make.evaluated(0))
         postgres_server.stop()
-        events = make.judged(1)
+        events = make.evaluated(1)
         for _ in range(2):
             with pytest.raises(StorageUnavailable, match=r"is the server running|closed the connection"):
                 storage.append("demo", events)
         postgres_server.start()
-        storage.append("demo", [*events, *make.judged(2)])
+        storage.append("demo", [*events, *make.evaluated(2)])
         assert programs(storage) == [0, 1, 2]
-        assert storage.runs()[0].state == "running"
+        assert storage.runs()[0].state == "starting"
     storage.close()
 
 
-def test_commit_whose_answer_was_lost_is_not_repeated(postgres_server: PostgresServer, make) -> None:
+def test_commit_whose_confirmation_was_lost_is_not_repeated(postgres_server: PostgresServer, make) -> None:
     storage = open_storage(postgres_server.url)
     storage.create_run(make.run())
     psycopg = pytest.importorskip("psycopg")
@@ -48,28 +48,28 @@ def test_commit_whose_answer_was_lost_is_not_repeated(postgres_server: PostgresS
     with storage.lease("demo"):
         event.listen(storage.engine, "commit", crash)
         with pytest.raises(StorageUnavailable):
-            storage.append("demo", events := make.judged(0))
+            storage.append("demo", events := make.evaluated(0))
         event.remove(storage.engine, "commit", crash)
-        storage.append("demo", [*events, *make.judged(1)])
+        storage.append("demo", [*events, *make.evaluated(1)])
         assert programs(storage) == [0, 1]
     storage.close()
 
 
-def test_who_lost_the_lease_to_another_writes_nothing(postgres_server: PostgresServer, make) -> None:
+def test_writer_that_lost_its_lease_to_another_writes_nothing(postgres_server: PostgresServer, make) -> None:
     storage, other = open_storage(postgres_server.url), open_storage(postgres_server.url)
     storage.create_run(make.run())
     with storage.lease("demo"):
-        storage.append("demo", make.judged(0))
+        storage.append("demo", make.evaluated(0))
         lease = key(storage)
         with other.engine.begin() as connection:
             connection.execute(
                 text("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted")
             )
-            connection.execute(text("SET application_name = 'somebody else'"))
+            connection.execute(text("SET application_name = 'another holder'"))
             connection.execute(text("SELECT pg_advisory_lock(:space, :run)"), lease)
             with pytest.raises(StorageUnavailable):
-                storage.append("demo", events := make.judged(1))
-            with pytest.raises(RunBusyError, match="demo is being written by somebody else"):
+                storage.append("demo", events := make.evaluated(1))
+            with pytest.raises(RunBusyError, match="demo is being written by another holder"):
                 storage.append("demo", events)
         other.close()
     assert programs(storage) == [0]
@@ -83,20 +83,20 @@ def key(storage: SqlStorage) -> dict[str, int]:
 
 
 def fill(file: Path) -> None:
-    """Leaves no room on the disk."""
+    """Fills the disk."""
     with suppress(OSError), file.open("wb", buffering=0) as out:
         while True:
             out.write(b"\0" * 4096)
 
 
-def test_full_disk_takes_the_same_events_when_there_is_room_again(small_disk: Path, make) -> None:
+def test_full_disk_takes_the_same_events_once_there_is_space_again(small_disk: Path, make) -> None:
     storage = open_storage(f"sqlite:///{small_disk / 'runs.db'}")
     storage.create_run(make.run())
     filler = small_disk / "filler"
     with storage.lease("demo"):
-        storage.append("demo", make.judged(0))
+        storage.append("demo", make.evaluated(0))
         fill(filler)
-        events = [event for index in range(1, 400) for event in make.judged(index)]
+        events = [event for index in range(1, 400) for event in make.evaluated(index)]
         with pytest.raises(StorageUnavailable, match="disk is full"):
             storage.append("demo", events)
         assert programs(storage) == [0]

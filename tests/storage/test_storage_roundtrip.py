@@ -1,4 +1,4 @@
-"""Whatever is appended comes back equal: any text a model may write, any finite score."""
+"""Records are read back equal to what was appended: any text that a model may write, any finite score."""
 
 import itertools
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from collections.abc import Callable
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from funsearch.core.ports import Event, Storage
+from funsearch.core.ports import Event, RunStorage
 from funsearch.core.records import Evaluation, Feedback, Function, Prompt, Reset, RunRecord, Sample, Status
 from funsearch.storage.columns import escape, unescape
 
@@ -50,21 +50,21 @@ def evaluations(draw: st.DrawFn, sample: Sample) -> Evaluation:
 
 @st.composite
 def histories(draw: st.DrawFn) -> list[Event]:
-    asked = draw(st.lists(prompts(), max_size=4, unique_by=lambda prompt: prompt.index))
+    drawn = draw(st.lists(prompts(), max_size=4, unique_by=lambda prompt: prompt.index))
     samples = [
         Sample(prompt, index, draw(TEXTS), draw(TEXTS), draw(TEXTS), draw(COUNTS), draw(COUNTS))
-        for prompt in asked
+        for prompt in drawn
         for index in draw(st.sets(COUNTS, max_size=3))
     ]
-    judged = [draw(evaluations(sample)) for sample in draw(st.permutations(samples)) if draw(st.booleans())]
+    results = [draw(evaluations(sample)) for sample in draw(st.permutations(samples)) if draw(st.booleans())]
     islands = st.lists(COUNTS, max_size=3).map(tuple)
     resets = [Reset(index, draw(COUNTS), draw(islands), draw(islands)) for index in draw(st.sets(COUNTS, max_size=2))]
-    return [*asked, *samples, *judged, *resets]
+    return [*drawn, *samples, *results, *resets]
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(events=histories(), data=st.data())
-def test_events_come_back_equal(reopen: Callable[[], Storage], events: list[Event], data: st.DataObject) -> None:
+def test_events_come_back_equal(reopen: Callable[[], RunStorage], events: list[Event], data: st.DataObject) -> None:
     storage = reopen()
     name = f"run {next(RUN_NUMBERS)}"
     storage.create_run(RunRecord(name, "p", "", "", {}, "L2", 0.0))
@@ -73,17 +73,16 @@ def test_events_come_back_equal(reopen: Callable[[], Storage], events: list[Even
     storage.append(name, events[cut:])
 
     samples = sorted((e for e in events if isinstance(e, Sample)), key=lambda s: (s.prompt.index, s.index))
-    judged = [e for e in events if isinstance(e, Evaluation)]
-    done = {(e.sample.prompt.index, e.sample.index) for e in judged}
-    asked = sorted((e for e in events if isinstance(e, Prompt)), key=lambda p: p.index)
-    assert list(storage.prompts(name)) == asked
+    results = [e for e in events if isinstance(e, Evaluation)]
+    done = {(e.sample.prompt.index, e.sample.index) for e in results}
+    prompts_in_order = sorted((e for e in events if isinstance(e, Prompt)), key=lambda p: p.index)
+    assert list(storage.prompts(name)) == prompts_in_order
     assert list(storage.samples(name)) == samples
-    assert list(storage.evaluations(name)) == judged
-    assert [list(e.scores) for e in storage.evaluations(name)] == [list(e.scores) for e in judged]
+    assert list(storage.evaluations(name)) == results
+    assert [list(e.scores) for e in storage.evaluations(name)] == [list(e.scores) for e in results]
     assert list(storage.resets(name)) == sorted((e for e in events if isinstance(e, Reset)), key=lambda r: r.index)
     assert list(storage.unevaluated(name)) == [s for s in samples if (s.prompt.index, s.index) not in done]
-    assert list(storage.unanswered(name)) == [p for p in asked if p not in {s.prompt for s in samples}]
-    storage.close()
+    assert list(storage.unanswered(name)) == [p for p in prompts_in_order if p not in {s.prompt for s in samples}]
 
 
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -93,13 +92,12 @@ def test_events_come_back_equal(reopen: Callable[[], Storage], events: list[Even
     value=PLAIN,
 )
 def test_runs_come_back_equal(
-    reopen: Callable[[], Storage], texts: tuple[str, str, str], created: float, value: object
+    reopen: Callable[[], RunStorage], texts: tuple[str, str, str], created: float, value: object
 ) -> None:
     storage = reopen()
     run = RunRecord(f"{next(RUN_NUMBERS)}{texts[0]}", *texts, {"value": value}, "L1", created)
     storage.create_run(run)
     assert reopen().run(run.name) == run
-    storage.close()
 
 
 @given(TEXTS)

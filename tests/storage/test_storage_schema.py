@@ -1,6 +1,7 @@
-"""Migrations lead to the tables the code works with."""
+"""The migrations create the tables that the code works with, and other databases are refused."""
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,9 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, text
 
 from funsearch.errors import StorageError
-from funsearch.storage import open_storage
+from funsearch.storage import SqlStorage, open_storage
 from funsearch.storage.migrations import HEAD, VERSION_TABLE
+from funsearch.storage.schema import migrate
 from funsearch.storage.tables import metadata
 
 
@@ -22,64 +24,60 @@ def test_migrations_end_at_the_revision_the_code_knows() -> None:
     assert ScriptDirectory.from_config(config).get_heads() == [HEAD]
 
 
-def test_migrations_from_nothing_give_the_tables_of_the_code(url: str) -> None:
-    storage = open_storage(url)
-    with storage.engine.connect() as connection:
+def test_migrations_of_an_empty_database_create_the_tables_of_the_code(url: str) -> None:
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        migrate(connection)
         context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE, "compare_type": True})
         assert compare_metadata(context, metadata) == []
+    engine.dispose()
+    open_storage(url).close()
+
+
+def test_migrations_create_the_tables_of_a_new_sqlite_database_word_for_word(tmp_path: Path) -> None:
+    def definitions(path: Path) -> dict[str, str]:
+        with closing(sqlite3.connect(path)) as connection:
+            rows = connection.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL").fetchall()
+        return {name: " ".join(sql.split()).replace("( ", "(").replace(" )", ")") for name, sql in rows}
+
+    engine = create_engine(f"sqlite:///{tmp_path / 'migrated.db'}")
+    with engine.begin() as connection:
+        migrate(connection)
+    engine.dispose()
+    open_storage(str(tmp_path / "created.db")).close()
+    assert definitions(tmp_path / "created.db") == definitions(tmp_path / "migrated.db")
+
+
+def test_a_new_database_has_the_newest_revision(url: str) -> None:
+    storage = open_storage(url)
+    with storage.engine.connect() as connection:
+        assert connection.scalar(text(f"SELECT version_num FROM {VERSION_TABLE}")) == HEAD
     storage.close()
 
 
-def test_migrations_give_sqlite_word_for_word_what_the_tables_say(tmp_path: Path) -> None:
-    def definitions(path: Path) -> dict[str, list[str]]:
-        connection = sqlite3.connect(path)
-        query = "SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL AND name != ?"
-        # A column that was added later stands at the end.
-        found = {
-            name: sorted(" ".join(sql.split()).rstrip(" )").split(", "))
-            for name, sql in connection.execute(query, [VERSION_TABLE])
-        }
-        connection.close()
-        return found
-
-    open_storage(str(tmp_path / "migrated.db")).close()
-    engine = create_engine(f"sqlite:///{tmp_path / 'created.db'}")
-    metadata.create_all(engine)
-    engine.dispose()
-    assert definitions(tmp_path / "migrated.db") == definitions(tmp_path / "created.db")
-
-
-def test_a_database_of_a_newer_funsearch_is_refused(url: str) -> None:
-    storage = open_storage(url)
+def set_revision(storage: SqlStorage, revision: str) -> None:
     with storage.engine.begin() as connection:
-        connection.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '9876'"))
+        connection.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '{revision}'"))
+
+
+@pytest.mark.parametrize(
+    ("revision", "message"),
+    [
+        ("9876", rf"newer version of funsearch \(schema revision 9876; .* up to {HEAD}\): upgrade funsearch"),
+        ("0006", r"before the first release \(schema revision 0006\) .*: name another database with --db"),
+    ],
+)
+def test_a_database_of_an_unsupported_revision_is_refused(url: str, revision: str, message: str) -> None:
+    storage = open_storage(url)
+    set_revision(storage, revision)
     storage.close()
     for create in (True, False):
-        with pytest.raises(StorageError, match=rf"revision 9876, this funsearch knows up to {HEAD}: upgrade"):
+        with pytest.raises(StorageError, match=message):
             open_storage(url, create)
 
 
-def test_a_reader_is_told_that_a_schema_is_empty(url: str) -> None:
+def test_a_reader_of_an_empty_database_is_told_what_to_do(url: str) -> None:
     if url.startswith("sqlite"):
         Path(url.removeprefix("sqlite:///")).touch()
     with pytest.raises(StorageError, match="no database at"):
         open_storage(url, create=False)
-
-
-def test_totals_of_an_older_database_are_counted(url: str, make) -> None:
-    storage = open_storage(url)
-    storage.create_run(make.run())
-    storage.create_run(make.run("empty"))
-    storage.append("demo", [*make.judged(0), *make.judged(1, None), *make.judged(2, duplicate_of=0), make.prompt(3)])
-    counts = storage.counts("demo")
-    with storage.engine.begin() as connection:
-        connection.execute(text("DROP TABLE totals"))
-        for column in ("samplers", "evaluators"):
-            connection.execute(text(f"ALTER TABLE snapshots DROP COLUMN {column}"))
-        connection.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '0005'"))
-    storage.close()
-    again = open_storage(url)
-    assert again.counts("demo") == counts
-    assert (counts.prompts, counts.samples, counts.evaluated, counts.valid, counts.duplicates) == (4, 3, 2, 1, 1)
-    assert again.counts("empty").samples == 0
-    again.close()

@@ -1,4 +1,4 @@
-"""What the page reads of runs, on each database."""
+"""What the web page reads of runs, on each kind of database."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -20,9 +20,9 @@ def storage(url: str, make) -> Iterator[SqlStorage]:
     opened.close()
 
 
-def test_runs_are_told_newest_first_with_their_samples(storage: SqlStorage, make) -> None:
+def test_runs_are_listed_newest_first_with_their_samples(storage: SqlStorage, make) -> None:
     storage.create_run(make.run("later"))
-    storage.append("later", [event for index in range(3) for event in make.judged(index, float(index))])
+    storage.append("later", [event for index in range(3) for event in make.evaluated(index, float(index))])
     storage.append("demo", [Snapshot(9, 1.0, 1.0, 77, 0, 0, 0, None, 0, 0, {}, {}, ())])
     later, demo = Views(storage).runs()
     assert (later.name, later.state, later.samples, later.best_score) == ("later", "interrupted", 2, 2.0)
@@ -32,25 +32,25 @@ def test_runs_are_told_newest_first_with_their_samples(storage: SqlStorage, make
         Views(storage).run(99)
 
 
-def test_leaders_are_distinct_and_the_oldest_of_equals_comes_first(storage: SqlStorage, make) -> None:
-    judged = [make.judged(index, score) for index, score in enumerate([1.0, 3.0, None, 3.0, 2.0, 3.0])]
-    same = [(p, s, replace(e, key="same") if p.index in (1, 5) else e) for p, s, e in judged]
-    storage.append("demo", [event for one in same for event in one])
+def test_leaders_are_distinct_and_the_oldest_first_on_ties(storage: SqlStorage, make) -> None:
+    histories = [make.evaluated(index, score) for index, score in enumerate([1.0, 3.0, None, 3.0, 2.0, 3.0])]
+    same = [(p, s, replace(e, key="same") if p.index in (1, 5) else e) for p, s, e in histories]
+    storage.append("demo", [event for history in same for event in history])
     storage.add_heldout("demo", {3: HeldOut(Status.OK, {"h": 0.5})})
     leaders = Views(storage).leaders(1, 3)
-    assert [(one.program, one.score) for one in leaders] == [(1, 3.0), (3, 3.0), (4, 2.0)]
-    assert [one.heldout for one in leaders] == [None, HeldOut(Status.OK, {"h": 0.5}), None]
+    assert [(leader.program, leader.score) for leader in leaders] == [(1, 3.0), (3, 3.0), (4, 2.0)]
+    assert [leader.heldout for leader in leaders] == [None, HeldOut(Status.OK, {"h": 0.5}), None]
 
 
-def test_an_excerpt_is_what_was_written(storage: SqlStorage, make) -> None:
-    prompt, sample, evaluation = make.judged(0)
+def test_an_excerpt_is_the_text_that_was_written(storage: SqlStorage, make) -> None:
+    prompt, sample, evaluation = make.evaluated(0)
     body = "    x = '\x00\x1a\ud800'\n"
     storage.append("demo", [prompt, sample, replace(evaluation, function=replace(evaluation.function, body=body))])
     assert Views(storage).leaders(1, 1)[0].excerpt == body
 
 
-def test_lines_are_read_backwards_and_by_verdict(storage: SqlStorage, make) -> None:
-    storage.append("demo", [event for index in range(6) for event in make.judged(index, 1.0 if index % 2 else None)])
+def test_lines_are_read_backwards_and_by_status(storage: SqlStorage, make) -> None:
+    storage.append("demo", [event for index in range(6) for event in make.evaluated(index, 1.0 if index % 2 else None)])
     views = Views(storage)
     assert views.newest(1) == 5
     assert [line.program for line in views.lines(1, 5, 3)] == [4, 3, 2]
@@ -60,7 +60,7 @@ def test_lines_are_read_backwards_and_by_verdict(storage: SqlStorage, make) -> N
     assert (line.parents, line.island, line.model) == ((0, 3), 0, "model-a")
 
 
-def test_clusters_are_those_of_programs_still_on_their_island(storage: SqlStorage, make) -> None:
+def test_clusters_hold_the_programs_that_are_still_on_their_island(storage: SqlStorage, make) -> None:
     events = []
     places = [(-1, ALL_ISLANDS, 0), (0, 0, 1), (1, 0, 1), (2, 1, 0), (3, 1, 1)]
     for index, island, resets in places:

@@ -1,4 +1,4 @@
-"""What every storage of trainings promises (`funsearch.rest_em.ports.TrainingStorage`), asked of each of them."""
+"""The promises of `funsearch.rest_em.ports.TrainingStorage`, on every kind of database."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -23,7 +23,7 @@ from funsearch.rest_em.records import (
     TrainingRecord,
     TrainingSummary,
 )
-from funsearch.storage import open_storage, open_training_storage
+from funsearch.storage import open_storage
 
 Reopen = Callable[[], TrainingStorage]
 TASKS = [
@@ -41,45 +41,45 @@ def answer(task: int = 0, index: int = 0, round: int = 1, phase: Phase = Phase.G
     return Answer(round, phase, task, index, "demo@0", f"{task}/{index}\x00", "stop", "\n", 7, 3)
 
 
-def graded(one: Answer, reward: float = 1.0) -> Graded:
-    return Graded(one, Grade(reward, "2", ("k1", "k2"), "no \ud800", 0.25))
+def graded(answer: Answer, reward: float = 1.0) -> Graded:
+    return Graded(answer, Grade(reward, "2", ("k1", "k2"), "no \ud800", 0.25))
 
 
 @pytest.fixture
-def storage(reopen_trainings: Reopen) -> TrainingStorage:
+def storage(reopen: Reopen) -> TrainingStorage:
     """A storage with one training, `demo`, and its base policy."""
-    storage = reopen_trainings()
+    storage = reopen()
     storage.create_training(DEMO, TASKS)
     storage.append_round("demo", [BASE])
     return storage
 
 
-def test_training_comes_back_equal_with_its_tasks(storage: TrainingStorage, reopen_trainings: Reopen) -> None:
-    assert reopen_trainings().training("demo") == DEMO
-    assert reopen_trainings().tasks("demo") == TASKS
+def test_training_comes_back_equal_with_its_tasks(storage: TrainingStorage, reopen: Reopen) -> None:
+    assert reopen().training("demo") == DEMO
+    assert reopen().tasks("demo") == TASKS
 
 
-def test_name_is_taken_once_and_nothing_of_the_second_is_written(storage: TrainingStorage) -> None:
-    with pytest.raises(StorageError, match="there is a training called demo already"):
+def test_name_is_unique_and_nothing_of_a_second_training_is_written(storage: TrainingStorage) -> None:
+    with pytest.raises(StorageError, match="there is already a training called demo"):
         storage.create_training(replace(DEMO, model="other"), TASKS[:1])
     assert storage.tasks("demo") == TASKS
     assert len(storage.trainings()) == 1
 
 
-def test_unknown_training_is_answered_with_the_nearest(storage: TrainingStorage) -> None:
-    for ask in (storage.training, storage.tasks, storage.policies, storage.rounds, storage.lease_training):
+def test_unknown_training_is_refused_with_the_closest_name(storage: TrainingStorage) -> None:
+    for method in (storage.training, storage.tasks, storage.policies, storage.rounds, storage.lease_training):
         with pytest.raises(StorageError, match=r"no training called demq.*did you mean demo"):
-            ask("demq")
+            method("demq")
 
 
-def test_answers_are_ungraded_until_their_grade_is_there(storage: TrainingStorage, reopen_trainings: Reopen) -> None:
-    several = [answer(0, 1), answer(0, 0), answer(2, 0)]
-    storage.append_round("demo", several)
-    assert list(reopen_trainings().ungraded("demo", 1, Phase.GENERATE)) == [answer(0, 0), answer(0, 1), answer(2, 0)]
-    assert list(reopen_trainings().graded("demo", 1, Phase.GENERATE)) == []
+def test_answers_are_ungraded_until_their_grade_is_appended(storage: TrainingStorage, reopen: Reopen) -> None:
+    answers = [answer(0, 1), answer(0, 0), answer(2, 0)]
+    storage.append_round("demo", answers)
+    assert list(reopen().ungraded("demo", 1, Phase.GENERATE)) == [answer(0, 0), answer(0, 1), answer(2, 0)]
+    assert list(reopen().graded("demo", 1, Phase.GENERATE)) == []
     storage.append_round("demo", [graded(answer(0, 1), 0.0)])
-    assert list(reopen_trainings().ungraded("demo", 1, Phase.GENERATE)) == [answer(0, 0), answer(2, 0)]
-    assert list(reopen_trainings().graded("demo", 1, Phase.GENERATE)) == [graded(answer(0, 1), 0.0)]
+    assert list(reopen().ungraded("demo", 1, Phase.GENERATE)) == [answer(0, 0), answer(2, 0)]
+    assert list(reopen().graded("demo", 1, Phase.GENERATE)) == [graded(answer(0, 1), 0.0)]
     assert storage.answered("demo", 1, Phase.GENERATE) == {0: 2, 2: 1}
 
 
@@ -91,17 +91,17 @@ def test_rounds_and_phases_do_not_mix(storage: TrainingStorage) -> None:
 
 
 def test_streams_are_complete_beyond_a_page(storage: TrainingStorage) -> None:
-    several = [answer(task, index) for task in range(3) for index in range(700)]
-    storage.append_round("demo", [*several, *(graded(one) for one in several[:1500])])
+    answers = [answer(task, index) for task in range(3) for index in range(700)]
+    storage.append_round("demo", [*answers, *(graded(each) for each in answers[:1500])])
     assert [(g.answer.task, g.answer.index) for g in storage.graded("demo", 1, Phase.GENERATE)] == [
-        (one.task, one.index) for one in several[:1500]
+        (each.task, each.index) for each in answers[:1500]
     ]
-    assert list(storage.ungraded("demo", 1, Phase.GENERATE)) == several[1500:]
+    assert list(storage.ungraded("demo", 1, Phase.GENERATE)) == answers[1500:]
 
 
-def test_rounds_policies_and_selections_come_back_equal(storage: TrainingStorage, reopen_trainings: Reopen) -> None:
-    zero = RoundRecord(0, "demo@0", 0, 0, 0, {"heldout": FIGURES}, True, "", "the base model")
-    one = RoundRecord(
+def test_rounds_policies_and_selections_come_back_equal(storage: TrainingStorage, reopen: Reopen) -> None:
+    base = RoundRecord(0, "demo@0", 0, 0, 0, {"heldout": FIGURES}, True, "", "the base model")
+    first = RoundRecord(
         1,
         "demo@1",
         9,
@@ -114,12 +114,12 @@ def test_rounds_policies_and_selections_come_back_equal(storage: TrainingStorage
         Difference(0.1, -0.2, 0.3),
     )
     chosen = [Selected(1, 0, 4), Selected(1, 2, 0, 3)]
-    storage.append_round("demo", [zero])
-    storage.append_round("demo", [*reversed(chosen), FIRST, one])
-    assert reopen_trainings().rounds("demo") == [zero, one]
-    assert reopen_trainings().policies("demo") == reopen_trainings().policies() == [BASE, FIRST]
-    assert reopen_trainings().selected("demo", 1) == chosen
-    assert reopen_trainings().selected("demo", 2) == []
+    storage.append_round("demo", [base])
+    storage.append_round("demo", [*reversed(chosen), FIRST, first])
+    assert reopen().rounds("demo") == [base, first]
+    assert reopen().policies("demo") == reopen().policies() == [BASE, FIRST]
+    assert reopen().selected("demo", 1) == chosen
+    assert reopen().selected("demo", 2) == []
     assert storage.trainings() == [TrainingSummary("demo", "exact:sums.jsonl", "models/tiny", 1, "interrupted")]
 
 
@@ -135,7 +135,7 @@ EVENTS = [answer(), graded(answer()), Selected(1, 0, 0), FIRST, RoundRecord(1, "
 
 
 @pytest.mark.parametrize("event", EVENTS, ids=lambda event: type(event).__name__)
-def test_appending_twice_is_refused_and_leaves_nothing_behind(storage: TrainingStorage, event) -> None:
+def test_appending_twice_is_refused_and_writes_nothing(storage: TrainingStorage, event) -> None:
     storage.append_round("demo", EVENTS)
     with pytest.raises(StorageError, match="nothing was written"):
         storage.append_round("demo", [new := answer(2, 5), event])
@@ -149,18 +149,23 @@ def test_events_need_what_they_refer_to(storage: TrainingStorage, event) -> None
     assert storage.answered("demo", 1, Phase.GENERATE) == {}
 
 
-def test_training_is_running_only_while_somebody_holds_it(storage: TrainingStorage, reopen_trainings: Reopen) -> None:
+def test_training_is_running_only_while_its_lease_is_held(storage: TrainingStorage, reopen: Reopen) -> None:
+    def summary() -> TrainingSummary:
+        return reopen().trainings()[0]
+
     with storage.lease_training("demo"):
-        assert reopen_trainings().trainings()[0].state == "running"
+        assert summary().state == "starting"
+        storage.set_training_state("demo", "running")
+        assert summary().state == "running"
         with pytest.raises(RunBusyError, match="demo is being written by"):
-            reopen_trainings().lease_training("demo").__enter__()
-    assert reopen_trainings().trainings()[0].state == "interrupted"
-    storage.set_training_state("demo", "rounds")
-    assert reopen_trainings().trainings()[0].state == "rounds"
+            reopen().lease_training("demo").__enter__()
+    assert summary().state == "interrupted"
+    storage.set_training_state("demo", "finished", "rounds")
+    assert (summary().state, summary().stopped) == ("finished", "rounds")
 
 
-def test_a_run_and_a_training_of_one_number_are_held_apart(sqlite_url: str, make) -> None:
-    storage = open_training_storage(sqlite_url)
+def test_a_run_and_a_training_with_the_same_id_have_different_leases(sqlite_url: str, make) -> None:
+    storage = open_storage(sqlite_url)
     storage.create_training(DEMO, TASKS)
     storage.create_run(make.run("demo"))
     with storage.lease_training("demo"), open_storage(sqlite_url).lease("demo"):

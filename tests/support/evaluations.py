@@ -1,4 +1,4 @@
-"""Evaluations and programs made by hand, for the tests of the programs database."""
+"""Builders of evaluations and programs for tests of the programs database."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ FIRST = Prompt(ALL_ISLANDS, ALL_ISLANDS, 0, "", 0, (), 0)
 
 
 class Bodies:
-    """A prompt that is just the bodies it shows."""
+    """Builds prompts that consist of the bodies of their functions."""
 
     def __call__(self, functions: Sequence[Function], notes: Sequence[str] = ()) -> str:
         return "|".join(function.body for function in functions) + "".join(f"#{text}" for text in notes)

@@ -98,7 +98,7 @@ class Trial:
             what()
 
     def check(self, count: int) -> None:
-        """Asserts that every sample is there once, with one verdict, and that the run replays."""
+        """Asserts that every sample is there once, with one evaluation, and that the run replays."""
         storage = open_storage(self.url)
         samples = [(s.prompt.index, s.index) for s in storage.samples("run") if s.prompt.index >= 0]
         assert len(samples) == len(set(samples)) == count
@@ -110,7 +110,7 @@ class Trial:
         storage.close()
 
     def set_aside(self) -> list[str]:
-        """Returns the texts of the samples that got no verdict through our own fault."""
+        """Returns the texts of the samples that got no score through our own fault."""
         storage = open_storage(self.url)
         found = [e.sample.text for e in storage.evaluations("run") if e.status is Status.INFRA]
         storage.close()

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from funsearch.core.completions import Completion, Request
-from funsearch.core.evaluator import Evaluator, Verdict
+from funsearch.core.evaluator import Evaluator, Outcome
 from funsearch.core.records import Function
 from funsearch.loading import load_problem
 from funsearch.samplers.scripted import ScriptedSampler
@@ -36,7 +36,7 @@ def main(problem_file: str, database: str, answers: str, log: str) -> None:
             return completions
 
     class LoggingEvaluator(Evaluator):
-        def score(self, function: Function) -> Verdict:
+        def score(self, function: Function) -> Outcome:
             os.write(journal, f"evaluated {function.body.encode().hex()}\n".encode())
             time.sleep(PAUSE_SECONDS)
             return super().score(function)

@@ -13,7 +13,7 @@ from funsearch.core.completions import Policy
 from funsearch.rest_em.ports import Example, Improved, ImproveJob, ImproveProgress
 from funsearch.rest_em.records import Answer, Grade, Task, TrainingRecord
 from funsearch.settings.training import TrainingSettings
-from funsearch.storage import open_training_storage
+from funsearch.storage import open_storage
 from funsearch.tasks.exact import ExactVerifier
 from funsearch.tasks.opening import open_task_set
 from funsearch.testing import InProcessSandbox, RecordingTrainer, ScriptedPolicies
@@ -54,7 +54,7 @@ def main(tasks: str, folder: str, log: str) -> None:
 
     settings = TrainingSettings.load(None, OPTIONS)
     task_set = open_task_set(tasks, settings.tasks, lambda run: task_set)
-    storage = open_training_storage(f"sqlite:///{folder}/t.db")
+    storage = open_storage(f"sqlite:///{folder}/t.db")
     record = TrainingRecord("demo", tasks, "base", {}, 0.0)
     if not storage.trainings():
         storage.create_training(record, task_set.tasks(settings.tasks, chat=False, seed=0))

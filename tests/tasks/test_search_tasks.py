@@ -14,11 +14,10 @@ from funsearch.samplers.scripted import ScriptedSampler
 from funsearch.search.search import Search
 from funsearch.settings.search import Settings
 from funsearch.settings.training import TrainingSettings
+from funsearch.storage import SqlStorage, open_storage
 from funsearch.tasks.searches import SearchTasks, search_tasks
 from funsearch.testing import (
     InProcessSandbox,
-    MemoryStorage,
-    MemoryTrainingStorage,
     RecordingTrainer,
     ScriptedPolicies,
 )
@@ -47,14 +46,14 @@ def request(prompt: str) -> str:
 
 
 @pytest.fixture
-def storage(tmp_path: Path) -> MemoryStorage:
+def storage(tmp_path: Path) -> SqlStorage:
     """A storage with the run `seven`."""
     file = tmp_path / "seven.py"
     file.write_text(PROBLEM)
     problem = load_problem(str(file))
     answers = [f"    return {(i * 37) % 101 / 10}\n" if i % 5 else "    return n +\n" for i in range(SAMPLES)]
     settings = Settings.load(None, ["database.islands=4", "prompts_in_flight=2"])
-    storage = MemoryStorage()
+    storage = open_storage("sqlite://")
     with Search(
         problem,
         sampler=ScriptedSampler(answers, 4),
@@ -67,11 +66,11 @@ def storage(tmp_path: Path) -> MemoryStorage:
     return storage
 
 
-def open_run(storage: MemoryStorage) -> SearchTasks:
+def open_run(storage: SqlStorage) -> SearchTasks:
     return search_tasks("seven", storage, lambda settings, limits: limits, ("\ndef ",), request)
 
 
-def test_whole_islands_are_held_out(storage: MemoryStorage) -> None:
+def test_whole_islands_are_held_out(storage: SqlStorage) -> None:
     tasks = open_run(storage).tasks(TaskOptions(), chat=False, seed=0)
     families = {split: {task.family for task in tasks if task.split is split} for split in Split}
     assert len(families[Split.HELDOUT]) == 1
@@ -82,7 +81,7 @@ def test_whole_islands_are_held_out(storage: MemoryStorage) -> None:
     assert [task.prompt for task in chat] == [request(task.prompt) for task in tasks]
 
 
-def test_recorded_samples_are_rewarded_for_beating_the_best_program_shown(storage: MemoryStorage) -> None:
+def test_recorded_samples_are_rewarded_for_beating_the_best_program_shown(storage: SqlStorage) -> None:
     task_set = open_run(storage)
     tasks = task_set.tasks(TaskOptions(), chat=False, seed=0)
     recorded = list(task_set.recorded(tasks))
@@ -105,7 +104,7 @@ def test_recorded_samples_are_rewarded_for_beating_the_best_program_shown(storag
         assert task.reference["floor"] == max(score for score in shown if score is not None)
 
 
-def test_verifier_scores_as_the_search_did(storage: MemoryStorage) -> None:
+def test_verifier_scores_as_the_search_did(storage: SqlStorage) -> None:
     task_set = open_run(storage)
     tasks = task_set.tasks(TaskOptions(), chat=False, seed=0)
     verifier = task_set.verifier(TaskOptions())(InProcessSandbox)
@@ -117,7 +116,7 @@ def test_verifier_scores_as_the_search_did(storage: MemoryStorage) -> None:
     assert verifier.grade(tasks[0], "    return 'x'\n").reward == 0.0
 
 
-def test_programs_with_equal_scores_are_duplicates(storage: MemoryStorage) -> None:
+def test_programs_with_equal_scores_are_duplicates(storage: SqlStorage) -> None:
     verifier = open_run(storage).verifier(TaskOptions())(InProcessSandbox)
     task = open_run(storage).tasks(TaskOptions(), chat=False, seed=0)[0]
     constant, sum_ = verifier.grade(task, "    return 6.0\n"), verifier.grade(task, "    return 3.0 + 3.0\n")
@@ -125,7 +124,7 @@ def test_programs_with_equal_scores_are_duplicates(storage: MemoryStorage) -> No
     assert constant.keys != sum_.keys
 
 
-def test_threshold_is_a_number_or_a_percentile_of_gains(storage: MemoryStorage) -> None:
+def test_threshold_is_a_number_or_a_percentile_of_gains(storage: SqlStorage) -> None:
     task_set = open_run(storage)
     assert task_set.threshold(0.5) == 0.5
     low, high = task_set.threshold("p10"), task_set.threshold("p90")
@@ -139,8 +138,8 @@ def test_threshold_is_a_number_or_a_percentile_of_gains(storage: MemoryStorage) 
     assert rewards[0] > rewards[1]
 
 
-def test_run_without_prompts_is_refused(storage: MemoryStorage) -> None:
-    class Empty(MemoryStorage):
+def test_run_without_prompts_is_refused(storage: SqlStorage) -> None:
+    class Empty(SqlStorage):
         def evaluations(self, name):  # type: ignore[no-untyped-def]
             return iter(())
 
@@ -151,12 +150,12 @@ def test_run_without_prompts_is_refused(storage: MemoryStorage) -> None:
 
 
 def test_first_round_trains_on_the_recorded_samples_and_the_second_generates_its_own(
-    storage: MemoryStorage, tmp_path: Path
+    storage: SqlStorage, tmp_path: Path
 ) -> None:
     task_set = open_run(storage)
     assignments = ["samples_per_task=4", "measure.samples=4", "gate.pass_at_1=sampled", "gate.least_differing=1"]
     settings = TrainingSettings.load(None, assignments)
-    trainings = MemoryTrainingStorage()
+    trainings = storage
     record = TrainingRecord("demo", "run:seven", "base", {}, 0.0)
     trainings.create_training(record, task_set.tasks(settings.tasks, chat=False, seed=0))
     # Wrong answers have additional digits at the end, which take them far from seven.

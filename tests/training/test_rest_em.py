@@ -22,7 +22,7 @@ from funsearch.samplers.policies import check_policy
 from funsearch.samplers.prompt_format import wants_chat
 from funsearch.samplers.transformers import TransformersSampler
 from funsearch.settings.training import TrainingSettings
-from funsearch.storage import SqlTrainingStorage, open_training_storage
+from funsearch.storage import SqlStorage, open_storage
 from funsearch.tasks.opening import open_task_set
 from funsearch.testing import InProcessSandbox
 from funsearch.trainers.job import Workplace
@@ -53,11 +53,11 @@ SETTINGS = (
 )
 
 
-def train(folder: Path, *assignments: str) -> tuple[SqlTrainingStorage, list[RoundRecord]]:
+def train(folder: Path, *assignments: str) -> tuple[SqlStorage, list[RoundRecord]]:
     tasks = str(tiny_model.write_tasks(folder / "sums.jsonl", ASKED, HELD))
     settings = TrainingSettings.load(None, [*SETTINGS, *assignments])
     task_set = open_task_set(tasks, settings.tasks, lambda run: task_set)
-    storage = open_training_storage(f"sqlite:///{folder}/t.db")
+    storage = open_storage(f"sqlite:///{folder}/t.db")
     record = TrainingRecord("sums", tasks, str(TINY), settings.model_dump(mode="json"), 0.0)
     storage.create_training(record, task_set.tasks(settings.tasks, chat=False, seed=0))
     options = TransformersOptions(str(TINY), batch_size=4096, threads=1)
@@ -69,7 +69,7 @@ def train(folder: Path, *assignments: str) -> tuple[SqlTrainingStorage, list[Rou
     return storage, rounds
 
 
-def gain_in_errors(storage: SqlTrainingStorage) -> float:
+def gain_in_errors(storage: SqlStorage) -> float:
     """Returns by how many standard errors round 1 beats the base model on the held-out tasks, task by task."""
     tasks = storage.tasks("sums")
     base, first = (

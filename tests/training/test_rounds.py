@@ -10,9 +10,10 @@ import pytest
 from funsearch.errors import FunsearchError, TrainingError
 from funsearch.rest_em.records import Grade, Phase, RoundRecord, Split, Task, TrainingRecord
 from funsearch.settings.training import TrainingSettings
+from funsearch.storage import open_storage
 from funsearch.tasks.exact import ExactVerifier
 from funsearch.tasks.opening import open_task_set
-from funsearch.testing import InProcessSandbox, MemoryTrainingStorage, RecordingTrainer, ScriptedPolicies
+from funsearch.testing import InProcessSandbox, RecordingTrainer, ScriptedPolicies
 from funsearch.training.rounds import RoundProgress, Rounds
 from funsearch.training.workers import LocalTrainingWorkers
 
@@ -27,7 +28,7 @@ class Bench:
         self.folder = folder
         file = folder / "sums.jsonl"
         file.write_text("".join(json.dumps(line) + "\n" for line in lines))
-        self.storage = MemoryTrainingStorage()
+        self.storage = open_storage("sqlite://")
         self.record = TrainingRecord("demo", str(file), "base", {}, 0.0)
         self.chances = chances
         self.verifier = verifier or ExactVerifier
@@ -68,7 +69,8 @@ def test_rounds_go_on_while_the_policy_gets_better(tmp_path: Path) -> None:
     held = [record.figures[Split.HELDOUT].sampled.value for record in rounds]
     assert held == sorted(held)
     assert [policy.name for policy in bench.storage.policies("demo")] == ["demo@0", "demo@1", "demo@2"]
-    assert bench.storage.trainings()[0].state == "rounds"
+    summary = bench.storage.trainings()[0]
+    assert (summary.state, summary.stopped) == ("finished", "rounds")
     assert {one.answer.policy for one in bench.storage.graded("demo", 2, Phase.GENERATE)} == {"demo@1"}
     assert {progress.step for progress in bench.seen} == {"generate", "score", "improve", "measure"}
 
@@ -97,7 +99,8 @@ def test_policy_that_is_no_better_ends_the_training_and_is_not_published(tmp_pat
     rounds = bench.run("rounds=2")
     assert [(record.published, record.stop) for record in rounds] == [(True, ""), (False, "no gain")]
     assert bench.run("rounds=5") == rounds
-    assert bench.storage.trainings()[0].state == "no gain"
+    summary = bench.storage.trainings()[0]
+    assert (summary.state, summary.stopped) == ("finished", "no gain")
 
 
 def test_more_rounds_can_be_asked_for_later(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from support_files import SUPPORT
 
 from funsearch.core.completions import Policy
 from funsearch.rest_em.records import Phase, RoundRecord
-from funsearch.storage import open_training_storage
+from funsearch.storage import open_storage
 
 KILLS = 10
 Result = tuple[list[RoundRecord], list[Policy], dict[tuple[int, str, int, int], tuple[str, float]]]
@@ -32,7 +32,7 @@ def run(tasks: Path, folder: Path, log: Path, rng: random.Random | None) -> bool
 
 
 def read(folder: Path) -> Result:
-    storage = open_training_storage(f"sqlite:///{folder}/t.db")
+    storage = open_storage(f"sqlite:///{folder}/t.db")
     answers = {
         (round, phase.value, one.answer.task, one.answer.index): (one.answer.text, one.grade.reward)
         for round in range(3)
@@ -46,7 +46,7 @@ def read(folder: Path) -> Result:
 
 def asked(folder: Path) -> set[str]:
     """Returns the model calls whose answers are in the database, as the log says them."""
-    storage = open_training_storage(f"sqlite:///{folder}/t.db")
+    storage = open_storage(f"sqlite:///{folder}/t.db")
     found = {
         f"asked {round} {phase} {task}"
         for round in range(3)

@@ -12,7 +12,7 @@ from funsearch.loading import Problem, load_problem
 from funsearch.samplers.scripted import ScriptedSampler
 from funsearch.search.search import Search
 from funsearch.settings.search import Settings
-from funsearch.storage import SqlTrainingStorage, open_training_storage
+from funsearch.storage import SqlStorage, open_storage
 from funsearch.testing import InProcessSandbox
 from funsearch.web.app import create_app
 
@@ -79,7 +79,7 @@ def problem(tmp_path_factory: pytest.TempPathFactory) -> Problem:
 def searched(problem: Problem) -> Callable[..., Search]:
     """Makes runs: each search takes one sample per text, and stays open."""
 
-    def make(storage: SqlTrainingStorage, name: str, texts: list[str], seed: int = 0, *overrides: str) -> Search:
+    def make(storage: SqlStorage, name: str, texts: list[str], seed: int = 0, *overrides: str) -> Search:
         settings = Settings.load(
             None, ["database.islands=4", "database.reset_period=60", "prompts_in_flight=3", *overrides]
         )
@@ -93,9 +93,9 @@ def searched(problem: Problem) -> Callable[..., Search]:
 
 
 @pytest.fixture(scope="session")
-def database(tmp_path_factory: pytest.TempPathFactory, searched: Callable[..., Search]) -> Iterator[SqlTrainingStorage]:
+def database(tmp_path_factory: pytest.TempPathFactory, searched: Callable[..., Search]) -> Iterator[SqlStorage]:
     """Four runs: two that finished, one with hostile texts, and one that is still running."""
-    storage = open_training_storage(str(tmp_path_factory.mktemp("web") / "runs.db"))
+    storage = open_storage(str(tmp_path_factory.mktemp("web") / "runs.db"))
     searched(storage, "closeness-1", answers(240)).close()
     best = [id for id, _ in storage.best("closeness-1", 3)]
     storage.add_heldout("closeness-1", {id: HeldOut(Status.OK, {"seven": -0.125}) for id in best})
@@ -110,15 +110,15 @@ def database(tmp_path_factory: pytest.TempPathFactory, searched: Callable[..., S
 
 
 @pytest.fixture(scope="session")
-def page(database: SqlTrainingStorage) -> Iterator[TestClient]:
+def page(database: SqlStorage) -> Iterator[TestClient]:
     """A client of the page, which shows the four runs; their ids are 1 to 4."""
     with TestClient(create_app(database), base_url="http://127.0.0.1:8200") as client:
         yield client
 
 
 @pytest.fixture
-def empty(tmp_path: Path) -> Iterator[SqlTrainingStorage]:
+def empty(tmp_path: Path) -> Iterator[SqlStorage]:
     """A database without runs."""
-    storage = open_training_storage(str(tmp_path / "empty.db"))
+    storage = open_storage(str(tmp_path / "empty.db"))
     yield storage
     storage.close()

@@ -15,7 +15,7 @@ import pytest
 import uvicorn
 
 from funsearch.search.search import Search
-from funsearch.storage import SqlTrainingStorage, open_training_storage
+from funsearch.storage import SqlStorage, open_storage
 from funsearch.web.app import create_app
 
 pytestmark = pytest.mark.browser
@@ -37,7 +37,7 @@ def browser() -> Iterator[Any]:
         chromium.close()
 
 
-def serve(storage: SqlTrainingStorage) -> tuple[uvicorn.Server, threading.Thread, str]:
+def serve(storage: SqlStorage) -> tuple[uvicorn.Server, threading.Thread, str]:
     """Starts a server in a thread; returns both, and the address of the page."""
     server = uvicorn.Server(uvicorn.Config(create_app(storage), port=0, log_level="warning", ws="none"))
     thread = threading.Thread(target=server.run)
@@ -48,7 +48,7 @@ def serve(storage: SqlTrainingStorage) -> tuple[uvicorn.Server, threading.Thread
 
 
 @pytest.fixture(scope="module")
-def address(database: SqlTrainingStorage) -> Iterator[str]:
+def address(database: SqlStorage) -> Iterator[str]:
     """Address of a page that shows the four runs."""
     server, thread, at = serve(database)
     yield at
@@ -98,7 +98,7 @@ def visit(browser: Any, address: str) -> Iterator[Callable[..., Visit]]:
         visited.end()
 
 
-def views(database: SqlTrainingStorage) -> dict[str, str]:
+def views(database: SqlStorage) -> dict[str, str]:
     best = database.best("closeness-1", 1)[0][0]
     run = "/runs/1"
     return {
@@ -120,7 +120,7 @@ def views(database: SqlTrainingStorage) -> dict[str, str]:
 
 @pytest.mark.parametrize(("size", "scheme"), [(DESK, "light"), (PHONE, "dark")], ids=["desk", "dark phone"])
 def test_every_view_fits_the_screen_without_errors(
-    visit: Callable[..., Visit], database: SqlTrainingStorage, size: dict[str, int], scheme: str
+    visit: Callable[..., Visit], database: SqlStorage, size: dict[str, int], scheme: str
 ) -> None:
     opened = visit(viewport=size, color_scheme=scheme)
     for name, view in views(database).items():
@@ -161,7 +161,7 @@ CONTRAST = """() => {
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_contrast_is_sufficient(visit: Callable[..., Visit], database: SqlTrainingStorage, scheme: str) -> None:
+def test_contrast_is_sufficient(visit: Callable[..., Visit], database: SqlStorage, scheme: str) -> None:
     opened = visit(color_scheme=scheme)
     for name, view in views(database).items():
         if not name.startswith("hostile"):
@@ -192,7 +192,7 @@ def test_content_tabs_and_details_are_reachable_by_keyboard(visit: Callable[...,
     assert tab.locator("details[open]").count() == 1
 
 
-def test_everything_is_reachable_without_scripts(visit: Callable[..., Visit], database: SqlTrainingStorage) -> None:
+def test_everything_is_reachable_without_scripts(visit: Callable[..., Visit], database: SqlStorage) -> None:
     opened = visit(java_script_enabled=False)
     tab = opened.go(views(database)["lineage"])
     tab.locator("details[data-src] summary").first.click()
@@ -200,7 +200,7 @@ def test_everything_is_reachable_without_scripts(visit: Callable[..., Visit], da
     assert "/diff/" in tab.url
 
 
-def test_an_empty_database_has_a_page(browser: Any, empty: SqlTrainingStorage) -> None:
+def test_an_empty_database_has_a_page(browser: Any, empty: SqlStorage) -> None:
     server, thread, at = serve(empty)
     opened = Visit(browser, at)
     assert "funsearch run" in opened.go("/").text_content("main")
@@ -211,7 +211,7 @@ def test_an_empty_database_has_a_page(browser: Any, empty: SqlTrainingStorage) -
 
 
 def test_page_of_a_running_run_updates_itself(browser: Any, searched: Callable[..., Search], tmp_path: Path) -> None:
-    storage = open_training_storage(str(tmp_path / "running.db"))
+    storage = open_storage(str(tmp_path / "running.db"))
     search = searched(storage, "running-1", ["    return x * 0.5\n"] * 8)
     storage.set_state("running-1", "running")
     server, thread, at = serve(storage)

@@ -3,7 +3,7 @@
 import pytest
 from fastapi.testclient import TestClient
 
-from funsearch.storage import SqlTrainingStorage
+from funsearch.storage import SqlStorage
 from funsearch.web.app import create_app
 
 
@@ -22,14 +22,14 @@ def test_the_page_is_read_only(page: TestClient, method: str) -> None:
     assert page.request(method, "/runs/1").status_code == 405
 
 
-def test_without_a_token_only_requests_to_local_names_are_answered(empty: SqlTrainingStorage) -> None:
+def test_without_a_token_only_requests_to_local_names_are_answered(empty: SqlStorage) -> None:
     app = create_app(empty)
     for name, status in (("127.0.0.1", 200), ("localhost", 200), ("[::1]", 200), ("evil.example", 403)):
         with TestClient(app, base_url=f"http://{name}:8200") as client:
             assert client.get("/").status_code == status, name
 
 
-def test_a_token_is_required_and_kept_in_a_cookie(empty: SqlTrainingStorage) -> None:
+def test_a_token_is_required_and_kept_in_a_cookie(empty: SqlStorage) -> None:
     app = create_app(empty, token="s3cret")
     with TestClient(app, base_url="http://machine.example:8200", follow_redirects=False) as client:
         assert client.get("/").status_code == 401

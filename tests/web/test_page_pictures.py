@@ -5,7 +5,7 @@ from fastapi.testclient import TestClient
 
 from funsearch.core.records import Function, RunRecord
 from funsearch.errors import PictureError
-from funsearch.storage import SqlTrainingStorage
+from funsearch.storage import SqlStorage
 from funsearch.web.app import create_app
 
 
@@ -16,7 +16,7 @@ def drawn() -> list[str]:
 
 
 @pytest.fixture
-def client(database: SqlTrainingStorage, drawn: list[str]) -> TestClient:
+def client(database: SqlStorage, drawn: list[str]) -> TestClient:
     """A client of a page that can draw pictures."""
 
     def draw(record: RunRecord, function: Function) -> bytes:
@@ -40,7 +40,7 @@ def test_a_picture_is_drawn_once_and_not_for_other_sites(client: TestClient, dra
 
 
 def test_a_picture_that_cannot_be_drawn_is_explained(
-    client: TestClient, page: TestClient, database: SqlTrainingStorage
+    client: TestClient, page: TestClient, database: SqlStorage
 ) -> None:
     bodies = [e.function.body if e.function else "" for e in database.evaluations("closeness-1")]
     failing = next(id for id, body in enumerate(bodies) if "1 / 0" in body)

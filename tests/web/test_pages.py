@@ -7,7 +7,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from funsearch.core.records import RunRecord
-from funsearch.storage import SqlTrainingStorage
+from funsearch.storage import SqlStorage
 from funsearch.web.app import create_app
 from funsearch.web.text import MAX_SHOWN
 
@@ -79,14 +79,14 @@ def test_runs_are_listed_newest_first_with_their_state(page: TestClient) -> None
     assert "exhausted" in text
 
 
-def test_page_of_an_empty_database_says_how_to_start(empty: SqlTrainingStorage) -> None:
+def test_page_of_an_empty_database_says_how_to_start(empty: SqlStorage) -> None:
     with TestClient(create_app(empty), base_url="http://localhost") as client:
         assert "funsearch run" in client.get("/").text
         assert client.get("/runs/1").status_code == 404
         assert "two or more runs" in client.get("/compare").text
 
 
-def test_every_view_of_a_new_run_works(empty: SqlTrainingStorage) -> None:
+def test_every_view_of_a_new_run_works(empty: SqlStorage) -> None:
     empty.create_run(RunRecord("new", "p", "import funsearch\n", "", {"inputs": []}, "L2", 1e9))
     with TestClient(create_app(empty), base_url="http://localhost") as client:
         for view in ("", "/live", "/best", "/islands", "/programs", "/about"):
@@ -105,7 +105,7 @@ def test_charts_mark_resets_and_have_summaries(page: TestClient) -> None:
 
 def test_pages_of_runs_state_whether_they_are_running(page: TestClient) -> None:
     assert 'data-state="running"' in shown(page, "/runs/4/live")
-    assert 'data-state="exhausted"' in shown(page, "/runs/1/live")
+    assert 'data-state="finished"' in shown(page, "/runs/1/live")
 
 
 def test_cost_is_shown_if_prices_are_set(page: TestClient) -> None:
@@ -117,7 +117,7 @@ def test_work_in_progress_is_counted(page: TestClient) -> None:
     assert "0 prompts on 1 sampler, 0 programs on 1 evaluator" in shown(page, "/runs/4/live")
 
 
-def test_leaderboard_shows_search_and_heldout_scores(page: TestClient, database: SqlTrainingStorage) -> None:
+def test_leaderboard_shows_search_and_heldout_scores(page: TestClient, database: SqlStorage) -> None:
     text = shown(page, "/runs/1/best")
     assert "seven (held out)" in text
     assert text.count("-0.125") == 3
@@ -128,7 +128,7 @@ def test_leaderboard_shows_search_and_heldout_scores(page: TestClient, database:
     assert not database.heldout("closeness-2", [0])
 
 
-def test_program_shows_its_parents_and_how_to_check_it(page: TestClient, database: SqlTrainingStorage) -> None:
+def test_program_shows_its_parents_and_how_to_check_it(page: TestClient, database: SqlStorage) -> None:
     id, evaluation = database.best("closeness-1", 1)[0]
     text = shown(page, f"/runs/1/programs/{id}")
     for parent in evaluation.sample.prompt.parents:
@@ -145,7 +145,7 @@ def test_program_shows_its_parents_and_how_to_check_it(page: TestClient, databas
         assert word in text
 
 
-def test_lineage_reaches_the_first_program_and_shows_gains(page: TestClient, database: SqlTrainingStorage) -> None:
+def test_lineage_reaches_the_first_program_and_shows_gains(page: TestClient, database: SqlStorage) -> None:
     id, _ = database.best("closeness-1", 1)[0]
     text = shown(page, f"/runs/1/programs/{id}/lineage")
     assert "first program" in text
@@ -184,7 +184,7 @@ def test_unknown_addresses_get_an_error_page(page: TestClient, address: str) -> 
     assert "Not found" in answer.text
 
 
-def test_hostile_texts_are_shown_as_text(page: TestClient, database: SqlTrainingStorage) -> None:
+def test_hostile_texts_are_shown_as_text(page: TestClient, database: SqlStorage) -> None:
     count = len(list(database.evaluations("<script>alert(0)</script>")))
     everything = ""
     for id in range(count):
@@ -201,7 +201,7 @@ def test_hostile_texts_are_shown_as_text(page: TestClient, database: SqlTraining
     assert "<script>alert" not in listed + shown(page, "/")
 
 
-def test_a_text_too_long_to_show_is_available_as_a_file(page: TestClient, database: SqlTrainingStorage) -> None:
+def test_a_text_too_long_to_show_is_available_as_a_file(page: TestClient, database: SqlStorage) -> None:
     name = "<script>alert(0)</script>"
     id, longest = max(enumerate(database.evaluations(name)), key=lambda pair: len(pair[1].sample.text))
     assert len(longest.sample.text) > 10_000_000

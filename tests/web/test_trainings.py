@@ -4,7 +4,7 @@ from fastapi.testclient import TestClient
 
 from funsearch.core.completions import Policy
 from funsearch.rest_em.records import Difference, Estimate, Figures, RoundRecord, Split, Task, TrainingRecord
-from funsearch.storage import SqlTrainingStorage
+from funsearch.storage import SqlStorage
 from funsearch.web.app import create_app
 
 
@@ -12,7 +12,7 @@ def figures(value: float) -> Figures:
     return Figures(*(Estimate(value + extra, 0.05, 40) for extra in (0.0, 0.01, 0.2, 0.1)), 8)
 
 
-def test_rounds_are_shown_with_standard_errors_and_decisions(empty: SqlTrainingStorage) -> None:
+def test_rounds_are_shown_with_standard_errors_and_decisions(empty: SqlStorage) -> None:
     task = Task(0, "a/1", "sums", Split.TRAIN, "1+1=", {"answer": "2"})
     empty.create_training(TrainingRecord("<i>t</i>", "exact:sums.jsonl", "models/tiny", {"seed": 3}, 1.5), [task])
     empty.create_training(TrainingRecord("later", "exact:sums.jsonl", "models/tiny", {}, 2.5), [task])

@@ -1,1 +1,1 @@
-"""How a function is read out of a model's answer, and when two functions are the same."""
+"""Reading functions from the completions of models, and comparing functions."""

@@ -1,4 +1,4 @@
-"""When two functions count as the same: a digest of the syntax tree, without comments, layout and names of locals.
+"""The identity of functions: a digest of the syntax tree that ignores comments, layout and names of local variables.
 
 Knows nothing about specifications or scores.
 """
@@ -15,9 +15,9 @@ _LAYOUT = frozenset({"ctx", "kind", "type_comment", "type_ignores"})
 
 
 def key(function: Function) -> str:
-    """Returns a digest that functions share which differ in comments, docstrings, layout and local names only.
+    """Returns a digest that is equal for functions that differ only in comments, docstrings, layout and local names.
 
-    It tells apart whatever might compute something else; nothing is worked out, so `1 + 1` is not `2`.
+    Functions that might behave differently have different digests. Nothing is evaluated, so `1 + 1` differs from `2`.
     """
     tree = parse(f"{function.preamble}\ndef _():\n{function.body}")
     body = tree.body[-1]
@@ -29,9 +29,9 @@ def key(function: Function) -> str:
 
 
 def _words(tree: ast.Module) -> Iterator[str]:
-    """Yields a tree as words from which it could be built again.
+    """Yields a tree as a sequence of words from which it could be reconstructed.
 
-    Empty fields are left out, because which of them a node has depends on the version of Python.
+    Empty fields are omitted, because it depends on the version of Python which of them a node has.
     """
     stack: list[object] = [tree]
     while stack:
@@ -52,24 +52,24 @@ def _words(tree: ast.Module) -> Iterator[str]:
 
 
 class _Word(str):
-    """A word of the notation itself, beside the identifiers, which are written with quotes."""
+    """A word of the notation itself, as opposed to an identifier, which is quoted."""
 
 
 def _literal(value: object) -> str:
-    # Decimal digits of a huge integer are refused by Python itself.
+    # Python refuses to convert a huge integer to decimal digits.
     return hex(value) if isinstance(value, int) else repr(value)
 
 
 def _is_idle(node: object) -> bool:
-    """Returns whether a statement does nothing: `pass`, a docstring or another bare constant."""
+    """Returns whether a statement has no effect: `pass`, a docstring or another bare constant."""
     return isinstance(node, ast.Pass) or (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant))
 
 
 def _renamable(function: ast.stmt) -> list[str]:
-    """Returns the local names that could be others, in the order in which they are first assigned.
+    """Returns the local names that can be renamed, in the order of first assignment.
 
-    The parameters are not known here, so a name counts as a local only if it is assigned before it is read on every
-    way through the function.
+    The parameters are not known here, so a name counts as local only if it is assigned before it is read on every path
+    through the function.
     """
     flow = _Flow()
     for node in ast.iter_child_nodes(function):
@@ -80,10 +80,10 @@ def _renamable(function: ast.stmt) -> list[str]:
 
 
 class _Flow(ast.NodeVisitor):
-    """Follows a function's statements and collects the names that may refer to something outside of them.
+    """Follows the control flow of a function and collects the names that may refer to something outside it.
 
-    Names that are not `ast.Name` nodes where they are bound (arguments, imports, ...) are fixed too, and so is all that
-    is rare enough not to be worth a rule.
+    Names that are not bound by `ast.Name` nodes (arguments, imports, ...) are fixed as well, and so are all names in
+    rare constructs that have no rule here.
     """
 
     def __init__(self) -> None:
@@ -143,7 +143,7 @@ class _Flow(ast.NodeVisitor):
     visit_TryStar = visit_Try
 
     def visit_With(self, node: ast.With | ast.AsyncWith) -> None:
-        self._branch([*node.items, *node.body])  # It may swallow what was raised half-way.
+        self._branch([*node.items, *node.body])  # The context manager may suppress an exception in the body.
 
     visit_AsyncWith = visit_With
 
@@ -163,7 +163,7 @@ class _Flow(ast.NodeVisitor):
         self._fix(node)
 
     def _fix(self, node: ast.AST) -> None:
-        """Fixes the names that a node binds without an `ast.Name`, and all that a class body binds: attributes."""
+        """Fixes the names that a node binds without an `ast.Name`, and all names in a class body: attributes."""
         if isinstance(node, ast.ClassDef):
             self.fixed |= bound_names(list(ast.walk(node)))
         elif isinstance(node, ast.Global | ast.Nonlocal):
@@ -180,7 +180,7 @@ class _Flow(ast.NodeVisitor):
             self.visit(node)
 
     def _branch(self, nodes: Iterable[ast.AST]) -> set[str]:
-        """Follows nodes that may not be reached, or not to their end; returns what is assigned if they are."""
+        """Follows nodes that may not run, or only in part; returns the names that are assigned if all of them run."""
         before = self._assigned
         self._assigned = set(before)
         self._follow(nodes)

@@ -1,6 +1,6 @@
-"""What the evolved function is called: by its own name in the skeleton, `f_v0`, `f_v1`, ... in a prompt.
+"""The names of the evolved function: its own name in the skeleton, and `f_v0`, `f_v1`, ... in a prompt.
 
-Knows nothing about how names are found or replaced.
+Knows nothing about how names are found or replaced in code.
 """
 
 import re
@@ -14,30 +14,30 @@ def versioned(name: str, version: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Naming:
-    """The names of the function in one text: its own, and those of its ancestors."""
+    """The names that the function and its earlier versions may have in one text."""
 
     name: str
-    """The specification's name of it."""
+    """Its name in the specification."""
     version: int | None
-    """The version asked for; None for a file, where every numbered version is an earlier one."""
+    """The version that the prompt asked for; None for a file, where all numbered versions are earlier ones."""
     own: str = ""
-    """The name it came with; empty for a body alone."""
+    """Its name in the text; empty if the text holds only the body."""
 
     def rank(self, name: str) -> int:
-        """Returns how well a definition's name fits, 0 if it does not."""
+        """Returns how well the name of a definition matches, from 3 (best) to 0 (not at all)."""
         if self.version is not None and name == versioned(self.name, self.version):
             return 3
         return 2 if name == self.name else 1 if self._number(name) is not None else 0
 
     @property
     def alias(self) -> str | None:
-        """Returns the name other than the specification's by which the function calls itself, if there is one."""
+        """The name, other than the specification's, that the function uses to call itself; None if there is none."""
         if self.own not in ("", self.name):
             return self.own
         return None if self.version is None else versioned(self.name, self.version)
 
     def is_ancestor(self, name: str) -> bool:
-        """Returns whether a name is that of an earlier version."""
+        """Returns whether a name belongs to an earlier version."""
         number = self._number(name)
         return number is not None and name != self.alias and (self.version is None or number < self.version)
 

@@ -1,4 +1,4 @@
-"""Python source as text and tree: parse it without surprises, keep its longest valid prefix, indent it, rename in it.
+"""Python source as text and syntax tree: parses it safely, finds the longest valid prefix, reindents and renames.
 
 Knows nothing about specifications, prompts or models.
 """
@@ -16,20 +16,20 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 MAX_DEPTH = 100
-"""Nesting of the syntax tree; CPython's own limits lie above a thousand and move with the stack of the caller."""
+"""Maximum depth of a syntax tree. CPython's own limits are above a thousand and depend on the caller's stack."""
 MAX_CLEANUP = 100_000
-"""Compiled size of `finally` blocks, in nodes; see `_check_cleanup`."""
+"""Maximum compiled size of `finally` blocks, in nodes; see `_check_cleanup`."""
 _ATTEMPTS = 20
-"""How often a block is cut back; a broken-off answer takes two or three, and each costs a pass over the text."""
+"""Maximum number of times a block is cut back. A truncated completion takes two or three, each a pass over the text."""
 _INDENT = "    "
 _IGNORABLE = re.compile(r"\s*(?:#.*)?")
 _UNSTORABLE = re.compile("[\ud800-\udfff]")
-# `catch_warnings` swaps process-wide state, so two of our threads must not be in it at once.
+# `catch_warnings` modifies global state, so only one thread may be inside it at a time.
 _warnings_lock = threading.Lock()
 
 
 class Unparsable(ValueError):
-    """Raised for text that is not Python, or Python that no compiler should be asked to take."""
+    """Raised for text that is not valid Python, or that would overload the compiler."""
 
     def __init__(self, reason: str, line: int | None = None) -> None:
         super().__init__(reason if line is None else f"line {line}: {reason}")
@@ -39,7 +39,7 @@ class Unparsable(ValueError):
 
 @contextmanager
 def _translated() -> Iterator[None]:
-    """Silences the compiler's warnings and turns all that it may raise into `Unparsable`."""
+    """Silences the compiler's warnings and turns its exceptions into `Unparsable`."""
     try:
         with _warnings_lock, warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -53,40 +53,40 @@ def _translated() -> Iterator[None]:
 
 
 def clean(text: str) -> str:
-    """Returns text that can be parsed, encoded and stored: newlines as \\n, no NUL, no lone surrogate, no mark."""
+    """Returns text that can be parsed, encoded and stored: newlines as \\n; no NUL, lone surrogate or BOM."""
     text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\0", "").removeprefix("\ufeff")
     return _UNSTORABLE.sub("\ufffd", text)
 
 
 def parse(text: str) -> ast.Module:
-    """Returns the tree of a module.
+    """Returns the syntax tree of a module.
 
     Raises:
-        Unparsable: whatever the reason.
+        Unparsable: the text cannot be parsed.
     """
     with _translated():
         return ast.parse(text)
 
 
 def check_compiles(tree: ast.Module, flags: int = 0) -> None:
-    """Refuses what parses but does not compile, such as a `break` outside of a loop.
+    """Refuses code that parses but does not compile, such as a `break` outside a loop.
 
     Args:
         tree: a tree that `walk` has accepted.
-        flags: the `__future__` features of the module it will stand in.
+        flags: the `__future__` features of the module that the code will be part of.
 
     Raises:
-        Unparsable: with the compiler's reason.
+        Unparsable: the code does not compile; has the compiler's reason.
     """
     with _translated():
         compile(tree, "<candidate>", "exec", flags=flags, dont_inherit=True)
 
 
 def walk(tree: ast.AST) -> list[ast.AST]:
-    """Returns all nodes of a tree in no particular order.
+    """Returns all nodes of a tree, in no particular order.
 
     Raises:
-        Unparsable: the tree is too deep, or would grow out of measure when compiled.
+        Unparsable: the tree is too deep, or would become too large when compiled.
     """
     nodes: list[ast.AST] = []
     level: list[ast.AST] = [tree]
@@ -102,12 +102,12 @@ def walk(tree: ast.AST) -> list[ast.AST]:
 
 
 def _check_cleanup(nodes: Sequence[ast.AST]) -> None:
-    """Refuses piles of `finally`: CPython compiles each once per way out, so nested ones grow exponentially."""
+    """Refuses nested `finally` blocks: CPython compiles each once per exit path, so their size grows exponentially."""
     tries = [node for node in nodes if isinstance(node, ast.Try | ast.TryStar) and node.finalbody]
     if not tries:
         return
-    around = Counter(id(inner) for node in tries for inner in ast.walk(node))
-    depth = max(around[id(node)] for node in tries)
+    depths = Counter(id(inner) for node in tries for inner in ast.walk(node))
+    depth = max(depths[id(node)] for node in tries)
     exits = 1 + sum(isinstance(node, ast.Return | ast.Break | ast.Continue) for node in nodes)
     cleanup = sum(1 for node in tries for statement in node.finalbody for _ in ast.walk(statement))
     if cleanup * exits << depth > MAX_CLEANUP:
@@ -116,19 +116,19 @@ def _check_cleanup(nodes: Sequence[ast.AST]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Statements of one level, and the lines they stand in: `lines[node.lineno - 1]` holds the start of a node."""
+    """Statements of one level, and their source lines: `lines[node.lineno - 1]` is the first line of a node."""
 
     lines: list[str]
     statements: list[ast.stmt]
 
 
 def parse_block(lines: Sequence[str]) -> Block | None:
-    """Returns the longest prefix of `lines` that is Python, or None when there is no statement at its start.
+    """Returns the longest prefix of `lines` that is valid Python, or None if it does not begin with a statement.
 
-    Indented lines are a block, which ends where the indentation does. Line 1 of the result is a made-up one.
+    Indented lines form a block, which ends with the indentation. The first line of the result is artificial.
 
     Raises:
-        Unparsable: it is broken in so many places that looking for the prefix would take too long.
+        Unparsable: there are so many errors that finding the prefix would take too long.
     """
     first = next((line for line in lines if not _IGNORABLE.fullmatch(line)), "")
     if not first:
@@ -151,7 +151,7 @@ def parse_block(lines: Sequence[str]) -> Block | None:
 
 
 def _cut(lines: Sequence[str], error: Unparsable) -> int:
-    """Returns how many lines to keep so that the prefix ends before the error, at least one less than there are."""
+    """Returns the number of lines to keep so that they end before the error, which is at least one line less."""
     keep = 0 if error.line is None else min(error.line, len(lines)) - 1
     if "'except' or 'finally'" in error.reason:
         keep = _open_try(lines, keep)
@@ -161,12 +161,12 @@ def _cut(lines: Sequence[str], error: Unparsable) -> int:
 
 
 def _decorates(lines: Sequence[str]) -> bool:
-    """Returns whether a line is a decorator that is of no use without the next one, itself of no use."""
+    """Returns whether the first of two lines is a decorator for the second, which is a decorator as well."""
     return len(lines) == 2 and all(line.lstrip().startswith("@") for line in lines)
 
 
 def _open_try(lines: Sequence[str], end: int) -> int:
-    """Returns the index of the `try` whose body holds line `end - 1`, or `end` when none does."""
+    """Returns the index of the `try` whose body contains line `end - 1`, or `end` if there is none."""
     margin = float("inf")
     for index in range(end - 1, -1, -1):
         line = lines[index]
@@ -179,13 +179,13 @@ def _open_try(lines: Sequence[str], end: int) -> int:
 
 
 def width(line: str) -> int:
-    """Returns the column at which a line's text begins."""
+    """Returns the indentation of a line, in columns."""
     line = line.expandtabs()
     return len(line) - len(line.lstrip())
 
 
 def start(node: ast.stmt) -> int:
-    """Returns the first line of a statement, its decorators included."""
+    """Returns the first line of a statement, including its decorators."""
     decorators = getattr(node, "decorator_list", ())
     return min(node.lineno, *(decorator.lineno for decorator in decorators)) if decorators else node.lineno
 
@@ -196,7 +196,7 @@ def end(node: ast.stmt) -> int:
 
 
 def without_docstring(statements: list[ast.stmt]) -> list[ast.stmt]:
-    """Returns the statements below the strings that a body may begin with."""
+    """Returns the statements after the strings at the beginning of a body."""
     index = 0
     while index < len(statements) and _is_string(statements[index]):
         index += 1
@@ -208,12 +208,12 @@ def _is_string(node: ast.stmt) -> bool:
 
 
 def block_text(lines: Sequence[str], statements: Sequence[ast.stmt], depth: int) -> str:
-    """Returns consecutive statements of one level with the comments right above them, indented to `depth` levels."""
+    """Returns consecutive statements of one level and the comments directly above them, indented to `depth` levels."""
     first = statements[0]
     begin = start(first) - 1
     chunk = list(lines[begin : end(statements[-1])])
     before = _characters(chunk[0], first.col_offset) if begin == first.lineno - 1 else ""
-    if before.strip():  # `def f(): return 0`, or a statement behind a docstring and a semicolon
+    if before.strip():  # `def f(): return 0`, or a statement after a docstring and a semicolon
         chunk[0] = before[: len(before) - len(before.lstrip())] + chunk[0][len(before) :]
         if not chunk[0][0].isspace() and depth:
             chunk[0] = _INDENT + chunk[0]
@@ -225,15 +225,15 @@ def block_text(lines: Sequence[str], statements: Sequence[ast.stmt], depth: int)
 
 
 def _characters(line: str, column: int) -> str:
-    """Returns the text before a column as the syntax tree counts it: in bytes."""
+    """Returns the text before a column, which syntax trees count in bytes."""
     return line.encode()[:column].decode()
 
 
 def reindent(lines: Sequence[str], depth: int) -> str:
-    """Returns valid lines of one level indented by four spaces a level, beginning at `depth`; strings stay as they are.
+    """Returns valid lines of one level, reindented by four spaces per level from `depth` on, with strings unchanged.
 
     Raises:
-        Unparsable: the lines cannot be taken apart.
+        Unparsable: the lines cannot be tokenized.
     """
     starts, inside = _layout(lines)
     base = min(starts.values(), default=0)
@@ -287,11 +287,11 @@ def _layout(lines: Sequence[str]) -> tuple[dict[int, int], set[int]]:
 
 
 def _place(starts: dict[int, int], comments: Sequence[int], lines: Sequence[str], line: int, level: int) -> None:
-    """Notes the level of a statement, and gives each comment above it that of the neighbour it lines up with."""
+    """Records the level of a statement; each comment above it gets the level of the statement it is aligned with."""
     above = max(starts, default=line)
     for comment in comments:
-        lines_up = width(lines[comment]) == width(lines[above]) != width(lines[line])
-        starts[comment] = starts[above] if lines_up and above in starts else level
+        aligned = width(lines[comment]) == width(lines[above]) != width(lines[line])
+        starts[comment] = starts[above] if aligned and above in starts else level
     starts[line] = level
 
 
@@ -302,11 +302,11 @@ def _tokens(text: str) -> Iterator[tokenize.TokenInfo]:
         raise Unparsable(str(error)) from error
 
 
-@lru_cache(maxsize=1024)  # The best programs are shown again and again.
+@lru_cache(maxsize=1024)  # The best programs are shown in many prompts.
 def rename(text: str, old: str, new: str) -> str:
-    """Returns statements of one level in which the function `old` is called `new`.
+    """Returns statements of one level in which the function `old` is renamed to `new`.
 
-    A text in which `old` is a variable comes back as it is.
+    Text in which `old` is a variable is returned unchanged.
     """
     if not re.search(rf"\b{re.escape(old)}\b", text):
         return text
@@ -321,14 +321,14 @@ def rename(text: str, old: str, new: str) -> str:
     for name in sorted(names, key=lambda node: (node.lineno, node.col_offset), reverse=True):
         line = lines[name.lineno - 1]
         before = _characters(line, name.col_offset)
-        # Before Python 3.12 the places of names in f-strings are not to be relied on.
+        # Before Python 3.12, the positions of names in f-strings are unreliable.
         if line[len(before) :].startswith(old):
             lines[name.lineno - 1] = before + new + line[len(before) + len(old) :]
     return "\n".join(lines[1:])
 
 
 def bound_names(nodes: Sequence[ast.AST]) -> set[str]:
-    """Returns the names that a piece of code gives to something, in whatever scope."""
+    """Returns the names that nodes bind, in any scope."""
     names: set[str] = set()
     for node in nodes:
         if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
@@ -347,7 +347,7 @@ def bound_names(nodes: Sequence[ast.AST]) -> set[str]:
 
 
 def defined_names(statements: Sequence[ast.stmt]) -> set[str]:
-    """Returns the functions, classes and variables that statements define in their own scope; imports do not count."""
+    """Returns the functions, classes and variables that statements define in their own scope, except imports."""
     names: set[str] = set()
     stack: list[ast.AST] = list(statements)
     while stack:

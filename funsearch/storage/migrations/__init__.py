@@ -1,9 +1,14 @@
-"""The history of the schema. A change of `funsearch.storage.tables` comes with a new file in `versions`.
+"""The history of the schema. Every change of the tables comes with a new file in `versions`.
 
-Revisions are numbers with leading zeros, so that they can be compared: the greater one is the newer.
+A new database gets the tables of the code at once, which a test compares with the result of the migrations.
+
+Revisions are numbers with leading zeros, so that they can be compared: the greater one is the newer. Those up to 0007
+existed before the first release (see `funsearch.storage.prerelease`).
 """
 
-HEAD = "0007"
-"""The newest revision; kept here so that opening a database need not import Alembic."""
+FIRST_RELEASE = "0008"
+"""The revision of the first release."""
+HEAD = FIRST_RELEASE
+"""The newest revision."""
 VERSION_TABLE = "funsearch_version"
-"""A name of its own, so that a PostgreSQL database may be shared with other programs that use Alembic."""
+"""Has a name of its own, so that a PostgreSQL database can be shared with other programs that use Alembic."""

@@ -1,4 +1,4 @@
-"""What Alembic executes to migrate: uses the connection and the transaction that `funsearch.storage.schema` opened."""
+"""Runs the migrations for Alembic, on the connection and in the transaction that `funsearch.storage.schema` opened."""
 
 from alembic import context
 

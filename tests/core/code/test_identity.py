@@ -1,4 +1,4 @@
-"""Which functions count as the same."""
+"""Keys: which functions are considered equal."""
 
 import ast
 import copy
@@ -46,7 +46,7 @@ DIFFERENT = {
     "parameters": ("return a", "return b"),
     "a parameter that is changed": ("n += 1\nreturn n", "m += 1\nreturn m"),
     "a parameter that may be changed": ("if a:\n    n = 1\nreturn n", "if a:\n    m = 1\nreturn m"),
-    "a parameter behind a loop": ("for n in a:\n    f()\nreturn n", "for m in a:\n    f()\nreturn m"),
+    "a parameter after a loop": ("for n in a:\n    f()\nreturn n", "for m in a:\n    f()\nreturn m"),
     "after a try": ("try:\n    n = f()\nexcept E:\n    a()\nn()", "try:\n    m = f()\nexcept E:\n    a()\nm()"),
     "globals": ("return len(a)", "return max(a)"),
     "attributes": ("return a.x", "return a.y"),
@@ -67,24 +67,24 @@ DIFFERENT = {
 
 
 @pytest.mark.parametrize("case", SAME)
-def test_what_computes_the_same_by_design_has_one_key(case: str) -> None:
-    one, other = SAME[case]
-    assert digest(one) == digest(other)
+def test_equivalent_functions_have_the_same_key(case: str) -> None:
+    first, second = SAME[case]
+    assert digest(first) == digest(second)
 
 
 @pytest.mark.parametrize("case", DIFFERENT)
-def test_what_may_differ_has_two_keys(case: str) -> None:
-    one, other = DIFFERENT[case]
-    assert digest(one) != digest(other)
+def test_functions_that_may_behave_differently_have_different_keys(case: str) -> None:
+    first, second = DIFFERENT[case]
+    assert digest(first) != digest(second)
 
 
-def test_the_preamble_counts() -> None:
+def test_the_preamble_is_part_of_the_key() -> None:
     assert digest("return X", "X = 1\n") != digest("return X", "X = 2\n")
     assert digest("return X", "X = 1\n") == digest("return X", "# One.\nX  =  1\n")
 
 
 def test_a_key_never_changes() -> None:
-    # Keys are stored with runs: what is resumed or replayed years later must find its duplicates again.
+    # Keys are stored with runs: a run that is resumed or replayed years later must recognize its duplicates.
     body = (
         "x = {**a, None: 1.5}\nfor i in f(*el, k=2):\n    x[i:] = [-1, f'{b:>{n}}', b'\\x00', 1j, 2**70, ...]\nreturn x"
     )
@@ -130,7 +130,7 @@ STATEMENTS = st.recursive(SIMPLE, nested, max_leaves=4)
 
 
 class Rename(ast.NodeTransformer):
-    """Renames variables, and nothing else."""
+    """Renames variables and nothing else."""
 
     def __init__(self, names: dict[str, str]) -> None:
         self.names = names
@@ -152,7 +152,7 @@ def outcome(body: str) -> Any:
 
 @settings(deadline=None)
 @given(body=st.lists(STATEMENTS, min_size=1, max_size=4).map("\n".join), names=st.permutations(["a", "b", "x", "y"]))
-def test_functions_of_one_key_have_one_outcome(body: str, names: list[str]) -> None:
+def test_functions_with_the_same_key_have_the_same_outcome(body: str, names: list[str]) -> None:
     other = ast.unparse(Rename(dict(zip("abxy", names, strict=True))).visit(ast.parse(body)))
     if digest(body) == digest(other):
         assert outcome(body) == outcome(other)

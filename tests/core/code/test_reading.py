@@ -1,4 +1,4 @@
-"""Reading functions out of completions and files, as models and people really write them."""
+"""Reading functions from completions and files, as models and people write them in practice."""
 
 import threading
 from pathlib import Path
@@ -25,7 +25,7 @@ HEADER = "def priority_v2(el: tuple[int, ...], n: int) -> float:\n"
 
 
 def golden_cases(name: str) -> dict[str, tuple[str, Function]]:
-    """Returns the completions of a golden file with the functions that are to be read from them."""
+    """Returns the completions in a golden file with the functions that should be read from them."""
     cases = {}
     for case in (GOLDEN / name).read_text().split("#### ")[1:]:
         head, body = case.split("---- body\n")
@@ -60,12 +60,12 @@ def test_reading_does_not_depend_on_the_last_newline(text: str) -> None:
     ],
     ids=["one line", "tabs", "windows", "NUL bytes", "lone surrogate"],
 )
-def test_bytes_that_a_golden_file_cannot_show_are_read(text: str, body: str) -> None:
+def test_characters_that_do_not_fit_in_a_golden_file_are_read(text: str, body: str) -> None:
     assert read(text) == Function(body)
 
 
 @pytest.mark.filterwarnings("ignore::SyntaxWarning", "ignore::DeprecationWarning")
-def test_what_the_compiler_warns_of_is_read_without_a_warning() -> None:
+def test_reading_does_not_emit_compiler_warnings() -> None:
     assert read("    return len('\\d') is 2\n").body == "    return len('\\d') is 2\n"
 
 
@@ -83,17 +83,17 @@ UNREADABLE = {
     "refers to an ancestor": ("    f = priority_v0\n    return f(el, n)\n", "calls the earlier version priority_v0"),
     "ancestor in a helper": (f"```\ndef g():\n    priority_v0()\n{HEADER}    return g()\n```", "earlier version"),
     "ancestor in disguise": ("    return ｐriority_v1(el, n)\n", "calls the earlier version priority_v1"),  # noqa: RUF001
-    "restated ancestors": (
+    "repeated ancestors": (
         f"```\ndef priority_v0(el, n):\n    return 0\n\n{HEADER}    return priority_v0(el, n)\n```",
         "calls the earlier version priority_v0",
     ),
-    "too few parameters": ("```\ndef priority_v2(el):\n    return 1\n```", "takes el, where priority takes el, n"),
-    "too many parameters": ("```\ndef priority_v2(self, el, n):\n    return 1\n```", "takes self, el, n, where"),
+    "too few parameters": ("```\ndef priority_v2(el):\n    return 1\n```", "takes el, but priority takes el, n"),
+    "too many parameters": ("```\ndef priority_v2(self, el, n):\n    return 1\n```", "takes self, el, n, but"),
     "a keyword": ("```\ndef priority_v2(el, n, *, k):\n    return 1\n```", "requires k, which priority does not take"),
     "async": ("```\nasync def priority_v2(el, n):\n    return 1\n```", "priority_v2 is an async function"),
     "break outside of a loop": ("    x = 1\n    break\n", "'break' outside loop"),
     "global parameter": ("    global el\n    el = 1\n    return el\n", "name 'el' is parameter and global"),
-    "recursion behind a variable": ("    priority = 1\n    return priority_v2(el, n)\n", "is a variable in it"),
+    "recursion hidden by a variable": ("    priority = 1\n    return priority_v2(el, n)\n", "has a variable priority"),
     "parentheses": ("    return " + "(" * 100_000, "no body of priority"),
     "closed parentheses": ("    return " + "(" * 30_000 + "1" + ")" * 30_000, "no body of priority"),
     "unary minuses": ("    return " + "-" * 100_000 + "1\n", "no body of priority"),
@@ -110,22 +110,22 @@ UNREADABLE = {
 
 
 @pytest.mark.parametrize("case", UNREADABLE)
-def test_what_is_no_function_is_refused_with_a_reason(case: str) -> None:
+def test_unreadable_completion_is_refused_with_a_reason(case: str) -> None:
     text, reason = UNREADABLE[case]
     with pytest.raises(UnreadableCompletion, match=reason):
         read(text)
 
 
-def test_an_overlong_completion_is_cut_off() -> None:
+def test_an_overlong_completion_is_truncated() -> None:
     assert read("    x = 1\n" * 100_000).body.startswith("    x = 1\n    x = 1\n")
 
 
-def test_ordinary_cleanup_is_no_reason_to_refuse() -> None:
+def test_ordinary_finally_blocks_are_accepted() -> None:
     body = "    try:\n        n += 1\n    finally:\n        n -= 1\n" * 12 + "    return n\n"
     assert read(body).body == body
 
 
-def test_deep_nesting_is_refused_on_a_small_stack() -> None:
+def test_deep_nesting_is_refused_even_on_a_small_stack() -> None:
     reasons: list[str] = []
 
     def attempt() -> None:
@@ -150,7 +150,7 @@ def test_only_earlier_versions_count_as_ancestors() -> None:
         read("    return priority_v3\n", version=4)
 
 
-def test_what_restates_the_skeleton_is_left_out() -> None:
+def test_repetitions_of_the_skeleton_are_dropped() -> None:
     specification = Specification.parse(
         "import funsearch\n\nSIZE = 3\nTABLE = [i * i for i in range(9)]\n\n\ndef helper(x):\n    return x\n\n\n"
         "@funsearch.evolve\ndef f(x):\n    return helper(x)\n"
@@ -165,7 +165,7 @@ def test_what_restates_the_skeleton_is_left_out() -> None:
 FILES = {
     "its own name": (f"def priority(el, n):\n{RETURN}", "", RETURN),
     "a version": ("def priority_v4(el, n):\n    return priority_v4(el, 0)\n", "", "    return priority(el, 0)\n"),
-    "all that stands above": (
+    "all code above": (
         "'''A file.'''\nimport funsearch\nimport numpy as np\n\nTABLE = {}\nfor i in range(3):\n  TABLE[i] = i\n\n"
         f"@funsearch.evolve\ndef priority(el, n):\n{RETURN}\nif __name__ == '__main__':\n    print(1)\n",
         "TABLE = {}\nfor i in range(3):\n    TABLE[i] = i\n",
@@ -181,7 +181,7 @@ def test_a_file_is_read(case: str) -> None:
     assert read_file(SPECIFICATION, text) == Function(body, preamble)
 
 
-def test_what_best_shows_can_be_read_again() -> None:
+def test_function_source_can_be_read_again() -> None:
     function = Function(body="    return g(priority, el)\n", preamble="def g(f, x):\n    return x\n")
     assert read_file(SPECIFICATION, SPECIFICATION.function_source(function)) == function
 
@@ -189,14 +189,14 @@ def test_what_best_shows_can_be_read_again() -> None:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("x = 1\n", "no function priority in it"),
-        ("def other(el, n):\n    return 1\n", "no function priority in it"),
+        ("x = 1\n", "contains no function priority"),
+        ("def other(el, n):\n    return 1\n", "contains no function priority"),
         (f"def priority(el, n):\n{RETURN}    return (1 +\n", r"^line 3: '\(' was never closed"),
         ("def priority(el, n):\n    return priority_v0(el, n)\n", "calls the earlier version priority_v0"),
-        ("#" * 70_000, "70000 characters, where 65536 are allowed"),
+        ("#" * 70_000, "has 70000 characters; at most 65536 are allowed"),
         ("-" * 60_000 + "1", "nested too deeply"),
     ],
 )  # fmt: skip
-def test_a_file_is_taken_at_its_word(text: str, reason: str) -> None:
+def test_a_file_is_read_strictly(text: str, reason: str) -> None:
     with pytest.raises(UnreadableCompletion, match=reason):
         read_file(SPECIFICATION, text)

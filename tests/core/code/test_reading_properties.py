@@ -1,4 +1,4 @@
-"""Whatever a model writes, reading it gives a function that compiles, or a reason."""
+"""Reading any text yields a function that compiles, or a reason why it cannot be read."""
 
 import random
 import warnings
@@ -65,12 +65,12 @@ def test_any_file_is_read_or_refused(specification: Specification, text: str) ->
 
 @settings(deadline=None)
 @given(specification=st.sampled_from(SPECIFICATIONS), text=COMPLETIONS)
-def test_a_body_that_was_read_is_read_again_as_it_is(specification: Specification, text: str) -> None:
+def test_reading_a_function_again_leaves_it_unchanged(specification: Specification, text: str) -> None:
     try:
         function = read_completion(specification, text, 2)
     except UnreadableCompletion:
         return
-    assume("priority_v" not in function.body + function.preamble)  # A version yet to come, which a file may not call.
+    assume("priority_v" not in function.body + function.preamble)  # A later version, which a file must not call.
     answer = f"```\n{specification.function_source(function)}\n```"
     again = read_file(specification, specification.function_source(function))
     assert again.body == function.body
@@ -80,7 +80,7 @@ def test_a_body_that_was_read_is_read_again_as_it_is(specification: Specificatio
 
 @settings(deadline=None)
 @given(seed=st.integers(0, 2**32), width=st.sampled_from([1, 2, 3, 8]))
-def test_indentation_comments_and_blank_lines_leave_the_key(seed: int, width: int) -> None:
+def test_indentation_comments_and_blank_lines_do_not_change_the_key(seed: int, width: int) -> None:
     chance = random.Random(seed)
     body = (
         "    total = 0\n    for v in el:\n        if v > n:\n            total += v\n        else:\n"
@@ -98,7 +98,7 @@ def test_indentation_comments_and_blank_lines_leave_the_key(seed: int, width: in
 
 @settings(deadline=None)
 @given(source=st.sampled_from(SOURCES[:-2]))
-def test_indenting_by_four_spaces_leaves_four_space_code_alone(source: str) -> None:
+def test_reindenting_code_with_four_spaces_leaves_it_unchanged(source: str) -> None:
     block = parse_block(source.split("\n"))
     assert block is not None
     text = block_text(block.lines, block.statements, depth=0)

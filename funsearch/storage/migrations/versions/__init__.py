@@ -1,1 +1,1 @@
-"""One file for each revision of the schema, named by its number."""
+"""One file for each revision of the schema, named after its number."""
