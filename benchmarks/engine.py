@@ -1,9 +1,9 @@
-"""What the engine costs around a model that costs nothing: a real search on Ray against a local endpoint.
+"""Measures the cost of the engine around a model that costs nothing: a real search on Ray against a local endpoint.
 
     python -m benchmarks.engine [--candidates 20000]
 
-Cap set n = 4; every answer is a program that nobody wrote before. Prints candidates a second over the first and the
-last thousand, their ratio, and CPU milliseconds a candidate by component, the endpoint's own share apart.
+Searches for cap sets (n = 4); every answer is a new program. Prints the candidates per second over the first and the
+last thousand, their ratio, and the CPU milliseconds per candidate by component, without the endpoint's own share.
 """
 
 import argparse
@@ -42,7 +42,7 @@ COMPONENTS = {
 
 
 def serve(port: "multiprocessing.sharedctypes.Synchronized[int]") -> None:  # type: ignore[name-defined]
-    """Answers every request with programs of its own, in a process of its own."""
+    """Answers every request with new programs; runs in a process of its own."""
     numbers = itertools.count()
 
     def answer(_prompt: str, count: int) -> list[str]:
@@ -57,18 +57,18 @@ def serve(port: "multiprocessing.sharedctypes.Synchronized[int]") -> None:  # ty
 
 
 class Meter:
-    """Processor seconds by component, of this program's processes, also of those that are gone since."""
+    """Processor seconds of this program's processes by component, including processes that have ended."""
 
     def __init__(self) -> None:
         self._first: dict[int, float] = {}
         self._last: dict[int, tuple[str, float]] = {}
 
     def look(self) -> None:
-        """Reads all processes' clocks."""
+        """Reads the processor time of all processes."""
         me = psutil.Process()
         for process in psutil.process_iter(["cmdline", "name"]):
             line = " ".join(process.info["cmdline"] or []) or process.info["name"]
-            component = next((what for part, what in COMPONENTS.items() if part in line), None)
+            component = next((name for part, name in COMPONENTS.items() if part in line), None)
             component = "command line" if process.pid == me.pid else component
             if component is None:
                 continue
@@ -77,13 +77,13 @@ class Meter:
             except psutil.NoSuchProcess:
                 continue
             seconds = times.user + times.system
-            if component == "sandbox":  # forked candidates are counted by the worker that reaped them
+            if component == "sandbox":  # the worker that reaped a forked candidate counts it
                 seconds += times.children_user + times.children_system
             self._first.setdefault(process.pid, seconds)
             self._last[process.pid] = component, seconds
 
     def used(self) -> Counter[str]:
-        """Returns the seconds between the first and the last look at each process."""
+        """Returns the seconds between the first and the last reading of each process."""
         used: Counter[str] = Counter()
         for pid, (component, seconds) in self._last.items():
             used[component] += seconds - self._first[pid]
@@ -91,7 +91,7 @@ class Meter:
 
 
 def main() -> None:
-    """Prints the figures."""
+    """Runs the benchmark and prints its figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--candidates", type=int, default=20_000)
     candidates = parser.parse_args().candidates
@@ -126,11 +126,11 @@ def main() -> None:
         start_ray(None)
         launch(Launch(run, problem.source, settings, url, False), Budget(samples=candidates), watch)
     server.terminate()
-    report(seen[:-1], meter.used())  # the last look is after the end
+    report(seen[:-1], meter.used())  # the last point is after the end
 
 
 def report(seen: list[tuple[float, int]], cost: Counter[str]) -> None:
-    """Prints rates and costs."""
+    """Prints the rates and the costs."""
 
     def rate(points: list[tuple[float, int]]) -> float:
         return (points[-1][1] - points[0][1]) / (points[-1][0] - points[0][0])
@@ -142,10 +142,10 @@ def report(seen: list[tuple[float, int]], cost: Counter[str]) -> None:
     print(f"candidates/s, all: {rate(seen):.0f}; first thousand: {rate(early):.0f}; last thousand: {rate(late):.0f}")
     tenths = [seen[len(seen) * k // 10 : len(seen) * (k + 1) // 10] for k in range(10)]
     print(f"by tenths: {', '.join(f'{rate(points):.0f}' for points in tenths if len(points) > 1)}")
-    print(f"last against first: {rate(late) / rate(early):.2f}")
+    print(f"last thousand / first thousand: {rate(late) / rate(early):.2f}")
     for component, seconds in cost.most_common():
-        print(f"  {component:<28} {1000 * seconds / (last - first):6.2f} CPU ms a candidate")
-    print(f"  {'all':<28} {1000 * sum(cost.values()) / (last - first):6.2f} CPU ms a candidate")
+        print(f"  {component:<28} {1000 * seconds / (last - first):6.2f} CPU ms per candidate")
+    print(f"  {'all':<28} {1000 * sum(cost.values()) / (last - first):6.2f} CPU ms per candidate")
 
 
 if __name__ == "__main__":

@@ -1,132 +1,130 @@
-"""Has actors work off batches, though actors may die.
+"""Maps batches of items to results with supervised actors, and finds the items that actors die of.
 
-What a lost actor had is done again with nothing else at work, item by item if need be: an item is given up on when
-actors died of it twice more, alone. Knows nothing about what the actors do.
+The batch of an actor that died is tried again while no other batch is in progress, item by item if need be. An item is
+given up when actors have died of it twice more. Knows nothing about what the actors do.
 """
 
-import logging
-import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, Generic, NoReturn, TypeVar
+from dataclasses import dataclass, replace
+from typing import Generic, NoReturn, TypeVar
 
-import ray
-from ray.exceptions import RayError, RayTaskError
+from ray.exceptions import RayError
 
-from funsearch.cluster.placement import cause
-from funsearch.errors import TrainingError, first_line
+from funsearch.cluster.handles import Actor, Ref
+from funsearch.cluster.supervisor import Done, Failed, Lost, Member, Supervisor
 
-logger = logging.getLogger(__name__)
+A = TypeVar("A", bound=Actor)
 Item = TypeVar("Item")
+Result = TypeVar("Result")
 
+BATCHES_AHEAD = 2
+"""Batches with an actor at once, so that it never idles between two."""
 TRIES_ALONE = 2
-READY_SECONDS = 300.0
-"""How long actors may die one after the other before they answer anything."""
-PAUSE_SECONDS = 1.0
+"""Number of actors that may die of one item alone."""
 
 
 @dataclass(frozen=True, slots=True)
-class WorkingOff(Generic[Item]):
-    """Batches of one kind. `give_up` is only asked about single items."""
+class Attempt(Generic[Item]):
+    """A batch on its way to an actor."""
 
-    actor: Callable[[], Any]
-    """Returns the handle of whose turn it is."""
-    ask: Callable[[Any, Sequence[Item]], Any]
-    """Passes a batch to an actor and returns the reference to what comes of it."""
-    wait: Callable[[list[Any]], Any]
-    """Returns one of the references that is done, sooner or later."""
-    give_up: Callable[[Item, RayError], Any]
-    """Returns what stands for what comes of an item that actors die of, or raises."""
-    despair: Callable[[Item, RayError], NoReturn]
-    """Raises, as actors die of whatever they are given."""
-    ahead: int
-    """Batches with the actors at once."""
-    hopeless: int
-    """Items that actors die of before anything at all is done: then it is not the items."""
+    batch: Sequence[Item]
+    alone: bool = False
+    """Whether no other batch may be in progress, since an actor died of this one."""
+    deaths: int = 0
+    """Number of actors that died of its one item alone."""
 
-    def results(self, batches: Iterable[Sequence[Item]]) -> Iterator[tuple[Sequence[Item], Any]]:
-        """Yields each batch, or a part of it, with what came of it."""
-        given_up: list[tuple[Item, RayError]] = []
-        hopeful = False
-        for batch, value in self._tried(batches):
-            if isinstance(value, RayError):
-                given_up.append((batch[0], value))
-                if not hopeful and len(given_up) >= self.hopeless:
-                    self.despair(*given_up[0])
-                continue
-            hopeful = True
-            yield batch, value
-        # Last, so that none is given up on where all would be.
-        for item, error in given_up:
-            yield [item], self.give_up(item, error)
+    def retries(self) -> "list[Attempt[Item]]":
+        """Returns the attempts that follow the death of an actor; none if the one item is to be given up."""
+        if not self.alone:
+            return [Attempt(self.batch, alone=True)]
+        if len(self.batch) > 1:
+            return [Attempt([item], alone=True) for item in self.batch]
+        deaths = self.deaths + 1
+        return [replace(self, deaths=deaths)] if deaths < TRIES_ALONE else []
 
-    def _tried(self, batches: Iterable[Sequence[Item]]) -> Iterator[tuple[Sequence[Item], Any]]:
-        """Yields the same; with an item that actors died of, how the last one did."""
-        pending: dict[Any, Sequence[Item]] = {}
-        suspects: deque[Sequence[Item]] = deque()
-        more = iter(batches)
-        while True:
-            while not suspects and len(pending) < self.ahead and (batch := next(more, None)) is not None:
-                pending[self.ask(self.actor(), batch)] = batch
-            if pending:
-                done = self.wait(list(pending))
-                batch = pending.pop(done)
-                try:
-                    value = _result(done)
-                except RayError as error:
-                    logger.warning("an actor died (%s); its batch is asked for again", first_line(error))
-                    suspects.append(batch)
-                    continue
-                yield batch, value
-            elif suspects:
-                yield from self._alone(suspects.popleft())
-            else:
-                return
 
-    def _alone(self, batch: Sequence[Item], tries: int = TRIES_ALONE) -> Iterator[tuple[Sequence[Item], Any]]:
-        reference = self.ask(self._ready(), batch)
-        try:
-            value = _result(self.wait([reference]))
-        except RayError as error:
-            if len(batch) > 1:
-                for item in batch:
-                    yield from self._alone([item])
-                return
-            if tries > 1:
-                yield from self._alone(batch, tries - 1)
-                return
-            value = error
-        yield batch, value
+@dataclass(frozen=True, slots=True)
+class BatchMap(Generic[A, Item, Result]):
+    """How batches of one kind are mapped."""
 
-    def _ready(self) -> Any:
-        """Returns an actor that answers: one that died takes a while to come back, or another takes its place.
+    supervisor: Supervisor[A, Attempt[Item], Result]
+    """Of the actors; no one else may use it meanwhile."""
+    send: Callable[[A, Sequence[Item]], Ref[Result]]
+    """Passes a batch to an actor."""
+    wait: Callable[[Sequence[Ref[object]]], Sequence[Ref[object]]]
+    """Returns the calls that are done; none of them after a moment. May raise to stop the map."""
+    fallback: Callable[[Item, RayError], Result]
+    """Returns the result for a batch of an item that was given up, or raises."""
+    fail: Callable[[Item, RayError], NoReturn]
+    """Raises, because actors die of all items."""
+    max_given_up: int
+    """Number of items to give up before the first result, at which all items are considered fatal."""
+
+    def results(self, batches: Iterable[Sequence[Item]]) -> Iterator[tuple[Sequence[Item], Result]]:
+        """Yields each batch, or a part of it, with its result, in the order in which they are done.
 
         Raises:
-            TrainingError: none does.
+            Exception: whatever an actor raised.
         """
-        end = time.monotonic() + READY_SECONDS
-        while True:
-            actor = self.actor()
-            try:
-                ray.get(self.wait([actor.__ray_ready__.remote()]))
-                return actor
-            except RayError as error:
-                if time.monotonic() > end:
-                    raise TrainingError(
-                        f"No worker has come up for {READY_SECONDS:.0f} s ({first_line(error)}): is there enough "
-                        "memory? The same command goes on."
-                    ) from None
-            time.sleep(PAUSE_SECONDS)
+        given_up: list[tuple[Item, RayError]] = []
+        any_result = False
+        for batch, outcome in self._outcomes(iter(batches)):
+            if isinstance(outcome, _GivenUp):
+                given_up.append((batch[0], outcome.error))
+                if not any_result and len(given_up) >= self.max_given_up:
+                    self.fail(*given_up[0])
+                continue
+            any_result = True
+            yield batch, outcome
+        # Last, so that no item is given up where all would be.
+        for item, error in given_up:
+            yield [item], self.fallback(item, error)
+
+    def _outcomes(self, batches: Iterator[Sequence[Item]]) -> Iterator[tuple[Sequence[Item], "Result | _GivenUp"]]:
+        """Yields each batch, or a part of it, with its result, or with how the last actor died of it."""
+        supervisor = self.supervisor
+        again: deque[Attempt[Item]] = deque()
+        try:
+            upcoming = next(batches, None)
+            while upcoming is not None or again or any(supervisor.tasks):
+                supervisor.reconcile()
+                while upcoming is not None and not again and (member := self._member_for_batch()):
+                    self._send(member, Attempt(upcoming))
+                    upcoming = next(batches, None)
+                if again and not any(supervisor.tasks) and (member := self._least_busy()):
+                    self._send(member, again.popleft())
+                for call in self.wait(supervisor.awaited):
+                    match supervisor.take(call):
+                        case Done(_, attempt, result):
+                            yield attempt.batch, result
+                        case Failed(_, error):
+                            raise error
+                        case Lost(attempt, error, with_node):
+                            retries = [attempt] if with_node else attempt.retries()
+                            again.extendleft(reversed(retries))
+                            if not retries:
+                                yield attempt.batch, _GivenUp(error)
+        finally:
+            supervisor.abandon()
+
+    def _send(self, member: Member[A], attempt: Attempt[Item]) -> None:
+        self.supervisor.send(member, self.send(member.actor, attempt.batch), attempt)
+
+    def _member_for_batch(self) -> Member[A] | None:
+        """Returns an actor that may get another batch now, if there is one."""
+        member = self._least_busy()
+        if member is None or member.calls >= BATCHES_AHEAD or any(task.alone for task in self.supervisor.tasks):
+            return None
+        return member
+
+    def _least_busy(self) -> Member[A] | None:
+        return min(self.supervisor.available, key=lambda member: member.calls, default=None)
 
 
-def _result(reference: Any) -> Any:
-    """Returns what came of a call.
+@dataclass(frozen=True, slots=True)
+class _GivenUp:
+    """Stands for the result of an item that was given up."""
 
-    Raises:
-        RayError: the actor died.
-    """
-    try:
-        return ray.get(reference)
-    except RayTaskError as error:
-        raise cause(error) from None
+    error: RayError
+    """How the last actor died of it."""

@@ -1,7 +1,7 @@
-"""Where one evaluator works: functions come in, one thread scores them in turn, what is done is fetched in groups.
+"""The queue of one evaluator: functions come in, one thread evaluates them in turn, outcomes are fetched in groups.
 
-Fetching in groups shares the cost of a remote call among many outcomes; whoever waits behind a long evaluation is
-handed back, to be evaluated elsewhere. Knows nothing about Ray.
+Fetching in groups shares the cost of a remote call among many outcomes. Functions that wait behind a long evaluation
+are returned, to be evaluated elsewhere. Knows nothing about Ray.
 """
 
 import threading
@@ -15,83 +15,84 @@ from funsearch.core.evaluator import Outcome
 from funsearch.core.records import Function
 
 
-class Scorer(Protocol):
-    """Scores functions as `funsearch.core.evaluator.Evaluator` does. Used by one thread."""
+class FunctionEvaluator(Protocol):
+    """Evaluates functions, as `funsearch.core.evaluator.Evaluator` does. Used by one thread."""
 
     def score_confirmed(self, function: Function, best: float | None) -> Outcome: ...
 
 
 @dataclass(frozen=True, slots=True)
-class Delivery:
-    """What comes back from a bench."""
+class ExchangeResult:
+    """What an exchange returns."""
 
     outcomes: tuple[tuple[int, Outcome], ...]
-    """In the order in which they were given, each with the number that its function came with."""
-    back: tuple[int, ...] = ()
-    """Numbers of functions that nobody has begun with and that are not here any more."""
+    """Outcomes in the order of evaluation, each with the number that its function came with."""
+    returned: tuple[int, ...] = ()
+    """Numbers of functions that were not begun and have left the queue."""
 
 
-class Bench:
-    """One scorer and what waits for it."""
+class EvaluationQueue:
+    """One evaluator and the functions that wait for it."""
 
-    def __init__(self, make: Callable[[], Scorer]) -> None:
-        """Begins to make the scorer."""
+    def __init__(self, make: Callable[[], FunctionEvaluator]) -> None:
+        """Begins to make the evaluator, in a thread of its own."""
         self._make = make
         self._change = threading.Condition()
         self._queue: deque[tuple[int, Function]] = deque()
-        self._done: list[tuple[int, Outcome]] = []
+        self._outcomes: list[tuple[int, Outcome]] = []
         self._best: float | None = None
         self._busy = True
         self._failure: Exception | None = None
-        threading.Thread(target=self._work, daemon=True).start()
+        threading.Thread(target=self._evaluate, daemon=True).start()
 
     def start(self) -> None:
-        """Returns once the scorer is ready.
+        """Returns once the evaluator is ready.
 
         Raises:
-            FunsearchError: it cannot be made.
+            FunsearchError: the evaluator cannot be made.
         """
         with self._change:
             self._change.wait_for(lambda: self._failure or not self._busy)
             if self._failure:
                 raise self._failure
 
-    def exchange(self, work: Sequence[tuple[int, Function]], best: float | None, seconds: float) -> Delivery:
-        """Takes in functions with their numbers and returns what is done: all of it, or what there is after `seconds`.
+    def exchange(self, functions: Sequence[tuple[int, Function]], best: float | None, seconds: float) -> ExchangeResult:
+        """Adds numbered functions to the queue and returns outcomes: all of them, or those there are after `seconds`.
 
-        When there is nothing yet, all that has not been begun with is handed back; when nothing is left to hand back
-        either, waits for the one at work.
+        If there is no outcome by then, the functions that were not begun are returned; if there are none of those
+        either, waits for the function being evaluated.
 
         Raises:
-            FunsearchError: the scorer itself failed.
+            FunsearchError: the evaluator itself failed.
         """
         deadline = time.monotonic() + seconds
         with self._change:
-            self._queue.extend(work)
+            self._queue.extend(functions)
             self._best = best
             self._change.notify_all()
             while (self._queue or self._busy) and not self._failure:
-                left = deadline - time.monotonic()
-                if left <= 0 and (self._done or (self._queue and self._busy)):
+                remaining = deadline - time.monotonic()
+                if remaining <= 0 and (self._outcomes or (self._queue and self._busy)):
                     break
-                self._change.wait(left if left > 0 else None)
+                self._change.wait(remaining if remaining > 0 else None)
             if self._failure:
                 raise self._failure
-            done, self._done = self._done, []
-            back = [] if done else [number for number, _ in self._queue]
-            if back:
+            outcomes, self._outcomes = self._outcomes, []
+            returned = [] if outcomes else [number for number, _ in self._queue]
+            if returned:
                 self._queue.clear()
-        return Delivery(tuple(done), tuple(back))
+        return ExchangeResult(tuple(outcomes), tuple(returned))
 
-    def _work(self) -> None:
+    def _evaluate(self) -> None:
+        """Evaluates the queue, in the thread of its own."""
         try:
-            scorer = self._make()
+            evaluator = self._make()
             while True:
                 number, function = self._next()
-                outcome = scorer.score_confirmed(function, self._best)
+                outcome = evaluator.score_confirmed(function, self._best)
                 with self._change:
-                    self._done.append((number, outcome))
-        # Raised again where somebody waits for the outcome.
+                    self._outcomes.append((number, outcome))
+        # Raised again in the calls that wait for an outcome.
         except Exception as error:
             with self._change:
                 self._failure = error

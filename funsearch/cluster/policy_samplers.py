@@ -1,56 +1,61 @@
-"""Who has the policies of a training answer: a sampler of its own, or those of the search that it belongs to.
+"""The samplers that answer a training as its policies: one of its own, or those of the search that it belongs to.
 
-Either makes room for the trainer while that is at work.
+Either makes room for the trainer while it trains.
 """
 
-import itertools
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Protocol
 
 import ray
 
-from funsearch.cluster.actors import SamplerActor
-from funsearch.cluster.search_workers import RayWorkers, gpus_wanted, sampler_options
-from funsearch.core.completions import Policy
+from funsearch.cluster.actors import SamplerActor, SamplerHandle
+from funsearch.cluster.batch_map import BATCHES_AHEAD, Attempt
+from funsearch.cluster.handles import ActorOptions, nodes
+from funsearch.cluster.replicas import ActorReplicas, Replicas
+from funsearch.cluster.sampler_pool import FAILED_STARTS, start_error
+from funsearch.cluster.search_workers import RayWorkers, sampler_gpus, sampler_options
+from funsearch.cluster.supervisor import Supervisor
+from funsearch.core.completions import Completion, Policy
 from funsearch.errors import ConfigError, Interrupted, TrainingError
 from funsearch.settings.search import Settings
 from funsearch.settings.training import TrainingSettings
 from funsearch.trainers.options import TrainerOptions
+from funsearch.training.workers import AnswerRequest
 
-BATCHES_AHEAD = 2
-"""Batches with a sampler at once, so that it never idles between two."""
 CLOSING_SECONDS = 30.0
-LOOK_SECONDS = 0.2
+"""How long samplers may take to end the processes of their engines."""
+ROOM_SECONDS = 0.2
+"""How often the cluster is checked for free GPUs."""
+BORROWING_SECONDS = 2.0
+"""How often a search is asked for new samplers."""
+
+SamplerSupervisor = Supervisor[SamplerHandle, Attempt[AnswerRequest], list[list[Completion]]]
 
 
 class PolicySamplers(Protocol):
-    """Sampler actors. Used by one thread."""
+    """Samplers of the policies of a training. Used by one thread."""
 
-    @property
-    def count(self) -> int:
-        """Returns how many there are, at least 1."""
-
-    def serving(self, policy: Policy) -> Any:
-        """Returns the handle of a sampler actor that can answer as the policy."""
+    def serving(self, policy: Policy) -> SamplerSupervisor:
+        """Returns the supervisor of samplers that can answer as the policy; valid until the next call."""
 
     def making_room(self) -> AbstractContextManager[float]:
         """Returns a context in which the trainer has memory and devices; it yields the number of its GPUs."""
 
     def close(self) -> None:
-        """Ends those that nobody else uses."""
+        """Stops the samplers that belong to the training alone."""
 
 
 def check_room(settings: Settings) -> None:
-    """Refuses a search that shall go on while it trains, and leaves the trainer no GPU.
+    """Refuses a search that does not pause while it trains and leaves the trainer no GPU.
 
     Raises:
-        ConfigError: says how many there are, and who has them.
+        ConfigError: the trainer lacks GPUs; says how many there are, and how many the samplers take.
     """
     gpus = ray.cluster_resources().get("GPU", 0)
-    needed = _gpus_needed(settings.train.trainer)
+    needed = _trainer_gpus(settings.train.trainer)
     taken = sampler_options(settings)["num_gpus"] * settings.sampler_replicas
     if not settings.train.pause and gpus - taken < needed:
         raise ConfigError(
@@ -59,86 +64,72 @@ def check_room(settings: Settings) -> None:
         )
 
 
-class OwnSampler:
-    """One sampler, which ends before the trainer begins."""
+class DedicatedSampler:
+    """One sampler of the training's own, which is stopped before the trainer starts."""
 
     def __init__(self, settings: TrainingSettings, model: str) -> None:
         self._settings = settings
         self._model = model
-        self._sampler: Any = None
-        self._serves = ""
-        self.count = 1
+        self._supervisor: SamplerSupervisor | None = None
+        self._served_model = ""
 
-    def serving(self, policy: Policy) -> Any:
-        """Returns the sampler; adapters are served beside their base, whole models take its place."""
+    def serving(self, policy: Policy) -> SamplerSupervisor:
+        """Returns the sampler's supervisor; adapters are served beside their base, whole models replace it."""
         model = policy.folder if policy.kind == "full" else self._model
-        if self._serves != model:
+        if self._supervisor is None or self._served_model != model:
             self.close()
-            settings = _for_sampler(self._settings, model)
-            options = {"num_cpus": 0, "num_gpus": gpus_wanted(settings), "max_concurrency": BATCHES_AHEAD + 1}
-            self._sampler = ray.remote(SamplerActor).options(max_restarts=-1, **options).remote(settings)
-            self._serves = model
-        return self._sampler
+            settings = _sampler_settings(self._settings, model)
+            options = ActorOptions(num_cpus=0, num_gpus=sampler_gpus(settings), max_concurrency=BATCHES_AHEAD + 1)
+            self._supervisor = _supervised(ActorReplicas[SamplerHandle](SamplerActor, (settings,), options, 1))
+            self._served_model = model
+        return self._supervisor
 
     @contextmanager
     def making_room(self) -> Iterator[float]:
-        """Ends the sampler, whose GPUs are free then."""
+        """Stops the sampler, which frees its GPUs."""
         self.close()
-        yield _gpus_needed(self._settings.trainer)
+        yield _trainer_gpus(self._settings.trainer)
 
     def close(self) -> None:
-        """Ends the sampler."""
-        if self._sampler is None:
-            return
-        sampler, self._sampler, self._serves = self._sampler, None, ""
-        _end([sampler])
-        ray.kill(sampler)
+        """Stops the sampler."""
+        if self._supervisor is not None:
+            _close_engines([member.actor for member in self._supervisor.members])
+            self._supervisor.close()
+            self._supervisor = None
 
 
-class SearchSamplers:
-    """The samplers of a search, which go on serving it."""
+class SharedSamplers:
+    """The samplers of a running search, which supervises them and keeps using them."""
 
     def __init__(
         self, workers: RayWorkers, trainer: TrainerOptions, stopped: Callable[[], bool], *, pause: bool
     ) -> None:
-        """Remembers whom to ask.
+        """Takes the search to share with.
 
         Args:
-            workers: of the search.
-            trainer: to whom they give way.
-            stopped: whether to give up waiting.
-            pause: whether the search waits meanwhile, so that its GPUs may be taken.
+            workers: of the search; asked through their mailbox.
+            trainer: options of the trainer to make room for.
+            stopped: whether the search is ending.
+            pause: whether the search pauses during a training, so that the GPUs of its samplers may be taken.
         """
         self._workers = workers
         self._trainer = trainer
         self._stopped = stopped
         self._pause = pause
-        self._turn = itertools.count()
 
-    @property
-    def count(self) -> int:
-        """Returns how many the search has."""
-        return max(1, len(self._workers.sampler_actors))
-
-    def serving(self, policy: Policy) -> Any:
-        """Returns the next sampler.
-
-        Raises:
-            Interrupted: the search ended while there was none.
-        """
-        while not (several := self._workers.sampler_actors):
-            self._pass_time()
-        return several[next(self._turn) % len(several)]
+    def serving(self, policy: Policy) -> SamplerSupervisor:
+        """Returns a supervisor of the search's samplers, which answer as any policy of their model."""
+        return _supervised(_BorrowedReplicas(self._actors))
 
     @contextmanager
     def making_room(self) -> Iterator[float]:
-        """Sends the samplers away if the trainer needs their GPUs, and has them back afterwards.
+        """Stops the search's samplers if the trainer needs their GPUs, and has them started again afterwards.
 
         Raises:
-            TrainingError: the search goes on, and leaves no GPU.
-            Interrupted: the search ended.
+            TrainingError: the search does not pause, and leaves too few GPUs.
+            Interrupted: the search is ending.
         """
-        gpus = _gpus_needed(self._trainer)
+        gpus = _trainer_gpus(self._trainer)
         free = ray.available_resources().get("GPU", 0)
         if free >= gpus:
             yield gpus
@@ -147,31 +138,67 @@ class SearchSamplers:
             raise TrainingError(
                 f"The trainer needs {gpus:.0f} GPUs and {free:.0f} are free: set train.pause=true, or fewer samplers."
             )
-        _end(self._workers.sampler_actors)
+        _close_engines(self._actors())
         self._workers.rest(True)
         try:
             while ray.available_resources().get("GPU", 0) < gpus:
-                self._pass_time()
+                if self._stopped():
+                    raise Interrupted("The search ended while its samplers were being stopped.")
+                time.sleep(ROOM_SECONDS)
             yield gpus
         finally:
             self._workers.rest(False)
 
     def close(self) -> None:
-        """Does nothing: the samplers are the search's."""
+        """Does nothing: the samplers belong to the search."""
 
-    def _pass_time(self) -> None:
-        if self._stopped():
-            raise Interrupted("The search has ended.")
-        time.sleep(LOOK_SECONDS)
+    def _actors(self) -> list[SamplerHandle]:
+        """Returns the search's samplers.
+
+        Raises:
+            Interrupted: the search is ending.
+        """
+        return self._workers.ask(lambda workers: workers.sampler_actors, self._stopped)
 
 
-def _gpus_needed(trainer: TrainerOptions) -> float:
+class _BorrowedReplicas:
+    """Replicas that someone else starts and stops: `start` borrows one, `stop` returns it for good."""
+
+    def __init__(self, actors: Callable[[], Sequence[SamplerHandle]]) -> None:
+        """Takes a function that returns the actors there are now."""
+        self._actors = actors
+        self._borrowed = 0
+        self._seen: set[SamplerHandle] = set()
+        self._new: list[SamplerHandle] = []
+        self._checked = -BORROWING_SECONDS
+
+    def wanted(self) -> int:
+        if not self._borrowed or time.monotonic() - self._checked >= BORROWING_SECONDS:
+            self._new = [actor for actor in self._actors() if actor not in self._seen]
+            self._checked = time.monotonic()
+        return self._borrowed + len(self._new)
+
+    def start(self) -> SamplerHandle:
+        actor = self._new.pop()
+        self._seen.add(actor)
+        self._borrowed += 1
+        return actor
+
+    def stop(self, actor: SamplerHandle) -> None:
+        self._borrowed -= 1
+
+
+def _supervised(replicas: Replicas[SamplerHandle]) -> SamplerSupervisor:
+    return Supervisor(replicas, "sampler", max_failed_starts=FAILED_STARTS, start_error=start_error)
+
+
+def _trainer_gpus(trainer: TrainerOptions) -> float:
     """Returns how many GPUs the trainer uses: one for each of its processes, none where the cluster has none.
 
     Raises:
         ConfigError: no node has as many.
     """
-    most = max((node["Resources"].get("GPU", 0) for node in ray.nodes() if node["Alive"]), default=0)
+    most = max((node["Resources"].get("GPU", 0) for node in nodes() if node["Alive"]), default=0)
     if 0 < most < trainer.processes:
         raise ConfigError(
             f"trainer.processes = {trainer.processes}: each needs a GPU of the same machine, and none has more than "
@@ -180,15 +207,15 @@ def _gpus_needed(trainer: TrainerOptions) -> float:
     return float(trainer.processes if most else 0)
 
 
-def _end(samplers: Sequence[Any]) -> None:
-    """Has samplers end the processes of their engines, which shall be gone before their memory is needed."""
+def _close_engines(samplers: Sequence[SamplerHandle]) -> None:
+    """Has samplers end the processes of their engines, so that the memory is free before it is needed."""
     closing = [sampler.close.remote() for sampler in samplers]
     if closing:
         ray.wait(closing, num_returns=len(closing), timeout=CLOSING_SECONDS)
 
 
-def _for_sampler(settings: TrainingSettings, model: str) -> Settings:
-    """Returns the settings under which a sampler actor serves the model and adapters of it."""
+def _sampler_settings(settings: TrainingSettings, model: str) -> Settings:
+    """Returns the settings with which a sampler actor serves the model and adapters of it."""
     return Settings(
         seed=settings.seed,
         samplers=(f"{settings.sampler}:{model}",),

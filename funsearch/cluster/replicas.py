@@ -1,74 +1,84 @@
-"""Who works at a search: how many of one kind there should be, how one is hired, how one is dismissed.
+"""Replicas of one kind of actor: how many there should be, how one is started, how one is stopped.
 
-Knows nothing about the work.
+Knows nothing about what the actors do.
 """
 
 import time
-from collections.abc import Callable
-from typing import Any, Literal, Protocol
+from collections.abc import Callable, Sequence
+from typing import Generic, Literal, Protocol, TypeVar
 
 import ray
 
+from funsearch.cluster.handles import Actor, ActorOptions, nodes
 from funsearch.cluster.placement import room
 
-LOOK_SECONDS = 2.0
-"""How often the cluster is looked at for room."""
+A = TypeVar("A", bound=Actor)
+
+ROOM_SECONDS = 2.0
+"""How often the cluster is checked for room."""
 
 
-class Crew(Protocol):
-    """Hires workers: handles on actors with a method `start`."""
-
-    count: int | Literal["auto"]
-    """How many there should be; may be changed from any thread."""
+class Replicas(Protocol[A]):
+    """Starts and stops actors of one kind. Used by one thread."""
 
     def wanted(self) -> int:
-        """Returns how many there should be now."""
+        """Returns how many replicas there should be now."""
 
-    def hire(self) -> Any:
-        """Returns a new worker, whom the cluster may have no room for yet."""
+    def start(self) -> A:
+        """Returns a new replica; the cluster may not have room for it yet."""
 
-    def dismiss(self, worker: Any) -> None:
-        """Ends a worker, whatever it is doing."""
+    def stop(self, actor: A) -> None:
+        """Stops a replica, even in the middle of its work."""
 
 
-class ActorCrew:
-    """Actors of one class, as many as asked for or as the cluster has room for."""
+class SizedReplicas(Replicas[A], Protocol[A]):
+    """Replicas whose number is set from outside."""
+
+    count: int | Literal["auto"]
+    """How many replicas there should be."""
+
+
+class ActorReplicas(Generic[A]):
+    """Replicas of an actor class: a fixed number, or as many as the cluster has room for."""
 
     def __init__(
         self,
         kind: type,
-        arguments: tuple[Any, ...],
-        options: dict[str, Any],
+        arguments: Sequence[object],
+        options: ActorOptions,
         count: int | Literal["auto"],
-        now: Callable[[], float] = time.monotonic,
+        *,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Remembers what to make.
+        """Prepares the replicas; none is started yet.
 
         Args:
-            kind: the actor's class.
+            kind: class of the actors.
             arguments: of its constructor.
-            options: of Ray for it.
-            count: how many; `auto` fills the cluster and follows it.
-            now: the clock.
+            options: of the actors.
+            count: number of replicas; `auto` fills the cluster, as nodes come and go.
+            clock: monotonic, in seconds.
         """
         self.count: int | Literal["auto"] = count
-        self._make = ray.remote(kind).options(**options)
+        # A supervisor replaces an actor that dies, so Ray must not restart it as well.
+        self._make = ray.remote(kind).options(max_restarts=0, **options)
         self._arguments = arguments
         self._options = options
-        self._now = now
-        self._looked = -LOOK_SECONDS
+        self._clock = clock
+        self._checked = -ROOM_SECONDS
         self._room = 1
 
     def wanted(self) -> int:
         if self.count != "auto":
             return self.count
-        if self._now() - self._looked >= LOOK_SECONDS:
-            self._looked = self._now()
-            self._room = max(1, room(ray.nodes(), self._options))
+        if self._clock() - self._checked >= ROOM_SECONDS:
+            self._checked = self._clock()
+            self._room = max(1, room(nodes(), self._options))
         return self._room
 
-    def hire(self) -> Any:
-        return self._make.remote(*self._arguments)
+    def start(self) -> A:
+        actor: A = self._make.remote(*self._arguments)
+        return actor
 
-    def dismiss(self, worker: Any) -> None:
-        ray.kill(worker)
+    def stop(self, actor: A) -> None:
+        ray.kill(actor)

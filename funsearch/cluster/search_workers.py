@@ -1,15 +1,16 @@
 """The `Workers` of a search on Ray: a pool of samplers and a pool of evaluators."""
 
-import time
-from collections.abc import Sequence
-from typing import Any, Literal
+from collections.abc import Callable, Sequence
+from typing import Literal, TypeVar
 
 import ray
 
-from funsearch.cluster.actors import EvaluatorActor, SamplerActor
+from funsearch.cluster.actors import EvaluatorActor, EvaluatorHandle, SamplerActor, SamplerHandle
 from funsearch.cluster.evaluator_pool import EvaluatorPool
-from funsearch.cluster.placement import warn_if_nowhere
-from funsearch.cluster.replicas import ActorCrew, Crew
+from funsearch.cluster.handles import ActorOptions, first_done
+from funsearch.cluster.mailbox import Mailbox
+from funsearch.cluster.placement import options_at, warn_if_nowhere
+from funsearch.cluster.replicas import ActorReplicas, SizedReplicas
 from funsearch.cluster.sampler_pool import SamplerPool
 from funsearch.core.completions import Policy
 from funsearch.core.records import Limits, Prompt
@@ -17,26 +18,41 @@ from funsearch.loading import ProblemSource
 from funsearch.search.workers import Job, WorkResult
 from funsearch.settings.search import Settings
 
-CONFIRMED = 2
-"""How often a program is evaluated at most: a new best one twice."""
+T = TypeVar("T")
+
+EVALUATIONS = 2
+"""How often a program is evaluated at most: a new best one is evaluated twice."""
+SPARE_CALLS = 4
+"""Concurrent calls of a sampler beyond its prompts: for statistics, and for the batches of a training."""
 
 
 class RayWorkers:
-    """Drives samplers and evaluators, which come and go."""
+    """Samplers and evaluators as Ray actors, which come and go.
 
-    def __init__(self, samplers: Crew, evaluators: Crew, patience: float, problem: str) -> None:
+    Used by the search's thread. Other threads use `resize`, `rest` and `ask` only, whose calls the search's thread
+    carries out in its next `wait`.
+    """
+
+    def __init__(
+        self,
+        samplers: SizedReplicas[SamplerHandle],
+        evaluators: SizedReplicas[EvaluatorHandle],
+        hang_seconds: float,
+        problem: str,
+    ) -> None:
         """Starts the actors.
 
         Args:
-            samplers: hires samplers.
-            evaluators: hires evaluators.
-            patience: seconds after which an evaluator that does not come back from one program hangs.
-            problem: what messages call the problem.
+            samplers: starts and stops samplers.
+            evaluators: starts and stops evaluators.
+            hang_seconds: time after which an evaluator that has not finished one program is considered to hang.
+            problem: name of the problem, for messages.
         """
-        self._sampler_crew = samplers
-        self._evaluator_crew = evaluators
+        self._mailbox = Mailbox()
+        self._sampler_replicas = samplers
+        self._evaluator_replicas = evaluators
         self._samplers = SamplerPool(samplers)
-        self._evaluators = EvaluatorPool(evaluators, patience, problem)
+        self._evaluators = EvaluatorPool(evaluators, hang_seconds, problem)
 
     @property
     def sampling(self) -> int:
@@ -59,31 +75,31 @@ class RayWorkers:
         return self._evaluators.capacity
 
     @property
-    def sampler_actors(self) -> list[Any]:
-        """Returns the handles of the sampler actors, for their `stats`."""
-        return self._samplers.workers
+    def sampler_actors(self) -> list[SamplerHandle]:
+        """The handles of the sampler actors, of which some may still be loading their model."""
+        return self._samplers.actors
 
-    @property
-    def evaluator_actors(self) -> list[Any]:
-        """Returns the handles of the evaluator actors."""
-        return self._evaluators.workers
+    def ask(self, call: Callable[["RayWorkers"], T], stopped: Callable[[], bool]) -> T:
+        """Returns what a call returns in the search's thread; for other threads.
+
+        Raises:
+            Interrupted: `stopped` turned true first.
+        """
+        return self._mailbox.ask(lambda: call(self), stopped)
 
     def rest(self, resting: bool) -> None:
-        """Sends all samplers away, or has them back; may be called from any thread. No prompt is lost."""
-        self._samplers.resting = resting
+        """Stops all samplers, or starts them again; for other threads. No prompt is lost."""
+        self._mailbox.send(lambda: self._samplers.rest(resting))
 
     def resize(self, samplers: int | None = None, evaluators: int | Literal["auto"] | None = None) -> None:
-        """Changes how many there shall be, from the next `wait` on; may be called from any thread.
+        """Changes the number of samplers and evaluators; for other threads.
 
-        Who is taken away finishes what it has.
+        Surplus actors finish their work before they are stopped.
         """
-        if samplers is not None:
-            self._sampler_crew.count = samplers
-        if evaluators is not None:
-            self._evaluator_crew.count = evaluators
+        self._mailbox.send(lambda: self._resize(samplers, evaluators))
 
     def serve(self, policy: Policy) -> None:
-        """Has prompts answered by a policy of the samplers' model from now on; may be called from any thread."""
+        """Has prompts answered by a policy of the samplers' model from now on."""
         self._samplers.policy = policy
 
     def queued(self) -> int | None:
@@ -96,18 +112,13 @@ class RayWorkers:
         self._evaluators.put(jobs, best)
 
     def wait(self, seconds: float) -> list[WorkResult]:
-        results: list[WorkResult] = [*self._evaluators.take_aside()]
+        self._mailbox.deliver()
+        results: list[WorkResult] = [*self._evaluators.take_skipped()]
         answers = set(self._samplers.awaited)
-        awaited = [*answers, *self._evaluators.awaited]
-        if awaited:
-            ray.wait(awaited, num_returns=1, timeout=0 if results else seconds, fetch_local=True)
-            done, _ = ray.wait(awaited, num_returns=len(awaited), timeout=0, fetch_local=True)
-            for ref in done:
-                results += self._samplers.take(ref) if ref in answers else self._evaluators.take(ref)
-        elif not results:
-            time.sleep(seconds)
-        self._samplers.tend()
-        self._evaluators.tend()
+        for call in first_done([*answers, *self._evaluators.awaited], 0 if results else seconds):
+            results += self._samplers.take(call) if call in answers else self._evaluators.take(call)
+        self._samplers.reconcile()
+        self._evaluators.reconcile()
         return results
 
     def abandon_prompts(self) -> None:
@@ -117,42 +128,48 @@ class RayWorkers:
         self._samplers.close()
         self._evaluators.close()
 
+    def _resize(self, samplers: int | None, evaluators: int | Literal["auto"] | None) -> None:
+        if samplers is not None:
+            self._sampler_replicas.count = samplers
+        if evaluators is not None:
+            self._evaluator_replicas.count = evaluators
 
-def hire(
+
+def make_workers(
     source: ProblemSource, settings: Settings, limits: Limits, level: str, *, inputs: int = 1, on_cluster: bool = False
 ) -> RayWorkers:
-    """Returns the workers that the settings ask for.
+    """Returns the workers that the settings of a search ask for.
 
     Args:
         source: the problem, which each evaluator loads for itself.
         settings: of the run.
         limits: of a candidate.
         level: of the sandbox.
-        inputs: how many the problem has.
-        on_cluster: whether Ray has more to do than this search.
+        inputs: number of inputs of the problem.
+        on_cluster: whether this search shares Ray with other work.
     """
     settings = settings.serving_policies()
     reserved = on_cluster or settings.evaluators == "auto"
-    evaluate = settings.placement.evaluator.options(cpus=1 if reserved else 0, gpus=0)
-    sample = sampler_options(settings)
-    warn_if_nowhere("sampler", sample)
-    warn_if_nowhere("evaluator", evaluate)
-    # Each prompt keeps a thread of its sampler until it is answered; some are left for `stats` and for trainings.
-    sample["max_concurrency"] = settings.most_in_flight() + 4
+    evaluator = options_at(settings.placement.evaluator, cpus=1 if reserved else 0, gpus=0)
+    sampler = sampler_options(settings)
+    warn_if_nowhere("sampler", sampler)
+    warn_if_nowhere("evaluator", evaluator)
+    # Each prompt occupies a thread of its sampler until it is answered.
+    sampler["max_concurrency"] = settings.most_in_flight() + SPARE_CALLS
     return RayWorkers(
-        ActorCrew(SamplerActor, (settings,), sample, settings.sampler_replicas),
-        ActorCrew(EvaluatorActor, (source, limits, level), evaluate, settings.evaluators),
-        settings.evaluator_seconds + CONFIRMED * inputs * limits.seconds,
+        ActorReplicas[SamplerHandle](SamplerActor, (settings,), sampler, settings.sampler_replicas),
+        ActorReplicas[EvaluatorHandle](EvaluatorActor, (source, limits, level), evaluator, settings.evaluators),
+        settings.evaluator_seconds + EVALUATIONS * inputs * limits.seconds,
         source.name,
     )
 
 
-def sampler_options(settings: Settings) -> dict[str, Any]:
-    """Returns what a sampler of a search asks of Ray."""
-    return settings.placement.sampler.options(cpus=0, gpus=gpus_wanted(settings))
+def sampler_options(settings: Settings) -> ActorOptions:
+    """Returns the options of the sampler actors of a search."""
+    return options_at(settings.placement.sampler, cpus=0, gpus=sampler_gpus(settings))
 
 
-def gpus_wanted(settings: Settings) -> int:
-    """Returns how many GPUs a sampler shall have: what vLLM spreads its model over, if Ray has any GPU at all."""
-    wants = any(spec.split(":")[0] == "vllm" for spec in settings.samplers)
-    return settings.vllm.tensor_parallel_size if wants and ray.cluster_resources().get("GPU", 0) >= 1 else 0
+def sampler_gpus(settings: Settings) -> int:
+    """Returns the number of GPUs of a sampler: as many as vLLM spreads its model over, if Ray has any."""
+    on_vllm = any(spec.split(":")[0] == "vllm" for spec in settings.samplers)
+    return settings.vllm.tensor_parallel_size if on_vllm and ray.cluster_resources().get("GPU", 0) >= 1 else 0

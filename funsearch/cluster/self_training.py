@@ -1,8 +1,9 @@
-"""Self-training of a search on Ray: its own samplers are measured, and graders run where its evaluators do."""
+"""Self-training of a search on Ray: its own samplers answer, and graders run where its evaluators do."""
 
 from collections.abc import Callable
 
-from funsearch.cluster.policy_samplers import SearchSamplers, check_room
+from funsearch.cluster.placement import options_at
+from funsearch.cluster.policy_samplers import SharedSamplers, check_room
 from funsearch.cluster.search_workers import RayWorkers
 from funsearch.cluster.training_workers import RayTrainingWorkers
 from funsearch.core.records import RunRecord
@@ -24,23 +25,23 @@ def make_self_trainer(run: RunRecord, settings: Settings, database: str, workers
         workers: of the search.
 
     Raises:
-        ConfigError: no device is left for the trainer.
+        ConfigError: no GPU is left for the trainer.
     """
     check_room(settings)
     train = settings.train
     model, served = trained_model(settings)
-    # Where evaluators may run, without their resources: evaluators keep those while the search waits for a step.
-    beside_evaluators = Place(labels=settings.placement.evaluator.labels).options(cpus=0, gpus=0)
+    # Graders run where evaluators may, but reserve nothing: evaluators keep their resources while the search waits.
+    beside_evaluators = options_at(Place(labels=settings.placement.evaluator.labels), cpus=0, gpus=0)
 
     def training_workers(training: Training, stopped: Callable[[], bool]) -> RayTrainingWorkers:
-        samplers = SearchSamplers(workers, train.trainer, stopped, pause=train.pause)
+        samplers = SharedSamplers(workers, train.trainer, stopped, pause=train.pause)
         verifier = training.task_set.verifier(training.settings.tasks)
         return RayTrainingWorkers(
             samplers,
             verifier,
             run.sandbox,
             verifier_seconds=training.settings.verifier_seconds,
-            graders=max(1, workers.evaluators),
+            graders=max(1, workers.ask(lambda workers: workers.evaluators, stopped)),
             grader_options=beside_evaluators,
             stopped=stopped,
         )

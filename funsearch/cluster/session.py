@@ -2,7 +2,6 @@
 
 import logging
 import os
-from typing import Any
 
 import ray
 
@@ -17,11 +16,11 @@ QUIET = {
     "VLLM_NO_USAGE_STATS": "1",
     "DO_NOT_TRACK": "1",
 }
-"""Nothing is reported to anybody."""
+"""Environment variables that turn usage reports off."""
 
 
 def start_ray(address: str | None) -> None:
-    """Starts Ray on this machine, or joins the cluster at `address`. Does nothing when Ray runs already.
+    """Starts Ray on this machine, or joins the cluster at `address`. Does nothing if this process already has Ray.
 
     Raises:
         FunsearchError: Ray cannot be started, or there is no cluster at the address.
@@ -30,7 +29,7 @@ def start_ray(address: str | None) -> None:
         return
     os.environ.update(QUIET)
     logging.getLogger("ray").setLevel(logging.ERROR)
-    quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
+    quiet = {"logging_level": logging.ERROR, "log_to_driver": False}
     try:
         if address:
             ray.init(address=address, runtime_env={"env_vars": QUIET}, **quiet)

@@ -7,7 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from funsearch.cluster.policy_samplers import OwnSampler
+from funsearch.cluster.policy_samplers import DedicatedSampler
 from funsearch.cluster.session import start_ray
 from funsearch.cluster.training_workers import RayTrainingWorkers
 from funsearch.errors import ConfigError
@@ -27,32 +27,30 @@ def run_training(
     """Runs the rounds of a training on Ray and returns those that have ended.
 
     Raises:
-        FunsearchError: it could not go on; what was finished is saved.
+        FunsearchError: the training cannot continue; everything finished is saved.
     """
     settings, record = training.settings, training.record
     box = open_sandbox(settings.sandbox.level, unsafe=settings.sandbox.unsafe)
     level = box.level
     box.close()
-    # What an interrupted sampler had at work is asked for again; nobody need be told that it failed.
+    # Calls to an interrupted sampler are made again, so that their failure is not worth a message.
     os.environ["RAY_IGNORE_UNHANDLED_ERRORS"] = "1"
     start_ray(address)
-    verifier = training.task_set.verifier(settings.tasks)
-    samplers = OwnSampler(settings, record.model)
-    graders = RayTrainingWorkers(
-        samplers,
-        verifier,
+    workers = RayTrainingWorkers(
+        DedicatedSampler(settings, record.model),
+        training.task_set.verifier(settings.tasks),
         level,
         verifier_seconds=settings.verifier_seconds,
         graders=settings.evaluators,
         grader_options={"num_cpus": 0 if address is None else 1},
     )
-    with closing(graders) as hands:
+    with closing(workers):
         rounds = Rounds(
             record,
             settings,
             training.task_set,
             storage,
-            hands,
+            workers,
             chat=training.chat,
             folder=training.folder,
             watch=watch,

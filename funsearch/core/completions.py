@@ -41,7 +41,7 @@ class Policy:
     """Where its weights are; empty for the base model itself."""
     kind: str = "base"
     """`base`, `lora` (the folder holds an adapter of the base) or `full` (the folder holds a whole model)."""
-    figures: Mapping[str, float] = field(default_factory=dict)
+    figures: Mapping[str, float] = field(default_factory=dict, hash=False)
     """What the trainer reported."""
 
 

@@ -1,4 +1,4 @@
-"""What dies in days, killed in seconds: nothing is lost, nothing is there twice, and the run replays."""
+"""Faults of long runs, provoked within seconds: nothing is lost or recorded twice, and the run replays."""
 
 import threading
 import time
@@ -26,7 +26,7 @@ SETTINGS = ["database.islands=3", "database.reset_period=100", "prompts_in_fligh
 
 @pytest.fixture(scope="module", autouse=True)
 def ray_here() -> Iterator[None]:
-    """A Ray of this module's own."""
+    """Ray for this module alone."""
     start_ray(None)
     yield
     ray.shutdown()
@@ -34,7 +34,7 @@ def ray_here() -> Iterator[None]:
 
 @pytest.fixture
 def slow_problem(problem: Problem) -> Problem:
-    """The problem, with an evaluator that takes ten milliseconds, but not when it is replayed here."""
+    """The problem, with an evaluator that takes ten milliseconds, except when a run is replayed here."""
     pause = "__import__('time').sleep(0.005 * ('faults' not in __import__('sys').modules))"
     slow = problem.source.evaluator.replace("answer = ", f"{pause}\n        answer = ")
     assert slow != problem.source.evaluator
@@ -43,7 +43,7 @@ def slow_problem(problem: Problem) -> Problem:
 
 @pytest.fixture
 def trial(slow_problem: Problem, tmp_path: Path) -> Trial:
-    """A search of some seconds over recorded answers."""
+    """A search over recorded answers that takes a few seconds."""
     settings = Settings.load(None, SETTINGS, samplers=(script(tmp_path, texts(SAMPLES)),))
     return Trial(slow_problem, f"sqlite:///{tmp_path / 'run.db'}", settings)
 
@@ -55,13 +55,13 @@ def test_killed_evaluators_are_replaced(trial: Trial) -> None:
     assert trial.set_aside() == []
 
 
-def test_killed_driver_goes_on_by_itself(trial: Trial) -> None:
+def test_killed_driver_is_replaced_and_resumes(trial: Trial) -> None:
     trial.events += [(100, lambda: kill("SearchActor")), (200, lambda: kill("SearchActor"))]
     assert trial.run(Budget(samples=SAMPLES)).samples == SAMPLES
     trial.check(SAMPLES)
 
 
-def test_sampler_killed_in_the_middle_of_a_batch_is_asked_again(slow_problem: Problem, tmp_path: Path) -> None:
+def test_prompts_of_a_killed_sampler_are_sent_again(slow_problem: Problem, tmp_path: Path) -> None:
     answers = iter(texts(10_000))
     busy = threading.Event()
 
@@ -84,7 +84,7 @@ def test_sampler_killed_in_the_middle_of_a_batch_is_asked_again(slow_problem: Pr
     trial.check(200)
 
 
-def test_endpoint_that_comes_and_goes_costs_nothing_but_time(slow_problem: Problem, tmp_path: Path) -> None:
+def test_failures_of_the_endpoint_cost_nothing_but_time(slow_problem: Problem, tmp_path: Path) -> None:
     answers = iter(texts(10_000))
     with FakeEndpoint(lambda _prompt, count: [next(answers) for _ in range(count)]) as endpoint:
         settings = Settings.load(None, [*SETTINGS, f"openai.base_url={endpoint.url}"], samplers=("openai:fake",))
@@ -96,7 +96,7 @@ def test_endpoint_that_comes_and_goes_costs_nothing_but_time(slow_problem: Probl
     trial.check(200)
 
 
-def test_poison_is_set_aside_by_name_and_nobody_else(slow_problem: Problem, tmp_path: Path) -> None:
+def test_only_programs_that_kill_evaluators_are_set_aside(slow_problem: Problem, tmp_path: Path) -> None:
     source = slow_problem.source
     death = "__import__('os')._exit(1) if answer == 13.0 + value else None"
     deadly = source.evaluator.replace("if not", f"{death}\n        if not")
@@ -113,7 +113,7 @@ def test_poison_is_set_aside_by_name_and_nobody_else(slow_problem: Problem, tmp_
     trial.check(len(answers))
 
 
-def test_database_that_is_away_is_waited_for(
+def test_search_waits_for_a_database_that_is_down(
     slow_problem: Problem, tmp_path: Path, postgres_server: PostgresServer
 ) -> None:
     def outage() -> None:
@@ -128,7 +128,7 @@ def test_database_that_is_away_is_waited_for(
 
 
 @pytest.mark.faults
-def test_database_that_is_away_for_a_minute_is_waited_for(
+def test_search_waits_for_a_database_that_is_down_for_a_minute(
     slow_problem: Problem, tmp_path: Path, postgres_server: PostgresServer
 ) -> None:
     def outage() -> None:
@@ -142,7 +142,7 @@ def test_database_that_is_away_for_a_minute_is_waited_for(
 
 
 @pytest.mark.faults
-def test_driver_killed_while_the_database_is_away_waits_too(
+def test_driver_killed_while_the_database_is_down_is_replaced_and_waits(
     slow_problem: Problem, tmp_path: Path, postgres_server: PostgresServer
 ) -> None:
     def outage() -> None:
@@ -156,7 +156,7 @@ def test_driver_killed_while_the_database_is_away_waits_too(
     trial.check(200)
 
 
-def test_full_disk_is_waited_for(trial: Trial, small_disk: Path) -> None:
+def test_search_waits_for_a_full_disk(trial: Trial, small_disk: Path) -> None:
     filler = small_disk / "filler"
 
     def fill() -> None:

@@ -1,4 +1,4 @@
-"""Searches on several Ray nodes, all on this machine, of which some are lost."""
+"""A search on several Ray nodes, all on this machine, some of which are lost."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -29,7 +29,7 @@ WORKER = {"num_cpus": 2, "resources": {"model": 1}, "object_store_memory": 80 * 
 
 @pytest.fixture
 def cluster() -> Iterator[Cluster]:
-    """A head without processors, which this process has joined."""
+    """A head node without processors, which this process has joined."""
     with pytest.MonkeyPatch.context() as patch:
         for name, value in QUIET.items():
             patch.setenv(name, value)
@@ -43,26 +43,26 @@ def cluster() -> Iterator[Cluster]:
 
 @pytest.fixture
 def slow_problem(problem: Problem) -> Problem:
-    """The problem, with an evaluator that takes twenty milliseconds, but not when it is replayed here."""
+    """The problem, with an evaluator that takes twenty milliseconds, except when a run is replayed here."""
     pause = "__import__('time').sleep(0.01 * ('faults' not in __import__('sys').modules))"
     slow = problem.source.evaluator.replace("answer = ", f"{pause}\n        answer = ")
     return replace(problem, source=replace(problem.source, evaluator=slow))
 
 
-def test_search_outlives_the_loss_of_either_node(cluster: Cluster, slow_problem: Problem, tmp_path: Path) -> None:
+def test_search_survives_the_loss_of_either_node(cluster: Cluster, slow_problem: Problem, tmp_path: Path) -> None:
     nodes = [cluster.add_node(**WORKER)]
     settings = Settings.load(None, SETTINGS, samplers=(script(tmp_path, texts(20_000)),))
     trial = Trial(slow_problem, f"sqlite:///{tmp_path / 'run.db'}", settings, on_cluster=True)
 
-    def lose_the_first() -> None:
+    def lose_oldest() -> None:
         cluster.remove_node(nodes.pop(0), allow_graceful=False)
 
     def join() -> None:
         nodes.append(cluster.add_node(**WORKER))
 
-    # The first node has the sampler, then the second has, so that each is lost with everything there is.
+    # The sampler is on the first node, later on the second, so that each loss takes the sampler along.
     full, half = at(evaluators=4), at(evaluators=2)
-    trial.events = [(half, join), (full, lose_the_first), (half, join), (full, lose_the_first), (half, trial.stop)]
+    trial.events = [(half, join), (full, lose_oldest), (half, join), (full, lose_oldest), (half, trial.stop)]
     stopped = trial.run(Budget())
     assert stopped.state == "interrupted"
     count = trial.resume(Budget(samples=stopped.samples + 40)).samples
@@ -72,7 +72,7 @@ def test_search_outlives_the_loss_of_either_node(cluster: Cluster, slow_problem:
 
 
 def at(evaluators: int) -> Callable[[Progress], bool]:
-    """Returns whether so many evaluators are there, and samples have come since that was last asked for."""
+    """Returns the condition that so many evaluators are ready and 20 samples have arrived since the first check."""
     since: list[int] = []
 
     def holds(progress: Progress) -> bool:

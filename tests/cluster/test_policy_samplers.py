@@ -1,25 +1,32 @@
-"""Who gives way to the trainer, with GPUs that are only said to be there."""
+"""Samplers that make room for the trainer, with pretended GPUs."""
 
 from collections.abc import Callable
+from typing import TypeVar
 
 import pytest
 
 from funsearch.cluster import policy_samplers
-from funsearch.cluster.policy_samplers import SearchSamplers, check_room
+from funsearch.cluster.mailbox import Mailbox
+from funsearch.cluster.policy_samplers import SharedSamplers, check_room
 from funsearch.core.completions import Policy
 from funsearch.errors import ConfigError, Interrupted, TrainingError
 from funsearch.settings.search import Settings
 from funsearch.trainers.options import TrainerOptions
 
+T = TypeVar("T")
 
-class Crew:
-    """The samplers of a search, which hold the cluster's GPUs unless they rest."""
+
+class Workers:
+    """The workers of a search, whose samplers hold the cluster's GPUs unless they rest."""
 
     def __init__(self, gpus: int, spare: int) -> None:
         self.gpus = gpus
         self.spare = spare
         self.rests: list[bool] = []
         self.sampler_actors: list[str] = []
+
+    def ask(self, call: Callable[["Workers"], T], stopped: Callable[[], bool]) -> T:
+        return Mailbox().ask(lambda: call(self), stopped) if stopped() else call(self)
 
     def rest(self, resting: bool) -> None:
         self.rests.append(resting)
@@ -28,46 +35,44 @@ class Crew:
         return {"GPU": self.gpus if self.rests[-1:] == [True] else self.spare}
 
 
-Make = Callable[..., tuple[Crew, SearchSamplers]]
+Make = Callable[..., tuple[Workers, SharedSamplers]]
 
 
 @pytest.fixture
 def samplers(monkeypatch: pytest.MonkeyPatch) -> Make:
-    def make(gpus: int, spare: int, *, pause: bool, stopped: bool = False) -> tuple[Crew, SearchSamplers]:
-        crew = Crew(gpus, spare)
+    def make(gpus: int, spare: int, *, pause: bool, stopped: bool = False) -> tuple[Workers, SharedSamplers]:
+        workers = Workers(gpus, spare)
         monkeypatch.setattr(policy_samplers.ray, "cluster_resources", lambda: {"GPU": gpus} if gpus else {})
-        monkeypatch.setattr(policy_samplers.ray, "available_resources", crew.free)
+        monkeypatch.setattr(policy_samplers.ray, "available_resources", workers.free)
         nodes = [{"Alive": alive, "Resources": {"GPU": gpus} if gpus else {}} for alive in (True, False)]
-        monkeypatch.setattr(policy_samplers.ray, "nodes", lambda: nodes)
-        return crew, SearchSamplers(crew, TrainerOptions(), lambda: stopped, pause=pause)  # type: ignore[arg-type]
+        monkeypatch.setattr(policy_samplers, "nodes", lambda: nodes)
+        return workers, SharedSamplers(workers, TrainerOptions(), lambda: stopped, pause=pause)  # type: ignore[arg-type]
 
     return make
 
 
 @pytest.mark.parametrize(("gpus", "spare", "wanted"), [(0, 0, 0), (4, 1, 1)])
-def test_nobody_gives_way_where_there_is_room(samplers: Make, gpus: int, spare: int, wanted: int) -> None:
-    crew, several = samplers(gpus, spare, pause=False)
-    with several.making_room() as given:
-        assert given == wanted
-    assert crew.rests == []
+def test_samplers_stay_where_there_is_room(samplers: Make, gpus: int, spare: int, wanted: int) -> None:
+    workers, shared = samplers(gpus, spare, pause=False)
+    with shared.making_room() as granted:
+        assert granted == wanted
+    assert workers.rests == []
 
 
-def test_samplers_of_a_waiting_search_give_way_and_come_back(
-    samplers: Make,
-) -> None:
-    crew, several = samplers(2, 0, pause=True)
-    with pytest.raises(TrainingError, match="no memory"), several.making_room() as given:
-        assert given == 1
-        assert crew.rests == [True]
+def test_samplers_of_a_paused_search_are_stopped_and_started_again(samplers: Make) -> None:
+    workers, shared = samplers(2, 0, pause=True)
+    with pytest.raises(TrainingError, match="no memory"), shared.making_room() as granted:
+        assert granted == 1
+        assert workers.rests == [True]
         raise TrainingError("no memory")
-    assert crew.rests == [True, False]
+    assert workers.rests == [True, False]
 
 
-def test_search_that_goes_on_says_that_it_leaves_no_gpu(samplers: Make) -> None:
-    _, several = samplers(2, 0, pause=False)
+def test_search_that_does_not_pause_reports_that_no_gpu_is_left(samplers: Make) -> None:
+    _, shared = samplers(2, 0, pause=False)
     with (
         pytest.raises(TrainingError, match=r"needs 1 GPUs and 0 are free: set train.pause=true"),
-        several.making_room(),
+        shared.making_room(),
     ):
         pass
 
@@ -89,7 +94,7 @@ def test_search_that_would_leave_no_gpu_is_refused_at_once(samplers: Make) -> No
     check_room(settings)
 
 
-def test_end_of_the_search_ends_the_waiting_for_a_sampler(samplers: Make) -> None:
-    _, several = samplers(0, 0, pause=True, stopped=True)
+def test_end_of_the_search_ends_the_wait_for_a_sampler(samplers: Make) -> None:
+    _, shared = samplers(0, 0, pause=True, stopped=True)
     with pytest.raises(Interrupted):
-        several.serving(Policy("x@1", 1, "base"))
+        shared.serving(Policy("x@1", 1, "base")).reconcile()

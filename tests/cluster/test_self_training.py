@@ -1,4 +1,4 @@
-"""A search that trains its own model: for real with a tiny one, and with a scripted one where things go wrong."""
+"""A search that trains its own model: a real tiny model, and scripted ones where things go wrong."""
 
 import shutil
 import subprocess
@@ -14,19 +14,21 @@ import coder_model
 import pytest
 import tiny_model
 
-from funsearch.core.records import Prompt, RunRecord, Sample
+from funsearch.core.records import Prompt, RunRecord
 from funsearch.errors import ConfigError, Interrupted, TrainingError
 from funsearch.loading import Problem
 from funsearch.rest_em.records import TrainingRecord
-from funsearch.search.search import Search
+from funsearch.search.loop import Budget, SearchLoop
+from funsearch.search.runs import new_run
+from funsearch.search.workers import LocalWorkers
 from funsearch.settings.samplers import check_policies, check_samplers
 from funsearch.settings.search import ServedPolicy, Settings
 from funsearch.settings.training import SelfTraining
 from funsearch.storage import open_storage
 from funsearch.storage.retrying import Retrying
-from funsearch.testing import InProcessSandbox, RecordingTrainer, ScriptedGenerator
+from funsearch.testing import InProcessSandbox, RecordingTrainer, ScriptedPolicies
 from funsearch.training.opening import Training
-from funsearch.training.self_training import ClosedLoop
+from funsearch.training.self_training import SelfTrainer
 from funsearch.training.workers import LocalTrainingWorkers, TrainingWorkers
 
 TINY = tiny_model.FOLDER
@@ -35,14 +37,14 @@ LOOP = f"""
 samples_per_prompt = 4
 prompts_in_flight = 2
 [database]
-cluster_temperature = 20.0     # weak programs are shown, too, so that there is something to improve on
+cluster_temperature = 20.0     # prompts show weak programs, too, which leaves room for improvement
 [transformers]
 max_tokens = 8
 threads = 1
 [train]
 every = {STEP}
 measure.samples = 1
-gate.always = true            # that training makes better is tested in test_rest_em.py
+gate.always = true            # test_rest_em.py tests that training improves a model
 [train.trainer]
 learning_rate = 1e-2
 rank = 8
@@ -51,7 +53,7 @@ threads = 1
 
 
 @pytest.mark.ray
-def test_search_trains_its_model_and_goes_on_with_what_came_of_it(problem_file: Path, tmp_path: Path) -> None:
+def test_search_trains_its_model_and_continues_with_the_new_policy(problem_file: Path, tmp_path: Path) -> None:
     for package in ("torch", "trl", "peft"):
         pytest.importorskip(package, reason="the trainer is not installed: make setup")
     coder_model.pretrain(tmp_path / "coder")
@@ -64,16 +66,18 @@ def test_search_trains_its_model_and_goes_on_with_what_came_of_it(problem_file: 
         return done.stderr
 
     start = ("--sampler", f"transformers:{tmp_path}/coder", "--config", "loop.toml", "--islands", 2, "--name", "loop")
-    said = funsearch("run", problem_file, *start, "--samples", STEP + 40)
-    assert "step 1: published loop-step1@1: held-out pass@1 " in said, said
+    log = funsearch("run", problem_file, *start, "--samples", STEP + 40)
+    assert "step 1: published loop-step1@1: held-out pass@1 " in log, log
     funsearch("resume", "loop", "--samples", STEP + 60)
     funsearch("replay", "loop")
 
     storage = open_storage(f"sqlite:///{tmp_path}/funsearch.db")
-    samples = [one.sample for one in storage.evaluations("loop") if one.sample.prompt.index >= 0]
+    samples = [evaluation.sample for evaluation in storage.evaluations("loop") if evaluation.sample.prompt.index >= 0]
     storage.close()
     assert len(samples) == STEP + 60
-    by_model = {model: sum(sample.model == model for sample in samples) for model in {one.model for one in samples}}
+    by_model = {
+        model: sum(sample.model == model for sample in samples) for model in {sample.model for sample in samples}
+    }
     assert by_model == {"coder": STEP, "loop-step1@1": 60}
 
 
@@ -87,10 +91,10 @@ SEARCHING = (
 )
 
 
-class Bench:
-    """A search of scripted programs, that trains a scripted model each time it has 40 samples more.
+class Trial:
+    """A session of a search with scripted programs, which trains a scripted model after every 40 samples.
 
-    `chances` are those of the model and of what is trained, to write a program that beats all.
+    `chances` are the probabilities that the model, and what is trained from it, write a program that beats all others.
     """
 
     def __init__(
@@ -98,69 +102,69 @@ class Bench:
         problem: Problem,
         folder: Path,
         chances: tuple[float, float],
-        *more: str,
+        *assignments: str,
         run: RunRecord | None = None,
         stop_at: str = "",
     ) -> None:
         self.url = f"sqlite:///{folder}/t.db"
         self.served: list[str] = []
-        self.asked: list[str] = []
-        settings = Settings.load(None, [*SEARCHING, *more])
-        self.search = Search(
-            problem,
-            sampler=Climber(),
-            sandbox=InProcessSandbox(),
-            storage=self.url,
-            settings=settings,
-            name="loop",
-            run=run,
-        )
-        generator = ScriptedGenerator(lambda task: "    return x * 1", chances)
+        self.steps: list[str] = []
+        """Names of the trainings that were run."""
+        settings = Settings.load(None, [*SEARCHING, *assignments])
+        self.storage = open_storage(self.url)
+        record = run or new_run(problem, settings, self.storage, "none", "loop", time.time())
+        self.loop = SearchLoop(record, problem, settings, self.storage)
+        self._workers = LocalWorkers(Climber(), problem.scorer(InProcessSandbox()))
+        policies = ScriptedPolicies(lambda prompt: "    return x * 1", chances)
 
-        def hands(training: Training, stopped: Callable[[], bool]) -> Stopping:
-            self.asked.append(training.record.name)
+        def make_workers(training: Training, stopped: Callable[[], bool]) -> Stopping:
+            self.steps.append(training.record.name)
             verifier = training.task_set.verifier(training.settings.tasks)
-            return Stopping(
-                stop_at,
-                stopped,
-                LocalTrainingWorkers(lambda: generator, verifier, InProcessSandbox, RecordingTrainer()),
-            )
+            local = LocalTrainingWorkers(lambda: policies, verifier, InProcessSandbox, RecordingTrainer())
+            return Stopping(stop_at, stopped, local)
 
-        self.loop = ClosedLoop(
-            self.search,
+        self.trainer = SelfTrainer(
+            record.name,
             settings.train,
             settings.train.step(seed=0, prompt_format="completion"),
             str(TINY),
             None,
             storage=lambda: open_storage(self.url),
             retrying_policy=Retrying(0),
-            hands=hands,
+            workers=make_workers,
             serve=lambda policy: self.served.append(policy.name),
         )
 
     def run(self, samples: int | None, minutes: float | None = None) -> None:
-        self.loop.begin()
+        self.trainer.begin()
+        self.loop.companion = self.trainer
         try:
-            self.search.run(max_samples=samples, minutes=minutes)
+            with self.storage.lease("loop"):
+                self.loop.run(Budget(samples, minutes), self._workers)
         finally:
-            self.loop.stop()
-            self.search.close()
+            self.trainer.stop()
+            self._workers.close()
+            self.storage.close()
+
+    @property
+    def samples(self) -> int:
+        return self.loop.progress().samples
 
 
 class Stopping:
-    """Does what other hands do, until it comes to what it shall stop at: there it waits until the search ends."""
+    """Workers of a training of which one method waits until the search ends."""
 
-    def __init__(self, at: str, stopped: Callable[[], bool], hands: TrainingWorkers) -> None:
-        self._at = at
+    def __init__(self, method: str, stopped: Callable[[], bool], workers: TrainingWorkers) -> None:
+        self._method = method
         self._stopped = stopped
-        self._hands = hands
+        self._workers = workers
 
     def __getattr__(self, name: str) -> Any:
-        if name == self._at:
+        if name == self._method:
             while not self._stopped():
                 time.sleep(0.01)
             raise Interrupted("The search has ended.")
-        return getattr(self._hands, name)
+        return getattr(self._workers, name)
 
 
 class Climber:
@@ -169,108 +173,102 @@ class Climber:
     def __init__(self) -> None:
         self._next = 0
 
-    def sample(self, prompt: Prompt, at_most: int | None = None) -> list[Sample]:
+    def sample(self, prompt: Prompt, count: int) -> list[str]:
         first, self._next = self._next, self._next + 4
-        bodies = [f"    return x + {4 - number / 50}\n" for number in range(first, self._next)]
-        return [Sample(prompt, index, body, "climber", "stop") for index, body in enumerate(bodies)][:at_most]
-
-    def close(self) -> None:
-        pass
+        return [f"    return x + {4 - number / 50}\n" for number in range(first, self._next)][:count]
 
 
 @pytest.fixture
-def bench(problem: Problem, tmp_path: Path) -> Callable[..., Bench]:
+def trial(problem: Problem, tmp_path: Path) -> Callable[..., Trial]:
     pytest.importorskip("transformers", reason="the trainer is not installed: make setup")
-    return partial(Bench, problem, tmp_path)
+    return partial(Trial, problem, tmp_path)
 
 
-def test_better_policies_are_served_and_the_search_waits_for_them(bench: Callable[..., Bench]) -> None:
-    one = bench((0.1, 0.9))
-    one.run(100)
-    assert one.served == ["loop-step1@1", "loop-step2@1"]
-    storage = open_storage(one.url)
+def test_better_policies_are_served_and_the_search_waits_for_them(trial: Callable[..., Trial]) -> None:
+    session = trial((0.1, 0.9))
+    session.run(100)
+    assert session.served == ["loop-step1@1", "loop-step2@1"]
+    storage = open_storage(session.url)
     published, beaten = storage.policies("loop-step1")[1], storage.policies("loop-step2")[0]
     assert beaten == replace(published, name="loop-step2@0", round=0)
     tasks = {step: {task.reference["prompt"] for task in storage.tasks(f"loop-step{step}")} for step in (1, 2)}
-    assert max(tasks[1]) < 10 <= max(tasks[2]), "prompts beyond the fortieth sample were there already"
+    assert max(tasks[1]) < 10 <= max(tasks[2]), "prompts beyond the fortieth sample were used already"
 
 
-def test_policy_that_is_no_better_is_not_served(bench: Callable[..., Bench]) -> None:
-    one = bench((0.9, 0.1))
-    one.run(50)
-    assert one.served == []
-    assert one.loop.outcome is not None
-    assert one.loop.outcome.startswith("step 1: not published")
+def test_policy_that_is_no_better_is_not_served(trial: Callable[..., Trial]) -> None:
+    session = trial((0.9, 0.1))
+    session.run(50)
+    assert session.served == []
+    assert session.trainer.outcome is not None
+    assert session.trainer.outcome.startswith("step 1: not published")
 
 
-def test_search_goes_on_when_a_step_cannot_be_done(
-    bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    one = bench((0.5, 0.9))
+def test_search_continues_when_a_step_fails(trial: Callable[..., Trial], monkeypatch: pytest.MonkeyPatch) -> None:
+    session = trial((0.5, 0.9))
     monkeypatch.setattr(RecordingTrainer, "improve", _no_memory)
-    one.run(100)
-    assert one.search.progress().samples == 100
-    assert one.loop.outcome == "step 2: The trainer ran out of memory. The search goes on."
+    session.run(100)
+    assert session.samples == 100
+    assert session.trainer.outcome == "step 2: The trainer ran out of memory. The search continues."
     monkeypatch.undo()
 
-    again = bench((0.5, 0.9), run=open_storage(one.url).run("loop"))
+    again = trial((0.5, 0.9), run=open_storage(session.url).run("loop"))
     again.run(110)
-    assert again.served == ["loop-step2@1"], "the step was not taken up"
+    assert again.served == ["loop-step2@1"], "the step was not resumed"
 
 
-def test_run_that_goes_on_begins_with_the_policy_it_had(bench: Callable[..., Bench]) -> None:
-    first = bench((0.1, 0.9))
+def test_resumed_run_begins_with_the_policy_it_had(trial: Callable[..., Trial]) -> None:
+    first = trial((0.1, 0.9))
     first.run(50)
-    again = bench((0.1, 0.1), run=open_storage(first.url).run("loop"))
+    again = trial((0.1, 0.1), run=open_storage(first.url).run("loop"))
     again.run(60)
     assert again.served == ["loop-step1@1"]
-    assert again.asked == [], "a step that was done is done again"
+    assert again.steps == [], "a finished step was repeated"
 
 
 @pytest.mark.parametrize("at", ["generate", "grade", "improve"])
 @pytest.mark.parametrize("pause", [True, False])
-def test_step_that_the_end_of_a_search_breaks_off_goes_on_in_the_next_session(
-    bench: Callable[..., Bench], at: str, pause: bool
+def test_step_interrupted_by_the_end_of_a_search_resumes_in_the_next_session(
+    trial: Callable[..., Trial], at: str, pause: bool
 ) -> None:
-    one = bench((0.0, 1.0), f"train.pause={pause}", stop_at=at)
-    one.run(None, minutes=0.03)
-    assert one.search.progress().samples == 40 if pause else one.search.progress().samples > 40
-    assert one.served == []
-    storage = open_storage(one.url)
+    session = trial((0.0, 1.0), f"train.pause={pause}", stop_at=at)
+    session.run(None, minutes=0.03)
+    assert session.samples == 40 if pause else session.samples > 40
+    assert session.served == []
+    storage = open_storage(session.url)
     (step,) = storage.trainings()
-    assert (step.name, step.state) == (one.asked[0], "interrupted")
+    assert (step.name, step.state) == (session.steps[0], "interrupted")
 
-    again = bench((0.0, 1.0), run=open_storage(one.url).run("loop"))
-    again.run(one.search.progress().samples + 10)
-    assert again.asked[0] == step.name
+    again = trial((0.0, 1.0), run=open_storage(session.url).run("loop"))
+    again.run(session.samples + 10)
+    assert again.steps[0] == step.name
     assert again.served[0] == f"{step.name}@1"
 
 
-def test_policy_whose_folder_is_gone_does_not_keep_a_run_from_going_on(bench: Callable[..., Bench]) -> None:
-    first = bench((0.1, 0.9))
+def test_run_resumes_without_a_policy_whose_folder_is_gone(trial: Callable[..., Trial]) -> None:
+    first = trial((0.1, 0.9))
     first.run(50)
     policy = open_storage(first.url).policies("loop-step1")[1]
     shutil.rmtree(policy.folder)
-    again = bench((0.1, 0.1), run=open_storage(first.url).run("loop"))
+    again = trial((0.1, 0.1), run=open_storage(first.url).run("loop"))
     again.run(60)
     assert again.served == []
-    assert again.loop.outcome is not None
-    assert "loop-step1@1 is not in" in again.loop.outcome
-    assert again.search.progress().samples == 60
+    assert again.trainer.outcome is not None
+    assert "loop-step1@1 is not in" in again.trainer.outcome
+    assert again.samples == 60
 
 
-def test_training_of_the_same_name_on_something_else_is_not_taken_for_a_step(bench: Callable[..., Bench]) -> None:
-    one = bench((0.1, 0.9))
-    storage = open_storage(one.url)
+def test_training_of_the_same_name_on_something_else_is_not_mistaken_for_a_step(trial: Callable[..., Trial]) -> None:
+    session = trial((0.1, 0.9))
+    storage = open_storage(session.url)
     storage.create_training(TrainingRecord("loop-step1", "sums.jsonl", str(TINY), {}, 0.0), [])
-    one.run(50)
-    assert one.served == []
-    assert one.search.progress().samples == 50
-    assert one.loop.outcome is not None
-    assert "begun with the tasks sums.jsonl, not run:loop" in one.loop.outcome
+    session.run(50)
+    assert session.served == []
+    assert session.samples == 50
+    assert session.trainer.outcome is not None
+    assert "begun with the tasks sums.jsonl, not run:loop" in session.trainer.outcome
 
 
-def test_policy_of_a_whole_model_is_not_trained_on_top_of() -> None:
+def test_policy_that_is_a_whole_model_is_not_trained_further() -> None:
     policy = ServedPolicy(name="x@1", base="b", folder="f", kind="full")
     settings = Settings(samplers=("vllm:policy:x",), policies={"x": policy})
     check_policies(settings)
@@ -286,13 +284,13 @@ def test_policy_of_a_whole_model_is_not_trained_on_top_of() -> None:
         (["train.trainer.full=true"], "takes up adapters only"),
     ],
 )
-def test_searches_that_cannot_train_their_model_say_so(assignments: list[str], says: str) -> None:
+def test_search_that_cannot_train_its_model_is_refused(assignments: list[str], says: str) -> None:
     pytest.importorskip("trl", reason="the trainer is not installed: make setup")
     with pytest.raises(ConfigError, match=says):
         check_samplers(Settings.load(None, ["train.every=5", *assignments]))
 
 
-def test_steps_have_defaults_of_their_own_beside_what_is_set() -> None:
+def test_steps_have_defaults_of_their_own_beside_the_settings() -> None:
     train = Settings.load(None, ["train.every=5", "train.measure.top_p=0.5", "train.tasks.tau=1"]).train
     assert (train.measure.samples, train.measure.top_p) == (4, 0.5)
     assert (train.tasks.tau, train.tasks.heldout, train.gate.pass_at_1) == (1, 100, "sampled")
@@ -302,7 +300,7 @@ def _no_memory(*_: object) -> None:
     raise TrainingError("The trainer ran out of memory.")
 
 
-def test_search_without_the_trainer_says_so_before_it_begins(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("funsearch.trainers.trl.NEEDED", ("no_such_package",))
+def test_search_without_the_trainer_is_refused_before_it_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("funsearch.trainers.trl.REQUIRED", ("no_such_package",))
     with pytest.raises(TrainingError, match=r'Training needs no_such_package: pip install "funsearch\[train\]"'):
         check_samplers(Settings.load(None, ["train.every=5"]))

@@ -1,4 +1,4 @@
-"""Policies on real vLLM: the base model and an adapter of it, by name, out of one engine; and in a search."""
+"""Policies on real vLLM: one engine serves the base model and an adapter of it, by name."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -7,9 +7,7 @@ import pytest
 import tiny_model
 
 from funsearch.core.completions import Policy, Request, Sampling
-from funsearch.core.records import Prompt
 from funsearch.rest_em.ports import Example, ImproveJob
-from funsearch.rest_em.records import Phase, Split, Task
 from funsearch.samplers.options import VllmOptions
 from funsearch.samplers.vllm import VllmSampler
 from funsearch.trainers.options import TrainerOptions
@@ -30,10 +28,8 @@ def test_adapter_is_served_by_name_beside_its_base(tmp_path: Path, caplog: pytes
         ImproveJob("sums@1", str(TINY), str(folder), False, 0, options), examples, lambda progress: None
     )
     base, adapted = Policy("sums@0", 0, str(TINY)), Policy("sums@1", 1, str(TINY), str(folder), "lora")
-    held = pairs[TAUGHT : TAUGHT + ASKED]
-    tasks = [Task(i, str(i), "sums", Split.HELDOUT, tiny_model.question(pair), None) for i, pair in enumerate(held)]
-    likeliest = Sampling(0.0, max_tokens=5, stop=("\n",))
-    requests = [Request(task, 1, Phase.GREEDY, 1, likeliest, 0) for task in tasks]
+    sums = pairs[TAUGHT : TAUGHT + ASKED]
+    requests = [request(tiny_model.question(pair), 1, Sampling(0.0, max_tokens=5, stop=("\n",))) for pair in sums]
     sampler = VllmSampler(
         VllmOptions(
             str(TINY),
@@ -49,20 +45,24 @@ def test_adapter_is_served_by_name_beside_its_base(tmp_path: Path, caplog: pytes
     try:
         right = []
         for policy in (base, adapted, base):
-            answers = sampler.generate(requests, policy)
-            assert {one.policy for one in answers} == {policy.name}
-            assert all(one.ending == "\n" for one in answers if one.finish_reason == "stop")
-            right.append(sum(one.text == f"{sum(pair):03d}" for one, pair in zip(answers, held, strict=True)))
+            answers = [answer for (answer,) in sampler.complete([replace(item, policy=policy) for item in requests])]
+            assert {answer.model for answer in answers} == {policy.name}
+            assert all(answer.ending == "\n" for answer in answers if answer.finish_reason == "stop")
+            right.append(sum(answer.text == f"{sum(pair):03d}" for answer, pair in zip(answers, sums, strict=True)))
         assert right[0] == right[2] < right[1] - 0.2 * ASKED
-        drawn = sampler.generate([Request(tasks[0], 1, Phase.SAMPLED, 6, Sampling(1.0, 40, 0.95, 5), 0)], adapted)
-        assert [one.index for one in drawn] == list(range(6))
-        long = replace(tasks[0], prompt="1" * 70)
-        several = [Request(task, 1, Phase.SAMPLED, 2, Sampling(1.0, max_tokens=5), 0) for task in (long, tasks[1])]
-        answers = sampler.generate(several, base)
-        assert [(one.text, one.finish_reason, one.tokens) for one in answers[:2]] == [("", "length", 0)] * 2
-        assert all(one.tokens for one in answers[2:])
-        assert "has 71 tokens where 64 fit" in caplog.text
-        samples = sampler.sample(Prompt(0, 0, 0, tasks[0].prompt, 1, (), 0))
-        assert {sample.model for sample in samples} == {"sums@1"}
+        prompt = tiny_model.question(sums[0])
+        (drawn,) = sampler.complete([replace(request(prompt, 6, Sampling(1.0, 40, 0.95, 5)), policy=adapted)])
+        assert len(drawn) == 6
+        pair = [request(text, 2, Sampling(1.0, max_tokens=5)) for text in ("1" * 70, prompt)]
+        long, short = sampler.complete([replace(item, policy=base) for item in pair])
+        assert [(answer.text, answer.finish_reason, answer.tokens) for answer in long] == [("", "length", 0)] * 2
+        assert all(answer.tokens for answer in short)
+        assert "71 tokens" in caplog.text
+        (served,) = sampler.complete([Request(prompt, 1)])
+        assert {answer.model for answer in served} == {"sums@1"}
     finally:
         sampler.close()
+
+
+def request(prompt: str, count: int, sampling: Sampling) -> Request:
+    return Request(prompt, count, form="text", sampling=sampling, seed=0)

@@ -1,4 +1,4 @@
-"""A search on Ray that something happens to, and what has to hold afterwards."""
+"""A search on Ray with faults, and what has to hold afterwards."""
 
 import json
 import os
@@ -24,19 +24,19 @@ from funsearch.testing import InProcessSandbox
 
 
 def texts(count: int) -> list[str]:
-    """Returns completions of which all but every eighth is new."""
+    """Returns completions of which all but every eighth are new."""
     return [f"    return x + {(i - i % 8 // 7) % 977 / 8}\n" for i in range(count)]
 
 
 def script(folder: Path, answers: list[str]) -> str:
-    """Returns a sampler of these answers."""
+    """Returns the specification of a sampler of these answers."""
     file = folder / "answers.jsonl"
     file.write_text("".join(json.dumps({"text": text}) + "\n" for text in answers))
     return f"scripted:{file}"
 
 
 def pids(kind: str) -> list[int]:
-    """Returns the processes of Ray actors of one class that descend from this process."""
+    """Returns the processes of the Ray actors of one class that this process has started, directly or not."""
     found = []
     for process in psutil.Process().children(recursive=True):
         try:
@@ -51,21 +51,21 @@ def pids(kind: str) -> list[int]:
 def kill(kind: str) -> None:
     """Kills the actors of one class as the kernel would."""
     found = pids(kind)
-    assert found, f"no {kind} is there to be killed"
+    assert found, f"there is no {kind} to kill"
     for pid in found:
         os.kill(pid, signal.SIGKILL)
 
 
 @dataclass
 class Trial:
-    """A search whose watcher lets things happen: each event once, when its number of samples is there."""
+    """A search during which faults happen: each event once, as soon as its number of samples is reached."""
 
     problem: Problem
     url: str
     settings: Settings
     on_cluster: bool = False
     events: list[tuple[int | Callable[[Progress], bool], Callable[[], object]]] = field(default_factory=list)
-    """What happens, in order, each as soon as so many samples are there or its condition holds."""
+    """The events in order, each with the number of samples or the condition that triggers it."""
     seen: list[Progress] = field(default_factory=list)
 
     def run(self, budget: Budget) -> Progress:
@@ -74,16 +74,16 @@ class Trial:
         self.record: RunRecord = new_run(self.problem, self.settings, storage, "L1", "run", time.time())
         storage.close()
         progress = self.resume(budget)
-        assert not self.events, "the search was over before everything had happened"
+        assert not self.events, "the search ended before all events had happened"
         return progress
 
     def resume(self, budget: Budget) -> Progress:
-        """Goes on with the search."""
+        """Resumes the search."""
         order = Launch(self.record, self.problem.source, self.settings, self.url, self.on_cluster)
         return launch(order, budget, self._watch)
 
     def stop(self) -> None:
-        """Has the search stop and save."""
+        """Makes the search save everything and stop."""
         ray.get_actor(actor_name(self.record), NAMESPACE).stop.remote()
 
     def _watch(self, progress: Progress | None) -> None:
@@ -98,7 +98,7 @@ class Trial:
             what()
 
     def check(self, count: int) -> None:
-        """Asserts that every sample is there once, with one evaluation, and that the run replays."""
+        """Asserts that every sample is recorded once, with one evaluation, and that the run replays."""
         storage = open_storage(self.url)
         samples = [(s.prompt.index, s.index) for s in storage.samples("run") if s.prompt.index >= 0]
         assert len(samples) == len(set(samples)) == count
@@ -110,7 +110,7 @@ class Trial:
         storage.close()
 
     def set_aside(self) -> list[str]:
-        """Returns the texts of the samples that got no score through our own fault."""
+        """Returns the texts of the samples whose programs were set aside."""
         storage = open_storage(self.url)
         found = [e.sample.text for e in storage.evaluations("run") if e.status is Status.INFRA]
         storage.close()
