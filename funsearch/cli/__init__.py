@@ -1,4 +1,4 @@
-"""The command line: one file per verb, each importing what is heavy only when it is called."""
+"""The command line: one module per verb. A verb imports heavy libraries only when it is called."""
 
 import importlib
 import os
@@ -32,13 +32,13 @@ VERBS = {
     "models": "funsearch.cli.models",
     "doctor": "funsearch.cli.doctor",
 }
-"""Every verb's module holds a click command called `command`."""
+"""Modules of the verbs; each defines a click command named `command`."""
 
 INTERRUPTED = 130
 
 
 class Verbs(click.Group):
-    """Loads a verb's module when it is asked for, so that `funsearch --help` stays quick."""
+    """A group that imports a verb's module only when the verb is used."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(VERBS)
@@ -54,21 +54,22 @@ class Verbs(click.Group):
 @click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="funsearch")
 def group() -> None:
-    """Discovers programs with a language model (FunSearch, ReST^EM).
+    """Discovers programs with a language model (FunSearch), and trains the model on its own correct answers (ReST^EM).
 
     \b
-    funsearch check cap_set          what the problem is and what the model will see; needs no model
-    funsearch run bin_packing        search, with the small built-in model
-    funsearch best bin_packing-1     what was found
+    funsearch check cap_set          try a problem and see its first prompt; needs no model
+    funsearch run bin_packing        search with the small built-in model
+    funsearch best bin_packing-1     show the best program of that run
+    funsearch run --help             options and examples; every command has --help
     """
 
 
 def main() -> None:
-    """Runs the command line; every error is one clear message and exit status 1, an interruption 130."""
+    """Runs the command line. An error prints one message and exits with status 1, an interruption with 130."""
     try:
         group(standalone_mode=False)
-    except click.exceptions.Exit as leave:
-        sys.exit(leave.exit_code)
+    except click.exceptions.Exit as request:
+        sys.exit(request.exit_code)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)

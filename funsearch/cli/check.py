@@ -1,6 +1,8 @@
-"""`funsearch check`: tries a problem out without a model."""
+"""`funsearch check`: tries a problem without a model."""
 
 import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -8,20 +10,41 @@ import click
 from rich.table import Table
 
 from funsearch.cli import options
-from funsearch.core.prompt import best_shot_prompt
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from funsearch.core.ports import Sandbox
     from funsearch.loading import Problem
 
+Scores = Mapping[str, float]
+"""Scores by input."""
 
-@click.command(name="check")
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """Result of trying a problem; its fields are what `--json` prints."""
+
+    problem: str
+    function: str
+    inputs: list[str]
+    status: str
+    score: float | None
+    scores: dict[str, float]
+    prompt: str
+    error: str
+    seconds: float
+    sandbox: str
+    baselines: dict[str, dict[str, dict[str, float]]] | None
+    """Scores on the inputs (`scores`) and on held-out ones (`heldout`) by program; None unless they were requested."""
+
+
+@click.command(name="check", short_help="Try a problem without a model.")
 @click.argument("problem")
 @options.evaluator_option
 @options.input_option
-@options.sandbox_option
-@options.unsafe_option
-@click.option("--baselines", is_flag=True, help="Score its baselines as well, and all on the held-out inputs.")
+@options.sandbox_options
+@click.option("--baselines", is_flag=True, help="Also score the problem's baselines, and all on held-out inputs.")
 @options.image_options
 @options.json_option
 @options.verbosity
@@ -29,16 +52,15 @@ def command(
     problem: str,
     evaluator: Path | None,
     inputs: tuple[str, ...],
-    sandbox: str | None,
-    unsafe: bool | None,
     baselines: bool,
     image: Path | None,
     on: str | None,
     as_json: bool,
+    **overrides: object,
 ) -> None:
-    """Parses PROBLEM, runs its first program in the sandbox, and prints the scores and the first prompt.
+    """Loads PROBLEM, runs its first program in the sandbox, and prints the scores and the first prompt.
 
-    Needs no model. Exits with 1 when the first program gets no score. With --image it also draws what the first
+    Needs no model. Exits with status 1 if the first program gets no score. With --image, also draws what the first
     program builds, if the problem has pictures.
 
     \b
@@ -46,81 +68,75 @@ def command(
     funsearch check bin_packing --baselines
     funsearch check cap_set --image cap_set.svg --on n6
     """
-    from funsearch.core.records import Status, joined_notes
     from funsearch.errors import ProblemError
     from funsearch.loading import load_problem
     from funsearch.sandbox import open_sandbox
+    from funsearch.settings.search import Settings
 
     options.check_image(image, on)
+    settings = Settings.load(None, (), **overrides).sandbox
     loaded = load_problem(problem, evaluator, inputs)
-    specification = loaded.specification
-    box = open_sandbox(sandbox or "auto", unsafe=bool(unsafe))
-    started = time.perf_counter()
-    outcome = loaded.scorer(box).score(specification.first)
-    seconds = time.perf_counter() - started
-    shown = loaded.evaluator.show_notes
-    prompt = best_shot_prompt(specification, [specification.first], [joined_notes(outcome.feedback)] if shown else [])
-    compared = _compared(loaded, box) if baselines else {}
-    figure = None
-    if image is not None and outcome.status is Status.OK:
-        artist = loaded.scorer(box, inputs=loaded.all_inputs)
-        figure = artist.draw(specification.first, on or list(loaded.inputs)[-1])
+    box = open_sandbox(settings.level, unsafe=settings.unsafe)
+    check, notes = _check(loaded, box, baselines)
+    passed = check.status == "OK"
+    figure = _draw(loaded, box, on) if image is not None and passed else None
     box.close()
     if as_json:
-        options.print_json(
-            {
-                "problem": loaded.name,
-                "function": specification.name,
-                "inputs": list(loaded.inputs),
-                "status": outcome.status.value,
-                "score": outcome.score,
-                "scores": dict(outcome.scores),
-                "prompt": prompt,
-                "error": outcome.error,
-                "seconds": seconds,
-                "sandbox": box.level,
-                **({"baselines": compared} if baselines else {}),
-            }
-        )
+        facts = asdict(check)
+        if check.baselines is None:
+            del facts["baselines"]
+        options.print_json(facts)
     else:
-        click.echo(f"{loaded.name}: {specification.title}")
-        click.echo(
-            f"evolves {specification.name}({', '.join(specification.parameters)}); inputs {', '.join(loaded.inputs)}"
-        )
-        click.echo(f"first program: {outcome.status} in {seconds:.2f} s, sandbox {box.level}")
-        for name, score in outcome.scores.items():
-            said = outcome.feedback.get(name)
-            click.echo(f"  {name}: {score:g}" + (f" ({said.notes})" if said and said.notes else ""))
-        if baselines:
-            click.echo()
-            options.console().print(_table(compared))
-        click.echo("\nThe first prompt:\n")
-        click.echo(prompt)
-    if outcome.status is not Status.OK:
+        _print(loaded, check, notes)
+    if not passed:
         raise ProblemError(
-            f"The first program of {loaded.name} gets no score: {outcome.status}: {outcome.error.strip()}. "
-            f"{_remedy(outcome.status.value, outcome.error, specification.name)}"
+            f"The first program of {loaded.name} gets no score: {check.status}: {check.error.strip()}. {_remedy(check)}"
         )
-    if image is not None:
+    if image is not None and figure is not None:
         options.write_image(figure, image)
     limit = loaded.evaluator.limits.seconds
-    if seconds > limit * len(loaded.inputs):
+    if check.seconds > limit * len(loaded.inputs):
         click.echo(
-            f"Warning: that took longer than the limit of {limit:g} s for each input. A candidate's time is limited, "
-            "the evaluator's own is not: make it quicker, or a search will wait for it.",
+            f"Warning: evaluating the first program took longer than the limit of {limit:g} s for each input. The "
+            "limit does not apply to the evaluator itself: make it faster, since a search waits for it.",
             err=True,
         )
 
 
-def _compared(problem: "Problem", sandbox: "Sandbox") -> dict[str, dict[str, dict[str, float]]]:
-    """Returns the scores of the first program and of the baselines, on the inputs and on the held-out ones."""
+def _check(problem: "Problem", sandbox: "Sandbox", baselines: bool) -> tuple[Check, dict[str, str]]:
+    """Returns the result for the problem's first program, and the evaluator's notes by input."""
+    from funsearch.core.prompt import best_shot_prompt
+    from funsearch.core.records import joined_notes
+
+    specification = problem.specification
+    started = time.perf_counter()
+    outcome = problem.scorer(sandbox).score(specification.first)
+    seconds = time.perf_counter() - started
+    shown_notes = [joined_notes(outcome.feedback)] if problem.evaluator.show_notes else []
+    check = Check(
+        problem=problem.name,
+        function=specification.name,
+        inputs=list(problem.inputs),
+        status=outcome.status.value,
+        score=outcome.score,
+        scores=dict(outcome.scores),
+        prompt=best_shot_prompt(specification, [specification.first], shown_notes),
+        error=outcome.error,
+        seconds=seconds,
+        sandbox=sandbox.level,
+        baselines=_baselines(problem, sandbox) if baselines else None,
+    )
+    return check, {name: feedback.notes for name, feedback in outcome.feedback.items() if feedback.notes}
+
+
+def _baselines(problem: "Problem", sandbox: "Sandbox") -> dict[str, dict[str, dict[str, float]]]:
+    """Returns the scores of the first program and the baselines on the inputs and on the held-out ones."""
     from funsearch.core.code.reading import read_file
-    from funsearch.core.evaluator import Evaluator
 
     specification, evaluator = problem.specification, problem.evaluator
     functions = {name: read_file(specification, text) for name, text in evaluator.baselines.items()}
     scorers = {
-        kind: Evaluator(specification, evaluator, sandbox, inputs=inputs)
+        kind: problem.scorer(sandbox, inputs=inputs)
         for kind, inputs in (("scores", problem.inputs), ("heldout", problem.heldout))
         if inputs
     }
@@ -130,12 +146,31 @@ def _compared(problem: "Problem", sandbox: "Sandbox") -> dict[str, dict[str, dic
     }
 
 
-def _table(compared: dict[str, dict[str, dict[str, float]]]) -> Table:
-    scores, unseen = ({name: None for row in compared.values() for name in row.get(kind, {})} for kind in KINDS)
-    table = Table("program", *scores, *(f"{name} (held out)" for name in unseen), box=None)
-    for name, row in compared.items():
-        cells = [row["scores"].get(of) for of in scores] + [row.get("heldout", {}).get(of) for of in unseen]
-        table.add_row(name, *("-" if score is None else f"{score:.6g}" for score in cells))
+def _draw(problem: "Problem", sandbox: "Sandbox", on: str | None) -> "Figure":
+    scorer = problem.scorer(sandbox, inputs=problem.all_inputs)
+    return scorer.draw(problem.specification.first, on or list(problem.inputs)[-1])
+
+
+def _print(problem: "Problem", check: Check, notes: Mapping[str, str]) -> None:
+    specification = problem.specification
+    click.echo(f"{problem.name}: {specification.title}")
+    click.echo(f"evolves {specification.name}({', '.join(specification.parameters)}); inputs {', '.join(check.inputs)}")
+    click.echo(f"first program: {check.status} in {check.seconds:.2f} s, sandbox {check.sandbox}")
+    for name, score in check.scores.items():
+        click.echo(f"  {name}: {score:g}" + (f" ({notes[name]})" if name in notes else ""))
+    if check.baselines is not None:
+        click.echo()
+        options.console().print(_table(check.baselines))
+    click.echo("\nThe first prompt:\n")
+    click.echo(check.prompt)
+
+
+def _table(baselines: Mapping[str, Mapping[str, Scores]]) -> Table:
+    inputs, heldout = ({name: None for row in baselines.values() for name in row.get(kind, {})} for kind in KINDS)
+    table = Table("program", *inputs, *(f"{name} (held out)" for name in heldout), box=None)
+    for program, row in baselines.items():
+        cells = [row["scores"].get(name) for name in inputs] + [row.get("heldout", {}).get(name) for name in heldout]
+        table.add_row(program, *("-" if score is None else f"{score:.6g}" for score in cells))
     return table
 
 
@@ -143,23 +178,23 @@ KINDS = ("scores", "heldout")
 REMEDIES = (
     ("BAD_SCORE", "not a number: None", "Return a number from `evaluate`."),
     ("BAD_SCORE", "", "`evaluate` has to return a finite number."),
-    (
-        "RUNTIME_ERROR",
-        "cannot be sent",
-        "Give inputs as plain data: numbers, texts, lists, dicts, arrays.",
-    ),
+    ("RUNTIME_ERROR", "cannot be sent", "Give inputs as plain data: numbers, strings, lists, dicts, arrays."),
     ("RUNTIME_ERROR", "has no function", "Call a function that the specification defines."),
-    ("RUNTIME_ERROR", "the evaluator", "Mend the evaluator."),
-    ("PROTOCOL", "", "Return plain data to the evaluator: numbers, texts, lists, dicts, arrays."),
-    ("INVALID_SOLUTION", "", "Either what the program builds is no solution, or the evaluator refuses what is one."),
-    ("TIMEOUT", "", "Make the first program quicker or the inputs smaller, or set `limits` in the evaluator."),
-    ("MEMORY", "", "Let the first program use less, or set `limits` in the evaluator."),
+    ("RUNTIME_ERROR", "the evaluator", "Fix the evaluator."),
+    ("PROTOCOL", "", "Return plain data to the evaluator: numbers, strings, lists, dicts, arrays."),
+    (
+        "INVALID_SOLUTION",
+        "",
+        "Either the first program builds an invalid solution or the evaluator refuses a valid one.",
+    ),
+    ("TIMEOUT", "", "Make the first program faster or the inputs smaller, or set `limits` in the evaluator."),
+    ("MEMORY", "", "Make the first program use less memory, or set `limits` in the evaluator."),
 )
 """What to do about a first program without a score, by status and a part of the error."""
 
 
-def _remedy(status: str, error: str, function: str) -> str:
-    for of, part, remedy in REMEDIES:
-        if of == status and part in error:
+def _remedy(check: Check) -> str:
+    for status, part, remedy in REMEDIES:
+        if status == check.status and part in check.error:
             return remedy
-    return f"Mend {function}, or what calls it: the first program must run on every input as it stands."
+    return f"Fix {check.function} or the code that calls it: the first program has to run on every input."

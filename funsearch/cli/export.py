@@ -1,11 +1,12 @@
-"""`funsearch export`: a run as files that stand on their own."""
+"""`funsearch export`: writes a run as files that can be used without its database."""
 
 import itertools
 import json
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 import click
 
@@ -15,40 +16,47 @@ from funsearch.errors import FunsearchError
 if TYPE_CHECKING:
     from funsearch.core.ports import RunReader
     from funsearch.core.records import Evaluation, RunRecord
+    from funsearch.search.report import Entry
 
 ROWS = 10_000
-"""Samples in memory at once."""
+"""Number of samples held in memory at the same time."""
 
 
-@click.command(name="export")
+@click.command(name="export", short_help="Write a run to a folder of files.")
 @click.argument("run")
-@click.option("-o", "--output", type=click.Path(path_type=Path, file_okay=False), help="FOLDER. [default: RUN]")
 @click.option(
-    "--top", metavar="K", type=click.IntRange(min=1), default=10, show_default=True, help="How many programs."
+    "-o",
+    "--output",
+    metavar="FOLDER",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder to write. [default: RUN]",
 )
-@click.option("--parquet", is_flag=True, help="Write the samples as Parquet, too; needs pyarrow.")
+@click.option(
+    "--top", metavar="K", type=click.IntRange(min=1), default=10, show_default=True, help="Number of programs to write."
+)
+@click.option("--parquet", is_flag=True, help="Also write the samples as Parquet; needs pyarrow.")
 @options.db_option
 @options.verbosity
 def command(run: str, output: Path | None, top: int, parquet: bool, db: str) -> None:
-    """Writes RUN into a folder: the best programs as Python files, the problem, all samples, and a report.
+    """Writes RUN to a folder: the best programs as Python files, the problem, all samples, and a report.
 
-    The report says how to score the programs again with `funsearch evaluate`. samples.jsonl has a sample a line with
-    its prompt's number, status and scores; it can be sampled from again with --sampler scripted:samples.jsonl.
+    The report shows how to score the programs again with `funsearch evaluate`. samples.jsonl has one sample per line,
+    with the number of its prompt, its status and its scores. --sampler scripted:samples.jsonl replays the samples.
 
     \b
-    funsearch export bin_packing-1 -o found
+    funsearch export bin_packing-1 -o results
     """
     from funsearch.search.report import Scorer
     from funsearch.storage import open_storage
 
     if parquet:
-        _arrow()  # says that it is missing before anything is written
+        _arrow()  # fails before anything is written if pyarrow is missing
     storage = open_storage(db, create=False)
     record = storage.run(run)
     folder = output or Path(run.replace("/", "_"))
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        what = "not empty" if folder.is_dir() else "no folder"
-        raise FunsearchError(f"{folder} is there and {what}: name another folder with -o.")
+        reason = "is not empty" if folder.is_dir() else "is not a folder"
+        raise FunsearchError(f"{folder} exists and {reason}: name another folder with -o.")
     scorer = Scorer(record)
     best = dict(storage.best(run, top))
     entries = scorer.entries({0: storage.program(run, 0), **best}, storage) if best else {}
@@ -58,8 +66,8 @@ def command(run: str, output: Path | None, top: int, parquet: bool, db: str) -> 
         (folder / "programs").mkdir(parents=True, exist_ok=True)
         inputs = _write_problem(folder, record)
         files = {}
-        for place, id in enumerate(best, start=1):
-            files[id] = folder / "programs" / f"{place:02d}_program_{id}.py"
+        for rank, id in enumerate(best, start=1):
+            files[id] = folder / "programs" / f"{rank:02d}_program_{id}.py"
             files[id].write_text(_heading(run, id, best[id]) + source(entries[id].function), encoding="utf-8")
         count = _write_samples(folder / "samples.jsonl", storage, run)
         if parquet:
@@ -71,16 +79,16 @@ def command(run: str, output: Path | None, top: int, parquet: bool, db: str) -> 
         (folder / "report.md").write_text(report, encoding="utf-8")
     except OSError as error:
         raise FunsearchError(f"Cannot write {error.filename or folder}: {error.strerror}.") from None
-    click.echo(f"wrote {folder}: {len(best)} programs, {count} samples, report.md")
+    click.echo(f"wrote {folder}: {len(best)} programs, {count} samples and report.md")
 
 
 def _heading(run: str, id: int, evaluation: "Evaluation") -> str:
-    model = " ".join(evaluation.sample.model.split())  # what an endpoint calls itself
+    model = " ".join(evaluation.sample.model.split())  # an endpoint may report any text
     return f"# Program {id} of the run {run}: score {evaluation.score:.10g}, by {model}.\n\n"
 
 
 def _write_problem(folder: Path, record: "RunRecord") -> list[str]:
-    """Writes the run's problem and inputs; returns the arguments of `funsearch evaluate` that name them."""
+    """Writes the run's problem and inputs; returns the arguments that name them for `funsearch evaluate`."""
     from funsearch.settings.search import Settings
 
     settings, inputs = Settings.restored(record.settings)
@@ -103,7 +111,7 @@ def _write_problem(folder: Path, record: "RunRecord") -> list[str]:
 
 
 def _write_samples(file: Path, storage: "RunReader", run: str) -> int:
-    """Writes the samples that have a verdict, in the order of their verdicts; returns how many."""
+    """Writes the samples that have been evaluated, in the order of their evaluations; returns how many."""
     count = 0
     with file.open("w", encoding="utf-8") as lines:
         for sample in _samples(storage, run):
@@ -112,7 +120,7 @@ def _write_samples(file: Path, storage: "RunReader", run: str) -> int:
     return count
 
 
-def _samples(storage: "RunReader", run: str) -> Iterator[dict[str, Any]]:
+def _samples(storage: "RunReader", run: str) -> Iterator[dict[str, object]]:
     for id, evaluation in enumerate(storage.evaluations(run)):
         sample = evaluation.sample
         if sample.prompt.index >= 0:
@@ -135,7 +143,12 @@ def _samples(storage: "RunReader", run: str) -> Iterator[dict[str, Any]]:
             }
 
 
-def _arrow() -> Any:
+def _arrow() -> tuple[ModuleType, ModuleType]:
+    """Returns `pyarrow` and `pyarrow.parquet`.
+
+    Raises:
+        FunsearchError: they are not installed.
+    """
     try:
         import pyarrow
         from pyarrow import parquet
@@ -145,7 +158,7 @@ def _arrow() -> Any:
 
 
 def _write_parquet(lines: Path, file: Path) -> None:
-    """Writes the same samples as a table; their scores as JSON, as inputs may have any name."""
+    """Writes the same samples as a table, with the scores as JSON, since inputs may have any name."""
     arrow, parquet = _arrow()
     schema = _schema(arrow)
     with lines.open(encoding="utf-8") as read, parquet.ParquetWriter(file, schema) as writer:
@@ -157,8 +170,8 @@ def _write_parquet(lines: Path, file: Path) -> None:
             writer.write_table(arrow.Table.from_pylist(rows, schema=schema))
 
 
-def _schema(arrow: Any) -> Any:
-    """Returns the columns; said, since they are not to be guessed from samples without a score or a parent."""
+def _schema(arrow: ModuleType) -> object:
+    """Returns the columns; samples without a score or a parent would not tell their types."""
     whole, number, text = arrow.int64(), arrow.float64(), arrow.string()
     columns = [("program", whole), ("prompt", whole), ("sample", whole), ("island", whole)]
     columns += [("parents", arrow.list_(whole)), ("model", text), ("finish_reason", text), ("tokens", whole)]
@@ -169,32 +182,32 @@ def _schema(arrow: Any) -> Any:
 def _report(
     record: "RunRecord",
     samples: int,
-    entries: Any,
+    entries: "dict[int, Entry]",
     best: "dict[int, Evaluation]",
     files: dict[int, Path],
     arguments: list[str],
 ) -> str:
-    """Returns the report but for its picture."""
+    """Returns the report without its picture."""
     lines = [f"# {record.name}", "", f"{samples:,} samples on `{record.problem}`, sandbox {record.sandbox}.", ""]
     names = list(dict.fromkeys(name for entry in entries.values() for name in entry.scores))
-    unseen = list(dict.fromkeys(n for entry in entries.values() if entry.heldout for n in entry.heldout.scores))
+    heldout_names = list(dict.fromkeys(n for entry in entries.values() if entry.heldout for n in entry.heldout.scores))
     lines.append(
-        f"| program | score | {''.join(f'{n} | ' for n in names)}{''.join(f'{n} (held out) | ' for n in unseen)}"
+        f"| program | score | {''.join(f'{n} | ' for n in names)}{''.join(f'{n} (held out) | ' for n in heldout_names)}"
     )
-    lines.append("|---|" + "---|" * (1 + len(names) + len(unseen)))
+    lines.append("|---|" + "---|" * (1 + len(names) + len(heldout_names)))
     for id, entry in entries.items():
         heldout = entry.heldout.scores if entry.heldout else {}
-        values = [entry.score, *(entry.scores.get(n) for n in names), *(heldout.get(n) for n in unseen)]
+        values = [entry.score, *(entry.scores.get(n) for n in names), *(heldout.get(n) for n in heldout_names)]
         label = f"[{entry.name}](programs/{files[id].name})" if id in files else entry.name
         lines.append(f"| {label} | " + " | ".join("-" if v is None else f"{v:.6g}" for v in values) + " |")
     if best:
         command = shlex.join(["funsearch", "evaluate", *arguments, f"programs/{next(iter(files.values())).name}"])
-        lines += ["", "In this folder, this scores the best of them again:", "", "```", command, "```"]
+        lines += ["", "To score the best program again, run this command in this folder:", "", "```", command, "```"]
     return "\n".join(lines) + "\n"
 
 
 def _picture(folder: Path, storage: "RunReader", run: str) -> str:
-    """Draws the run into the folder; returns what the report says of it, nothing where matplotlib is missing."""
+    """Draws the run into the folder and returns the lines of the report that show it; none without matplotlib."""
     import importlib.util
 
     from funsearch.cli.plot import write

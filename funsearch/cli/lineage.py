@@ -1,28 +1,34 @@
-"""`funsearch lineage`: how a program came about."""
+"""`funsearch lineage`: shows the ancestors of a program."""
+
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import TYPE_CHECKING
 
 import click
 
 from funsearch.cli import options
 
+if TYPE_CHECKING:
+    from funsearch.core.lineage import Step
+    from funsearch.core.records import Evaluation
 
-@click.command(name="lineage")
+
+@click.command(name="lineage", short_help="Show the ancestors of a program.")
 @click.argument("run")
 @click.argument("program", type=click.IntRange(min=0))
 @options.db_option
 @options.json_option
 @options.verbosity
 def command(run: str, program: int, db: str, as_json: bool) -> None:
-    """Shows how PROGRAM of RUN came about: its ancestors from the first program on, with gain and diff for each step.
+    """Shows the ancestors of PROGRAM of RUN, from the first program on, with the score gain and diff of each step.
 
-    A prompt shows several programs; a step goes back to the one that the new program is most like. --json has all
-    parents of every ancestor, too.
+    A prompt shows several programs; each step goes back to the one that the new program resembles most. --json also
+    lists all parents of every ancestor.
 
     \b
     funsearch best bin_packing-1
     funsearch lineage bin_packing-1 1019
     """
-    from functools import cache
-
     from funsearch.core.lineage import ancestors, line_of_descent
     from funsearch.core.specification import Specification
     from funsearch.storage import open_storage
@@ -30,53 +36,55 @@ def command(run: str, program: int, db: str, as_json: bool) -> None:
     storage = open_storage(db, create=False)
     record = storage.run(run)
     specification = Specification.parse(record.specification, record.problem)
-
-    @cache
-    def find(id: int):  # type: ignore[no-untyped-def]
-        return storage.program(run, id)
-
+    find: Callable[[int], Evaluation] = cache(lambda id: storage.program(run, id))
     steps = line_of_descent(specification, program, find)
+    parents = ancestors(program, find)
     if as_json:
-        line = [
-            {
-                "program": step.program,
-                "score": step.evaluation.score,
-                "scores": dict(step.evaluation.scores),
-                "status": step.evaluation.status.value,
-                "parent": step.parent,
-                "parents": list(step.evaluation.sample.prompt.parents),
-                "gain": step.gain,
-                "others": {str(id): gain for id, gain in step.others.items()},
-                "diff": step.diff,
-                "model": step.evaluation.sample.model,
-                "island": step.evaluation.sample.prompt.island,
-            }
-            for step in steps
-        ]
-        descent = {str(id): list(parents) for id, parents in ancestors(program, find).items()}
+        descent = {str(id): list(ids) for id, ids in parents.items()}
+        line = [_json(step) for step in steps]
         options.print_json({"run": run, "program": program, "line": line, "ancestors": descent})
         return
     for step in steps:
-        score = "-" if step.evaluation.score is None else f"{step.evaluation.score:.6g}"
-        gain = "" if step.gain is None else f", {step.gain:+.6g}"
-        made = (
-            "the first program"
-            if step.parent is None
-            else f"from program {step.parent} by {step.evaluation.sample.model}"
-        )
-        options.print_text(f"program {step.program}: {score}{gain} ({made}, {step.evaluation.status})")
-        if step.others:
-            others = ", ".join(_other(*one) for one in step.others.items())
-            compare = f"funsearch diff {run} {max(step.others)} {step.program}{options.same_db(db)}"
-            options.print_text(f"shown besides: {others}; see `{compare}`")
-        options.print_diff(step.diff)
-    count = len(ancestors(program, find)) - 1
-    last, first = steps[-1].evaluation.score, find(0).score
-    over = f", {last - first:+.6g} over the first program" if last is not None and first is not None else ""
-    click.echo(
-        f"{len(steps) - 1} steps{over}; {count} ancestors in all, through every program that the prompts showed."
-    )
+        _print(step, run, options.same_db(db))
+    click.echo(f"{_total(steps)}; {len(parents) - 1} ancestors in all, counting every program that the prompts showed.")
+
+
+def _json(step: "Step") -> dict[str, object]:
+    evaluation = step.evaluation
+    return {
+        "program": step.program,
+        "score": evaluation.score,
+        "scores": dict(evaluation.scores),
+        "status": evaluation.status.value,
+        "parent": step.parent,
+        "parents": list(evaluation.sample.prompt.parents),
+        "gain": step.gain,
+        "others": {str(id): gain for id, gain in step.others.items()},
+        "diff": step.diff,
+        "model": evaluation.sample.model,
+        "island": evaluation.sample.prompt.island,
+    }
+
+
+def _print(step: "Step", run: str, db_option: str) -> None:
+    evaluation = step.evaluation
+    score = "-" if evaluation.score is None else f"{evaluation.score:.6g}"
+    gain = "" if step.gain is None else f", {step.gain:+.6g}"
+    origin = "the first program" if step.parent is None else f"from program {step.parent} by {evaluation.sample.model}"
+    options.print_text(f"program {step.program}: {score}{gain} ({origin}, {evaluation.status})")
+    if step.others:
+        others = ", ".join(_other(program, gain) for program, gain in step.others.items())
+        comparison = f"funsearch diff {run} {max(step.others)} {step.program}{db_option}"
+        options.print_text(f"the prompt also showed {others}; see `{comparison}`")
+    options.print_diff(step.diff)
 
 
 def _other(program: int, gain: float | None) -> str:
     return f"program {program}" + ("" if gain is None else f" ({gain:+.6g})")
+
+
+def _total(steps: "Sequence[Step]") -> str:
+    """Returns the number of steps and their total gain."""
+    first, last = steps[0].evaluation.score, steps[-1].evaluation.score
+    gain = f", {last - first:+.6g} over the first program" if last is not None and first is not None else ""
+    return f"{len(steps) - 1} steps{gain}"

@@ -1,4 +1,4 @@
-"""`funsearch list`: the runs of a database."""
+"""`funsearch list`: lists the runs of a database."""
 
 from dataclasses import asdict
 
@@ -8,12 +8,12 @@ from rich.table import Table
 from funsearch.cli import options
 
 
-@click.command(name="list")
+@click.command(name="list", short_help="List the runs of the database.")
 @options.db_option
 @options.json_option
 @options.verbosity
 def command(db: str, as_json: bool) -> None:
-    """Lists the runs with problem, samples, best score and state."""
+    """Lists the runs of the database: problem, number of samples, best score and state."""
     from funsearch.storage import open_storage
     from funsearch.text import with_reason
 

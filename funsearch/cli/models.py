@@ -1,8 +1,8 @@
-"""`funsearch models`: the policies that trainings made."""
+"""`funsearch models`: lists the policies of trainings."""
 
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 from rich.table import Table
@@ -13,28 +13,32 @@ if TYPE_CHECKING:
     from funsearch.rest_em.ports import TrainingReader
 
 
-@click.command(name="models")
+@click.command(name="models", short_help="List the policies of trainings.")
 @click.argument("training", required=False)
 @click.option(
     "-o",
     "--output",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="With TRAINING: FILE.md for a report, FILE.png, .svg or .html for a picture of its rounds.",
+    metavar="FILE",
+    help="With TRAINING: write a report (FILE.md) or a picture of its rounds (FILE.png, .svg or .html).",
 )
 @options.db_option
 @options.json_option
 @options.verbosity
 def command(training: str | None, output: Path | None, db: str, as_json: bool) -> None:
-    """Lists the policies: base models and versions, held-out pass@1, and where the weights are.
+    """Lists the policies, of TRAINING or of all trainings: held-out pass@1, and where the weights are.
+
+    A published policy can be searched with: --sampler vllm:policy:TRAINING.
 
     \b
-    funsearch models first -o first.md
+    funsearch models
+    funsearch models packer -o packer.md
     """
     from funsearch.settings.training import TrainingSettings
     from funsearch.storage import open_storage
     from funsearch.training.summary import round_summary
 
-    lines: list[dict[str, Any]] = []
+    lines: list[dict[str, object]] = []
     with closing(open_storage(db, create=False)) as storage:
         if output is not None:
             _write(storage, training, output)
@@ -44,10 +48,10 @@ def command(training: str | None, output: Path | None, db: str, as_json: bool) -
         for summary in storage.trainings():
             if training not in (None, summary.name):
                 continue
-            how = TrainingSettings.restored(storage.training(summary.name).settings).gate.pass_at_1
-            ended = {record.round: round_summary(record, how) for record in storage.rounds(summary.name)}
+            phase = TrainingSettings.restored(storage.training(summary.name).settings).gate.pass_at_1
+            figures_of = {record.round: round_summary(record, phase) for record in storage.rounds(summary.name)}
             for policy in storage.policies(summary.name):
-                figures = ended.get(policy.round)
+                figures = figures_of.get(policy.round)
                 lines.append(
                     {
                         "policy": policy.name,
@@ -70,8 +74,9 @@ def command(training: str | None, output: Path | None, db: str, as_json: bool) -
     for line in lines:
         measured = line["heldout_pass1"] is not None
         pass_at_1 = f"{line['heldout_pass1']:.3f} ± {line['heldout_pass1_se']:.3f}" if measured else "-"
-        published = {True: "yes", False: "no", None: "-"}[line["published"]]
-        table.add_row(line["policy"], line["kind"], pass_at_1, published, line["folder"] or line["base"])
+        published = "-" if line["published"] is None else "yes" if line["published"] else "no"
+        weights = line["folder"] or line["base"]
+        table.add_row(str(line["policy"]), str(line["kind"]), pass_at_1, published, str(weights))
     options.console().print(table)
 
 
@@ -79,7 +84,7 @@ def _write(storage: "TrainingReader", training: str | None, file: Path) -> None:
     """Writes a training's report or picture.
 
     Raises:
-        FunsearchError: it has no round yet, or the file is of another kind or cannot be written.
+        FunsearchError: it has no finished round, or the file's kind is unknown, or it cannot be written.
     """
     from funsearch.cli import plot
     from funsearch.cli.training_report import markdown, picture
@@ -87,18 +92,18 @@ def _write(storage: "TrainingReader", training: str | None, file: Path) -> None:
     from funsearch.settings.training import TrainingSettings
 
     if training is None:
-        raise FunsearchError(f"Name the training that {file} shall show: funsearch models TRAINING -o {file}.")
+        raise FunsearchError(f"Name the training to write to {file}: funsearch models TRAINING -o {file}.")
     if file.suffix not in (".md", *plot.KINDS):
-        raise FunsearchError(f"{file} is of no kind that can be written: .md, {', '.join(plot.KINDS)}.")
+        raise FunsearchError(f"Cannot write to {file}: use a file name that ends in .md, {', '.join(plot.KINDS)}.")
     record, rounds = storage.training(training), storage.rounds(training)
     if not rounds:
-        raise FunsearchError(f"The training {training} has not ended a round yet.")
-    how = TrainingSettings.restored(record.settings).gate.pass_at_1
+        raise FunsearchError(f"The training {training} has not finished a round yet.")
+    phase = TrainingSettings.restored(record.settings).gate.pass_at_1
     if file.suffix == ".md":
         try:
-            file.write_text(markdown(record, rounds, how), encoding="utf-8")
+            file.write_text(markdown(record, rounds, phase), encoding="utf-8")
         except OSError as error:
             raise FunsearchError(f"Cannot write {file}: {error.strerror}.") from None
     else:
-        plot.write(picture(training, rounds, how), file, training)
+        plot.write(picture(training, rounds, phase), file, training)
     click.echo(f"wrote {file}")

@@ -1,4 +1,4 @@
-"""`funsearch plot`: a run as a picture."""
+"""`funsearch plot`: draws a run."""
 
 import base64
 import html
@@ -17,18 +17,19 @@ if TYPE_CHECKING:
 KINDS = (".png", ".svg", ".html")
 
 
-@click.command(name="plot")
+@click.command(name="plot", short_help="Draw a run as a picture.")
 @click.argument("run")
 @click.option(
     "-o",
     "--output",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="FILE.png, .svg or .html. [default: RUN.png]",
+    metavar="FILE",
+    help="File to write, ending in .png, .svg or .html. [default: RUN.png]",
 )
 @options.db_option
 @options.verbosity
 def command(run: str, output: Path | None, db: str) -> None:
-    """Draws RUN: the score of every program over the samples, the islands' resets, and the shares of the statuses.
+    """Draws RUN: the score of every program over the samples, island resets, and the shares of the statuses.
 
     \b
     funsearch plot bin_packing-1 -o bin_packing.svg
@@ -38,18 +39,18 @@ def command(run: str, output: Path | None, db: str) -> None:
 
     file = output or Path(f"{run}.png")
     if file.suffix not in KINDS:
-        raise FunsearchError(f"{file} is of no kind that can be drawn: give it one of the endings {', '.join(KINDS)}.")
+        raise FunsearchError(f"Cannot draw to {file}: use a file name that ends in {', '.join(KINDS)}.")
     storage = open_storage(db, create=False)
     points = list(storage.points(run))
     if not points:
-        raise FunsearchError(f"The run {run} has nothing to draw yet: its first program has not been evaluated.")
+        raise FunsearchError(f"The run {run} has nothing to draw: its first program has not been evaluated yet.")
     figure = plot(run, points, storage.resets(run))
     write(figure, file, run)
     click.echo(f"wrote {file}")
 
 
 def write(figure: "Figure", file: Path, title: str) -> None:
-    """Writes a picture in the format that its file's name tells.
+    """Writes a picture in the format of its file name's ending.
 
     Raises:
         FunsearchError: the file cannot be written.

@@ -1,4 +1,4 @@
-"""`funsearch replay`: runs again from the recorded answers and compares."""
+"""`funsearch replay`: repeats a run from its recorded samples and compares."""
 
 import sys
 
@@ -7,15 +7,18 @@ import click
 from funsearch.cli import options
 
 
-@click.command(name="replay")
+@click.command(name="replay", short_help="Repeat a run from its recorded samples and compare.")
 @click.argument("run")
 @options.db_option
 @options.json_option
 @options.verbosity
 def command(run: str, db: str, as_json: bool) -> None:
-    """Runs RUN again from its seed and the recorded answers, and compares every prompt, island and score.
+    """Repeats RUN from its seed and its recorded samples, and compares every prompt, island and score.
 
-    Needs no model. Every program that was evaluated is evaluated again. Exits with 1 when anything differs.
+    Needs no model. Evaluates every recorded program again. Exits with status 1 if anything differs.
+
+    \b
+    funsearch replay bin_packing-1
     """
     from rich.progress import Progress as Bar
 
@@ -42,7 +45,7 @@ def command(run: str, db: str, as_json: bool) -> None:
             }
         )
     elif result.first_difference is None:
-        click.echo(f"Identical: {result.prompts} prompts and {result.samples} samples of {run}.")
+        click.echo(f"Identical: all {result.prompts} prompts and {result.samples} samples of {run} match the record.")
     else:
         click.echo(f"Different: {result.first_difference}")
     sys.exit(0 if result.first_difference is None else 1)

@@ -1,15 +1,17 @@
-"""`funsearch resume`: goes on with a run."""
+"""`funsearch resume`: continues a run."""
 
 import click
 
 from funsearch.cli import options
-from funsearch.cli.budget import budget_options, made_budget
+from funsearch.cli.budget import budget_options, make_budget
 
 
-@click.command(name="resume")
+@click.command(name="resume", short_help="Continue a run where it stopped.")
 @click.argument("run")
 @budget_options
-@click.option("--ray", "address", metavar="ADDRESS", help="Join a Ray cluster instead of starting Ray here.")
+@options.sampler_options("the recorded samplers")
+@options.evaluators_option("the recorded number")
+@options.ray_option
 @options.track_option
 @options.db_option
 @options.json_option
@@ -24,32 +26,37 @@ def command(
     track: str | None,
     db: str,
     as_json: bool,
+    **overrides: object,
 ) -> None:
-    """Goes on with RUN where it stands, after Ctrl-C, a crash or a used-up budget, with the settings it had.
+    """Continues RUN where it stopped, whether by Ctrl-C, a crash, or a budget that was used up.
 
-    Nothing finished is asked for or evaluated again. --samples counts over the run's whole life.
+    The run keeps its problem and its settings, and no finished sample is requested or evaluated again. Samplers and
+    evaluators that are named here replace the recorded ones for this session. --samples counts over the run's whole
+    life.
 
     \b
     funsearch resume bin_packing-1 --samples 5000
+    funsearch resume bin_packing-1 --minutes 30 --evaluators auto
+    funsearch resume bin_packing-1 --sampler openai:qwen2.5-coder --base-url http://localhost:8000/v1
     """
-    from funsearch.cli.searching import go
+    from funsearch.cli.searching import run_search
     from funsearch.search.runs import restored
     from funsearch.search.trackers import open_tracker
+    from funsearch.settings.samplers import check_policies, check_samplers, resumed
     from funsearch.storage import open_storage
+    from funsearch.training.policies import with_policies
 
     storage = open_storage(db, create=False)
     record = storage.run(run)
     with storage.lease(run):
         pass
     storage.close()
-    settings, problem = restored(record)
-    go(
-        record,
-        problem,
-        settings,
-        made_budget(settings, samples, minutes, target, max_cost),
-        db,
-        address,
-        as_json,
-        open_tracker(track) if track else None,
-    )
+    recorded, problem = restored(record)
+    settings = resumed(recorded, run, overrides)
+    check_samplers(settings)
+    if settings.samplers != recorded.samplers:
+        settings = with_policies(settings, db)
+        check_policies(settings)
+    budget = make_budget(settings, samples, minutes, target, max_cost)
+    tracker = open_tracker(track) if track else None
+    run_search(record, problem, settings, budget, db, address, as_json, tracker)

@@ -1,4 +1,4 @@
-"""`funsearch scale`: adds samplers and evaluators to a running search, or takes some away."""
+"""`funsearch scale`: changes the number of samplers and evaluators of a running search."""
 
 from typing import Literal, cast
 
@@ -7,19 +7,22 @@ import click
 from funsearch.cli import options
 
 
-@click.command(name="scale")
+@click.command(name="scale", short_help="Change the number of workers of a running search.")
 @click.argument("run")
-@click.option("--evaluators", type=options.CountOrAuto(), help="How many there shall be; `auto` fills the cluster.")
-@click.option("--samplers", type=click.IntRange(min=1), help="How many copies of the model there shall be.")
+@options.evaluators_option("unchanged")
 @click.option(
-    "--ray", "address", metavar="ADDRESS", default="auto", help="The cluster. [default: the one running here]"
+    "--samplers", metavar="N", type=click.IntRange(min=1), help="Number of copies of the model. [default: unchanged]"
+)
+@click.option(
+    "--ray", "address", metavar="ADDRESS", default="auto", help="Ray cluster of the search. [default: the local one]"
 )
 @options.db_option
 @options.verbosity
 def command(run: str, evaluators: int | str | None, samplers: int | None, address: str, db: str) -> None:
-    """Changes how many samplers and evaluators work at RUN while it is running, for as long as it runs.
+    """Changes the number of samplers and evaluators of RUN while it is running.
 
-    Who is added begins as soon as the cluster has room; who is taken away finishes what it has.
+    The change lasts until the search stops. New ones start as soon as the cluster has room for them; removed ones
+    first finish the work that they have.
 
     \b
     funsearch scale bin_packing-1 --evaluators 150 --samplers 15
@@ -28,10 +31,10 @@ def command(run: str, evaluators: int | str | None, samplers: int | None, addres
     from funsearch.storage import open_storage
 
     if evaluators is None and samplers is None:
-        raise click.UsageError("Say how many: --evaluators N, --samplers N, or both.")
+        raise click.UsageError("Give the number of --evaluators, of --samplers, or of both.")
     storage = open_storage(db, create=False)
     record = storage.run(run)
     storage.close()
     resize(record, address, samplers, cast(int | Literal["auto"] | None, evaluators))
-    wanted = {"samplers": samplers, "evaluators": evaluators}
-    click.echo(", ".join(f"{kind}: {count}" for kind, count in wanted.items() if count is not None))
+    counts = {"samplers": samplers, "evaluators": evaluators}
+    click.echo(", ".join(f"{kind}: {count}" for kind, count in counts.items() if count is not None))

@@ -1,4 +1,4 @@
-"""What `run` and `resume` have in common: the start, the live view, the end."""
+"""Runs a search for `run` and `resume`: starts it on Ray, shows the live view, and prints the result."""
 
 import signal
 import sys
@@ -22,7 +22,7 @@ from funsearch.settings.search import Settings
 from funsearch.storage import absolute_url
 
 
-def go(
+def run_search(
     run: RunRecord,
     problem: Problem,
     settings: Settings,
@@ -33,14 +33,17 @@ def go(
     tracker: Tracker | None,
 ) -> None:
     """Runs the search on Ray with a live view on standard error; prints the result and exits with its status."""
-    if address is None:  # on a cluster the samplers do it, where they are
+    if address is None:  # on a cluster, each sampler does this on its own machine
         _prepare_model(settings)
-    for number in (signal.SIGINT, signal.SIGTERM):  # a shell may have had the first one ignored
+    for number in (signal.SIGINT, signal.SIGTERM):  # a shell may start its background jobs with SIGINT ignored
         signal.signal(number, _interrupt)
     screen = console(stderr=True)
     screen.print(f"Run {run.name}: {run.problem}, sandbox {run.sandbox}, samplers {', '.join(settings.samplers)}")
     if run.sandbox == "none":
-        screen.print("WARNING: candidates run without confinement; every score is marked `none`.", style="bold red")
+        screen.print(
+            "WARNING: candidates run without confinement; every score is marked with the sandbox `none`.",
+            style="bold red",
+        )
     with closing(tracker) if tracker else nullcontext():
         start_ray(address)
         with LiveView(screen, budget) as view:
@@ -55,7 +58,8 @@ def go(
     if as_json:
         print_json(summary(progress))
     else:
-        _say(progress, "" if progress.best_score is None or progress.state == "interrupted" else _gain(run, db), db)
+        compare = progress.best_score is not None and progress.state != "interrupted"
+        _print_result(progress, budget, _gain(run, db) if compare else "", same_db(db))
     sys.exit(130 if progress.state == "interrupted" else 0)
 
 
@@ -79,7 +83,7 @@ def summary(progress: Progress) -> dict[str, object]:
 
 
 def _gain(run: RunRecord, db: str) -> str:
-    """Returns how much better the best program is than the first, on held-out inputs too if the problem has any."""
+    """Returns by how much the best program is better than the first, also on held-out inputs if there are any."""
     from funsearch.search.report import Scorer
     from funsearch.storage import open_storage
 
@@ -90,39 +94,58 @@ def _gain(run: RunRecord, db: str) -> str:
         entries = scorer.entries({0: storage.program(run.name, 0), best: evaluation}, storage)
         scorer.close()
         storage.close()
-    except FunsearchError as error:  # the search itself is done and saved
+    except FunsearchError as error:  # the search itself has ended and is saved
         return str(error)
     return scorer.gain(entries[0], entries[best])
 
 
-def _say(progress: Progress, gain: str, db: str) -> None:
-    where = same_db(db)
-    why = {
-        "samples": "the samples asked for are there",
-        "minutes": "the time is up",
-        "target": "the target is reached",
-        "cost": "the money is spent",
-        "exhausted": "the sampler has no more answers",
-        "interrupted": "interrupted; everything finished is saved",
-    }
-    click.echo(f"Stopped: {why.get(progress.stopped, progress.stopped)}.")
-    if progress.stopped == "minutes" and not progress.session_samples:
-        click.echo("The model gave no answer in that time; loading it counts. Go on with more --minutes.")
+def _print_result(progress: Progress, budget: Budget, gain: str, db_option: str) -> None:
+    reason = progress.stopped
+    click.echo(f"Stopped: {_why(reason, budget)}.")
+    if reason == "minutes" and not progress.session_samples:
+        click.echo("The model returned no sample in that time, which includes loading it. Resume with more --minutes.")
     if progress.best_score is not None:
-        click.echo(f"Best score {progress.best_score:.6g}.{gain and ' '}{gain}")
+        click.echo(f"Best score: {progress.best_score:.6g}.{gain and ' '}{gain}")
     if progress.cost is not None:
-        click.echo(f"The tokens cost {progress.cost:.4g}.")
-    click.echo(f"  funsearch best {progress.run}{where}      the best programs")
+        click.echo(f"Cost of the tokens: {progress.cost:.4g}.")
+    click.echo(f"  funsearch best {progress.run}{db_option}      shows the best programs")
     if progress.best_program:
-        click.echo(
-            f"  funsearch lineage {progress.run} {progress.best_program}{where}      how the best one came about"
-        )
-    click.echo(f"  funsearch ui{where}      the same in a browser, and how they came about")
-    click.echo(f"  funsearch resume {progress.run}{where}    goes on")
+        lineage = f"funsearch lineage {progress.run} {progress.best_program}{db_option}"
+        click.echo(f"  {lineage}      shows the ancestors of the best one")
+    click.echo(f"  funsearch ui{db_option}      shows all of it in a browser")
+    click.echo(f"  funsearch resume {progress.run}{db_option}      continues the search")
+
+
+def _why(reason: str, budget: Budget) -> str:
+    """Returns why a search stopped, as a clause that states the limit that was reached."""
+    match reason:
+        case "samples":
+            return f"the limit of {_count(budget.samples, 'sample')} was reached"
+        case "minutes":
+            return f"the time limit of {_count(budget.minutes, 'minute')} was reached"
+        case "target":
+            return f"the target score of {budget.target:g} was reached"
+        case "cost":
+            return f"the cost limit of {_amount(budget.cost or 0.0)} was reached"
+        case "exhausted":
+            return "the sampler has no more answers"
+        case "interrupted":
+            return "the search was interrupted; everything finished is saved"
+    return reason
+
+
+def _count(limit: float | None, unit: str) -> str:
+    """Returns a limit with its unit, in the plural unless it is 1."""
+    return f"{limit:,.10g} {unit}{'' if limit == 1 else 's'}"
+
+
+def _amount(cost: float) -> str:
+    """Returns a cost with two decimals, or with more if two would change it."""
+    return f"{cost:.2f}" if cost == round(cost, 2) else f"{cost:g}"
 
 
 def _prepare_model(settings: Settings) -> None:
-    """Makes the built-in model's folder, with a progress bar, before Ray is started."""
+    """Unpacks the built-in model with a progress bar, before Ray is started."""
     embedded = any(split_spec(spec) == ("vllm", "") for spec in settings.samplers) and not settings.vllm.model
     if not embedded:
         return
@@ -131,8 +154,8 @@ def _prepare_model(settings: Settings) -> None:
     from funsearch.samplers.embedded import embedded_model
 
     with Bar(console=console(stderr=True), transient=True) as bar:
-        task = bar.add_task("Preparing the built-in model (once)", total=1.0)
-        embedded_model(lambda what, share: bar.update(task, description=what, completed=share))
+        task = bar.add_task("Preparing the built-in model (only once)", total=1.0)
+        embedded_model(lambda step, share: bar.update(task, description=step, completed=share))
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:

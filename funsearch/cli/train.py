@@ -1,41 +1,88 @@
-"""`funsearch train`: ReST^EM, the same reward trains the model."""
+"""`funsearch train`: trains a model on its own correct answers (ReST^EM)."""
 
 import signal
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
 from funsearch.cli import options
 
+if TYPE_CHECKING:
+    from funsearch.rest_em.records import RoundRecord
 
-@click.command(name="train")
+
+def _false_if_given(_ctx: click.Context, _param: click.Parameter, given: bool | None) -> bool | None:
+    """Returns the value of a setting that a flag turns off; None if the flag was not given."""
+    return False if given else None
+
+
+@click.command(name="train", short_help="Train a model on its own correct answers.")
 @click.argument("tasks")
 @click.option(
     "--model",
     default="",
     metavar="MODEL",
-    help="The base model: a folder or a hub's name. [default: the small built-in model]",
+    help="Base model: a folder, or a name on a hub. [default: the small built-in model]",
 )
-@click.option("--rounds", type=click.IntRange(min=0), help="Rounds at most; 0 measures the base model. [default: 2]")
-@click.option("--samples-per-task", type=click.IntRange(min=1), help="Answers to each task in a round. [default: 32]")
-@click.option("--cutoff", type=click.IntRange(min=1), help="Right answers kept of each task. [default: 10]")
-@click.option("--method", type=click.Choice(["sft", "dpo"]), help="The M-step. [default: sft]")
-@click.option("--unfiltered", is_flag=True, default=None, help="The control: train on answers whether right or wrong.")
-@click.option("--sampler", type=click.Choice(["vllm", "transformers"]), help="Who answers. [default: vllm]")
-@click.option("--evaluators", type=click.IntRange(min=1), help="Verifiers at work at once. [default: 1]")
-@click.option("--seed", type=click.IntRange(min=0), help="Seed of every draw. [default: 0]")
-@click.option("--name", metavar="NAME", help="What to call the training. [default: after its tasks]")
-@click.option("--ray", "address", metavar="ADDRESS", help="Join a Ray cluster instead of starting Ray here.")
-@options.sandbox_option
-@options.unsafe_option
-@click.option("--config", type=click.Path(path_type=Path, dir_okay=False), help="Settings in TOML.")
 @click.option(
-    "--set", "assignments", multiple=True, metavar="KEY=VALUE", help="One setting, e.g. trainer.learning_rate=1e-4."
+    "--rounds",
+    metavar="N",
+    type=click.IntRange(min=0),
+    help="Maximum number of rounds; 0 only measures the model. [default: 2]",
+)
+@click.option(
+    "--samples-per-task",
+    metavar="N",
+    type=click.IntRange(min=1),
+    help="Number of answers to each task in a round. [default: 32]",
+)
+@click.option(
+    "--cutoff",
+    "selection__cutoff",
+    metavar="N",
+    type=click.IntRange(min=1),
+    help="Maximum number of correct answers kept per task. [default: 10]",
+)
+@click.option(
+    "--method",
+    "trainer__method",
+    type=click.Choice(["sft", "dpo"]),
+    help="How to train: sft on correct answers, dpo on pairs of a correct and a wrong one. [default: sft]",
+)
+@click.option(
+    "--unfiltered",
+    "selection__filtered",
+    is_flag=True,
+    default=None,
+    callback=_false_if_given,
+    help="Control experiment: train on all answers, correct or not.",
+)
+@click.option(
+    "--sampler", type=click.Choice(["vllm", "transformers"]), help="Library that samples answers. [default: vllm]"
+)
+@click.option(
+    "--evaluators",
+    metavar="N",
+    type=click.IntRange(min=1),
+    help="Number of verifiers running at the same time. [default: 1]",
+)
+@click.option("--seed", metavar="N", type=click.IntRange(min=0), help="Seed of all random draws. [default: 0]")
+@click.option("--name", metavar="NAME", help="Name of the training. [default: the name of its tasks]")
+@options.ray_option
+@options.sandbox_options
+@options.config_option
+@click.option(
+    "--set",
+    "assignments",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Change one setting, e.g. trainer.learning_rate=1e-4. Can be repeated.",
 )
 @options.db_option
 @options.json_option
@@ -43,27 +90,19 @@ from funsearch.cli import options
 def command(
     tasks: str,
     model: str,
-    rounds: int | None,
-    samples_per_task: int | None,
-    cutoff: int | None,
-    method: str | None,
-    unfiltered: bool | None,
-    sampler: str | None,
-    evaluators: int | None,
-    seed: int | None,
     name: str | None,
     address: str | None,
-    sandbox: str | None,
-    unsafe: bool | None,
     config: Path | None,
     assignments: tuple[str, ...],
     db: str,
     as_json: bool,
+    **overrides: object,
 ) -> None:
-    """Trains a model on its own right answers (ReST^EM), round by round.
+    """Trains a model on its own correct answers (ReST^EM), round by round.
 
     TASKS is a task set from `funsearch tasks`, a JSON Lines file, or run:RUN for the samples of a search. A policy is
-    published only if it is better on held-out tasks beyond doubt. After Ctrl-C or a crash the same command goes on.
+    published only if it is significantly better on held-out tasks. After Ctrl-C or a crash, run the same command again
+    to resume.
 
     \b
     funsearch train reasoning --rounds 2
@@ -77,42 +116,33 @@ def command(
     from funsearch.training.opening import open_training
     from funsearch.training.summary import summary
 
-    chosen: dict[str, Any] = {
-        "rounds": rounds,
-        "samples_per_task": samples_per_task,
-        "selection__cutoff": cutoff,
-        "selection__filtered": None if unfiltered is None else not unfiltered,
-        "trainer__method": method,
-        "sampler": sampler,
-        "evaluators": evaluators,
-        "seed": seed,
-        "sandbox__level": sandbox,
-        "sandbox__unsafe": unsafe,
-    }
-    settings = TrainingSettings.load(config, assignments, **chosen)
+    settings = TrainingSettings.load(config, assignments, **overrides)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
     screen = options.console(stderr=True)
     with closing(open_storage(db)) as storage:
         training = open_training(tasks, model, settings, name, storage, time.time())
-        called = training.record.name
-        screen.print(f"Training {called}: {training.record.tasks}, model {training.record.model}", soft_wrap=True)
+        record = training.record
+        screen.print(f"Training {record.name}: {record.tasks}, model {record.model}", soft_wrap=True)
         try:
             with TrainingView(screen) as view:
-                done = run_training(training, storage, view.show, address)
+                rounds = run_training(training, storage, view.show, address)
         except KeyboardInterrupt:
-            screen.print("Interrupted; everything finished is saved. The same command goes on.")
+            screen.print("Interrupted; everything finished is saved. Run the same command again to resume.")
             sys.exit(130)
-    how = settings.gate.pass_at_1
+    phase = settings.gate.pass_at_1
     if as_json:
-        options.print_json(summary(called, done, how))
+        options.print_json(summary(record.name, rounds, phase))
     else:
-        options.console().print(view.table(done, how))
-        for record in done:
-            click.echo(f"round {record.round}: {'published' if record.published else 'not published'}: {record.reason}")
-        best = max(record.round for record in done if record.published)
-        if best:
-            click.echo(f"  --sampler vllm:policy:{called}      has a search use it")
+        options.console().print(view.table(rounds, phase))
+        _print_decisions(record.name, rounds)
+
+
+def _print_decisions(name: str, rounds: "Sequence[RoundRecord]") -> None:
+    for record in rounds:
+        click.echo(f"round {record.round}: {'published' if record.published else 'not published'}: {record.reason}")
+    if max(record.round for record in rounds if record.published):
+        click.echo(f"  funsearch run PROBLEM --sampler vllm:policy:{name}      searches with the best policy")
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:

@@ -1,4 +1,4 @@
-"""`funsearch ui`: the page that shows runs."""
+"""`funsearch ui`: serves the web page."""
 
 import errno
 import ipaddress
@@ -15,24 +15,29 @@ if TYPE_CHECKING:
     from funsearch.core.records import Function, RunRecord
 
 
-@click.command(name="ui")
+@click.command(name="ui", short_help="Show the runs in a browser.")
 @click.option(
-    "--port", metavar="N", type=click.IntRange(0, 65535), default=8200, show_default=True, help="0: any free."
+    "--port",
+    metavar="N",
+    type=click.IntRange(0, 65535),
+    default=8200,
+    show_default=True,
+    help="Port to listen on; 0 chooses a free one.",
 )
-@click.option("--host", metavar="H", default="127.0.0.1", show_default=True, help="Address to listen at.")
+@click.option("--host", metavar="HOST", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option(
     "--token",
-    metavar="T",
+    metavar="TOKEN",
     envvar="FUNSEARCH_TOKEN",
-    help="What visitors must bring ($FUNSEARCH_TOKEN).  [default: none on this machine alone, else a new one]",
+    help="Secret that visitors need ($FUNSEARCH_TOKEN).  [default: none on this machine, otherwise a new one]",
 )
 @options.db_option
 @options.verbosity
 def command(port: int, host: str, token: str | None, db: str) -> None:
-    """Shows the runs of a database in a browser, as they go on: scores, islands, programs and how they came about.
+    """Shows the runs of a database in a browser, while they run: scores, islands, programs and their ancestors.
 
-    The page only reads. It is for this machine alone unless --host says otherwise; then it wants a token, which is part
-    of the address that is printed.
+    The page is read-only. Only this machine can open it, unless --host says otherwise; other machines need the token
+    that is part of the printed address.
 
     \b
     funsearch ui
@@ -43,18 +48,18 @@ def command(port: int, host: str, token: str | None, db: str) -> None:
 
         from funsearch.web.app import create_app
     except ImportError as error:
-        raise FunsearchError(f"The page needs {error.name}: pip install 'funsearch[ui]'.") from None
+        raise FunsearchError(f"The web page needs {error.name}: pip install 'funsearch[ui]'.") from None
     from funsearch.storage import open_storage
 
     if token is None and not _is_loopback(host):
         token = secrets.token_urlsafe(16)
     if token == "":
-        raise FunsearchError("--token is empty: give one, or leave it out.")
+        raise FunsearchError("--token is empty: give a token, or leave the option out.")
     storage = open_storage(db, create=False)
     listener = _listen(host, port)
     name = f"[{host}]" if ":" in host else host
     click.echo(f"http://{name}:{listener.getsockname()[1]}/{f'?token={token}' if token else ''}")
-    click.echo("Ctrl-C stops it.", err=True)
+    click.echo("Press Ctrl-C to stop.", err=True)
     config = uvicorn.Config(create_app(storage, token, _draw), log_level="warning", timeout_graceful_shutdown=2)
     try:
         uvicorn.Server(config).run(sockets=[listener])
@@ -65,7 +70,7 @@ def command(port: int, host: str, token: str | None, db: str) -> None:
 
 
 def _draw(record: "RunRecord", function: "Function") -> bytes:
-    """Returns a picture of what a program builds, run in the sandbox as the run had it."""
+    """Returns a picture of what a program builds, drawn in the sandbox with the run's settings."""
     from funsearch.picture import encoded
     from funsearch.search.report import Scorer
 
@@ -84,10 +89,10 @@ def _is_loopback(host: str) -> bool:
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    """Returns a socket that listens there.
+    """Returns a socket that listens on the address and port.
 
     Raises:
-        FunsearchError: it cannot; says why.
+        FunsearchError: the address or port cannot be used.
     """
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
@@ -96,7 +101,7 @@ def _listen(host: str, port: int) -> socket.socket:
         listener.bind((host, port))
         listener.listen()
     except OSError as error:
-        taken = error.errno == errno.EADDRINUSE
-        remedy = "another program uses it: take another --port, or 0 for any" if taken else f"{error.strerror or error}"
-        raise FunsearchError(f"Cannot listen at {host} port {port}: {remedy}.") from None
+        in_use = error.errno == errno.EADDRINUSE
+        reason = "it is in use: choose another --port, or 0 for any free one" if in_use else error.strerror or error
+        raise FunsearchError(f"Cannot listen on {host} port {port}: {reason}.") from None
     return listener

@@ -1,4 +1,4 @@
-"""The live view of a search: a table that repaints itself on a terminal, plain lines where there is none."""
+"""The live view of a search: a table that is updated in place on a terminal, plain lines elsewhere."""
 
 import time
 from types import TracebackType
@@ -14,11 +14,11 @@ from funsearch.search.progress import Progress
 from funsearch.text import with_reason
 
 LINE_SECONDS = 15.0
-"""How often a plain line is printed."""
+"""Interval between plain lines."""
 
 
 class LiveView:
-    """Shows a search's progress on standard error until it ends."""
+    """Shows the progress of a search on a console."""
 
     def __init__(self, console: Console, budget: Budget) -> None:
         self._console = console
@@ -41,7 +41,7 @@ class LiveView:
             self._live.stop()
 
     def show(self, progress: Progress | None) -> None:
-        """Shows how the search stands; None while its process is still starting."""
+        """Shows the progress of the search; None while its process is starting."""
         if self._live:
             self._live.update(_panel(progress, self._budget))
         elif progress is not None:
@@ -54,7 +54,7 @@ class LiveView:
             self._console.print(f"best {progress.best_score:.6g} (program {progress.best_program})")
         if progress.trouble != self._trouble:
             self._trouble = progress.trouble
-            self._console.print(f"waiting: {progress.trouble}" if progress.trouble else "going on", soft_wrap=True)
+            self._console.print(f"waiting: {progress.trouble}" if progress.trouble else "resumed", soft_wrap=True)
         if progress.trained != self._trained:
             self._trained = progress.trained
             self._console.print(f"training, {progress.trained}", soft_wrap=True)
@@ -64,7 +64,7 @@ class LiveView:
 
 
 def line(progress: Progress, budget: Budget) -> str:
-    """Returns the search in one line."""
+    """Returns the progress as one line."""
     best = "-" if progress.best_score is None else f"{progress.best_score:.6g}"
     cost = "" if progress.cost is None else f"cost {progress.cost:.4g}, "
     training = f", training {progress.training}" if progress.training else ""
@@ -88,15 +88,15 @@ def share(count: int, progress: Progress) -> str:
 
 
 def time_left(progress: Progress, budget: Budget) -> str:
-    """Returns how long the budget will last at the present rate."""
-    left = []
+    """Returns the time until the budget is used up, at the present rate."""
+    remaining = []
     if budget.minutes is not None:
-        left.append(budget.minutes * 60 - progress.seconds)
+        remaining.append(budget.minutes * 60 - progress.seconds)
     if budget.samples is not None and progress.session_samples:
-        left.append((budget.samples - progress.samples) * progress.seconds / progress.session_samples)
-    if not left:
+        remaining.append((budget.samples - progress.samples) * progress.seconds / progress.session_samples)
+    if not remaining:
         return f"{progress.seconds:.0f} s so far"
-    seconds = max(0, int(min(left)))
+    seconds = max(0, int(min(remaining)))
     return f"{seconds // 60}:{seconds % 60:02d} left"
 
 

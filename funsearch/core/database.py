@@ -31,15 +31,17 @@ class DatabaseConfig:
     """Configuration of the programs database: islands, selection and resets."""
 
     selection: Literal["ranked", "reference"] = "ranked"
+    """How a cluster of an island is drawn: by the rank of its score, or by the score as in the reference code."""
     islands: int = 10
-    """FunSearch, Methods: 10."""
+    """Number of islands (FunSearch, Methods: 10)."""
     functions_per_prompt: int = 2
-    """FunSearch, Methods: k = 2."""
+    """Maximum number of programs that a prompt shows (FunSearch, Methods: k = 2)."""
     cluster_temperature: float = 0.1
-    """T0 of the reference code."""
+    """Initial temperature of the draw of a cluster; lower values favour high scores (T0 of the reference code)."""
     temperature_period: int = 30_000
-    """N of the reference code: number of programs on an island after which the temperature is restored."""
+    """Number of programs on an island after which the temperature is restored (N of the reference code)."""
     length_temperature: float = 1.0
+    """Temperature of the draw of a program within a cluster; lower values favour short programs."""
     reset_period: int | None = 10_000
     """Number of evaluations between two resets of the weaker half of the islands; None disables these resets. The
     paper resets every four hours, which cannot be replayed; `reset_minutes` does the same."""

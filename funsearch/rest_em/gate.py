@@ -32,7 +32,9 @@ class GateConfig:
     pass_at_1: Literal["greedy", "sampled"] = "greedy"
     """Which pass@1 decides: that of the greedy answer (as Singh et al. report), or the mean over sampled answers."""
     confidence: float = 0.95
+    """Confidence level of the bootstrap intervals."""
     draws: int = 10_000
+    """Number of bootstrap draws."""
     least_differing: int = 6
     """Minimum number of held-out tasks whose results differ. With 5, all of them improve by chance once in 32 times,
     which a bootstrap over so few tasks cannot detect."""

@@ -19,7 +19,7 @@ class TaskOptions:
     families: tuple[str, ...] = ()
     """Families to train on. Empty: all but the transfer families."""
     transfer_families: tuple[str, ...] = ()
-    """Families that are only measured on."""
+    """Families that the policy is only measured on."""
     config: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     """`reasoning`: arguments of the generator of each family, by family."""
     shots: int | None = None

@@ -27,7 +27,7 @@ from funsearch.search.sampling import SamplerLike, as_samples, checked_texts, co
 from funsearch.search.threads import ThreadWorkers
 from funsearch.search.workers import Job, LocalWorkers, Workers
 from funsearch.settings.parsing import SettingsLike, gathered_from
-from funsearch.settings.samplers import check_samplers, is_python, make_sampler
+from funsearch.settings.samplers import check_samplers, check_weights, is_python, make_sampler
 from funsearch.settings.search import Settings
 from funsearch.storage import open_storage
 
@@ -143,8 +143,9 @@ class Search:
             kept = _storage(storage, stack, create=False)
             run = kept.run(name)
             settings, problem = restored(run)
-            endpoint = {"openai__base_url": base_url, "openai__api_key_env": api_key_env}
-            checked = _checked(settings, settings.samplers if sampler is None else sampler, endpoint)
+            samplers = settings.samplers if sampler is None else specifications(sampler)
+            options = {"samplers": samplers, "openai__base_url": base_url, "openai__api_key_env": api_key_env}
+            checked = _checked(settings, sampler, options)
             box = sandbox if sandbox is not None else _closed_later(_open_sandbox(checked), stack)
             search = cls.__new__(cls)
             search._open(run, problem, checked, kept, box, sampler, clock, stack)
@@ -382,7 +383,10 @@ def _checked(settings: SettingsLike | None, sampler: SamplerLike | None, options
     """
     chosen = {"samplers": specifications(sampler), **options}
     checked = Settings.checked(gathered_from(settings, chosen))
-    check_samplers(checked)
+    if is_python(checked.samplers):
+        check_weights(checked)
+    else:
+        check_samplers(checked)
     if checked.train.every:
         raise ConfigError(
             f"train.every = {checked.train.every}: a search in this process does not train its model. Start it with "

@@ -1,1 +1,1 @@
-"""Settings, and where their values come from."""
+"""The settings of searches and trainings, and the samplers that they specify."""

@@ -46,10 +46,13 @@ class GenerateSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     temperature: float = Field(default=0.7, gt=0)
+    """Sampling temperature (Singh et al.: 0.7)."""
     top_k: int = Field(default=40, ge=0)
+    """Number of likeliest tokens to sample from (Singh et al.: 40); 0 for all."""
     top_p: float = Field(default=1.0, gt=0, le=1)
+    """Share of the probability to sample from, the likeliest tokens first."""
     max_tokens: int | None = Field(default=None, gt=0)
-    """None: the limit of the task set."""
+    """Maximum number of tokens of an answer. None: the limit of the task set."""
 
 
 class MeasureSettings(BaseModel):
@@ -58,9 +61,11 @@ class MeasureSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     samples: int = Field(default=8, gt=0)
-    """Sampled answers to each task; the k of pass@k."""
+    """Number of sampled answers to each task; the k of pass@k."""
     temperature: float = Field(default=1.0, gt=0)
+    """Sampling temperature of the sampled answers."""
     top_p: float = Field(default=0.95, gt=0, le=1)
+    """Share of the probability to sample from, the likeliest tokens first."""
     train: int = Field(default=200, ge=0)
     """Number of training tasks that the policy is also measured on."""
 
@@ -71,14 +76,14 @@ class RoundSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     folder: str = ""
-    """Where policies are written. Empty: beside the database, or in the current folder."""
+    """Folder that policies are written to. Empty: beside the database, or in the current folder."""
     measure: MeasureSettings = MeasureSettings()
     tasks: TaskOptions = TaskOptions()
     selection: SelectionConfig = SelectionConfig()
     gate: GateConfig = GateConfig()
     trainer: TrainerOptions = TrainerOptions()
     verifier_seconds: float = Field(default=600.0, gt=0)
-    """Time limit of a verifier for one answer. Programs have limits of their own; this one ends the verifier itself."""
+    """Time limit in seconds of a verifier for one answer, in addition to the limits of the programs it runs."""
 
     @field_validator("folder")
     @classmethod
@@ -100,13 +105,16 @@ class TrainingSettings(RoundSettings):
     """Settings that a training is started with."""
 
     seed: int = Field(default=0, ge=0)
+    """Seed of all random draws."""
     rounds: int = Field(default=2, ge=0)
     """Maximum number of rounds; the gate may stop the training earlier."""
     samples_per_task: int = Field(default=32, gt=0)
-    """Singh et al.: 32 for mathematics, 64 for programs."""
+    """Number of answers to each task in a round (Singh et al.: 32 for mathematics, 64 for programs)."""
     sampler: Literal["vllm", "transformers"] = "vllm"
+    """Library that samples the answers; `transformers` suits small models."""
     prompt_format: PromptFormat = "auto"
-    """`auto`: chat if the model was trained to end its turn as its chat template does, otherwise completion."""
+    """Form of the prompts. `auto`: chat if the model was trained to end its turn as its chat template does, otherwise
+    completion."""
     evaluators: int = Field(default=1, gt=0)
     """Number of verifiers running at the same time."""
     batch_samples: int = Field(default=512, gt=0)
@@ -148,7 +156,7 @@ class SelfTraining(RoundSettings):
     """How a search trains its model on its own samples, in steps of one round each."""
 
     every: int | None = Field(default=None, gt=0)
-    """Number of samples between two steps. None: the search does not train."""
+    """Number of samples between two training steps. None: the search does not train."""
     pause: bool = True
     """Whether the search waits for each step. Otherwise it continues with its present policy, and the trainer needs a
     device that no sampler uses."""

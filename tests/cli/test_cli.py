@@ -1,4 +1,4 @@
-"""The command line, in processes of its own: what scripts rely on, and one clear message for whatever is wrong."""
+"""The command line, in processes of its own: what scripts rely on, and one clear message for every error."""
 
 import itertools
 import json
@@ -35,15 +35,15 @@ def answer(*args: object, cwd: Path) -> Any:
 
 
 def refusal(*args: object, cwd: Path, **env: str) -> str:
-    """Runs what must fail and returns its message, which is one last line and no traceback."""
+    """Runs a command that must fail and returns its message: one last line, without a traceback."""
     done = funsearch(*args, cwd=cwd, **env)
     assert done.returncode == 1, (done.returncode, done.stdout, done.stderr)
-    *progress, said = [line for line in done.stderr.splitlines() if line]
-    assert said.startswith("Error: "), done.stderr
+    *progress, message = [line for line in done.stderr.splitlines() if line]
+    assert message.startswith("Error: "), done.stderr
     shown = ("Run ", "starting: ", "running: ", "failed: ", "best ")
     assert all(line.startswith(shown) for line in progress), done.stderr
     assert done.stdout == ""
-    return said
+    return message
 
 
 def test_check_shows_the_first_prompt_and_the_score(tmp_path: Path) -> None:
@@ -75,24 +75,28 @@ def test_new_problem_runs_at_once_and_is_not_overwritten(tmp_path: Path) -> None
     assert checked["scores"]["n200"] > checked["scores"]["n100"] > 20
     assert funsearch("check", "problems/my_problem.py", "--image", "mine.svg", cwd=tmp_path).returncode == 0
     assert f"n = 200: {checked['score']:g} numbers" in (tmp_path / "mine.svg").read_text()
-    assert "exists already" in refusal("init", "my_problem", cwd=tmp_path)
-    assert "no name for a problem" in refusal("init", "../x", cwd=tmp_path)
+    assert "already exists" in refusal("init", "my_problem", cwd=tmp_path)
+    assert "cannot be the name of a problem" in refusal("init", "../x", cwd=tmp_path)
 
 
-NEWCOMERS = {
+MISTAKES = {
     "returns nothing": ("return len(numbers)", "len(numbers)", "Return a number from `evaluate`"),
-    "returns a text": ("return len(numbers)", "return 'many'", "finite number"),
+    "returns a string": ("return len(numbers)", "return 'many'", "finite number"),
     "input of a strange type": ('"n100": 100', '"n100": {1, 2}', "as plain data"),
-    "calls what is not there": ("candidate.solve(value)", "candidate.slove(value)", "that the specification defines"),
-    "calls it wrongly": ("candidate.solve(value)", "candidate.solve(value, 3)", "takes 1 positional argument"),
-    "fails itself": ("return len(numbers)", "return 1 + 'x'", "Mend the evaluator"),
-    "refuses everything": ("return len(numbers)", "raise funsearch.InvalidSolution('no')", "no solution"),
+    "calls a function that does not exist": (
+        "candidate.solve(value)",
+        "candidate.slove(value)",
+        "that the specification defines",
+    ),
+    "passes wrong arguments": ("candidate.solve(value)", "candidate.solve(value, 3)", "takes 1 positional argument"),
+    "raises an error": ("return len(numbers)", "return 1 + 'x'", "Fix the evaluator"),
+    "refuses everything": ("return len(numbers)", "raise funsearch.InvalidSolution('no')", "refuses a valid one"),
 }
 
 
-@pytest.mark.parametrize("fault", NEWCOMERS)
-def test_newcomers_fault_in_an_evaluator_is_told_with_its_remedy(fault: str, tmp_path: Path) -> None:
-    old, new, says = NEWCOMERS[fault]
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_mistake_in_an_evaluator_is_reported_with_its_remedy(mistake: str, tmp_path: Path) -> None:
+    old, new, expected = MISTAKES[mistake]
     funsearch("init", "mine", cwd=tmp_path)
     evaluator = tmp_path / "evaluators" / "mine.py"
     text = evaluator.read_text()
@@ -101,10 +105,10 @@ def test_newcomers_fault_in_an_evaluator_is_told_with_its_remedy(fault: str, tmp
     done = funsearch("check", "problems/mine.py", cwd=tmp_path)
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
-    assert says in done.stderr.splitlines()[-1]
+    assert expected in done.stderr.splitlines()[-1]
 
 
-def test_slow_evaluator_is_told_of(tmp_path: Path) -> None:
+def test_slow_evaluator_causes_a_warning(tmp_path: Path) -> None:
     funsearch("init", "mine", cwd=tmp_path)
     evaluator = tmp_path / "evaluators" / "mine.py"
     slow = "import time; time.sleep(0.4); return len(numbers)"
@@ -112,7 +116,7 @@ def test_slow_evaluator_is_told_of(tmp_path: Path) -> None:
     evaluator.write_text(text.replace("    heldout", "    limits = funsearch.Limits(seconds=0.3)\n    heldout"))
     done = funsearch("check", "problems/mine.py", cwd=tmp_path)
     assert done.returncode == 0
-    assert "Warning: that took longer" in done.stderr
+    assert "Warning: evaluating the first program took longer" in done.stderr
 
 
 def test_evaluate_gives_every_file_its_status(tmp_path: Path) -> None:
@@ -136,14 +140,14 @@ def test_problems_are_listed(tmp_path: Path) -> None:
     assert {"cap_set", "bin_packing"} <= {problem["name"] for problem in answer("problems", cwd=tmp_path)}
 
 
-def test_verb_help_teaches(tmp_path: Path) -> None:
+def test_every_verb_has_help(tmp_path: Path) -> None:
     for verb in VERBS:
         assert "Usage:" in funsearch(verb, "--help", cwd=tmp_path).stdout
     assert funsearch("run", "--nonsense", cwd=tmp_path).returncode == 2
 
 
 @pytest.mark.parametrize(
-    ("args", "says"),
+    ("args", "expected"),
     [
         (("check", "cap_st"), "did you mean cap_set"),
         (("check", "missing.py"), "missing.py"),
@@ -155,6 +159,7 @@ def test_verb_help_teaches(tmp_path: Path) -> None:
         (("check", "cap_set", "--input", "n=@missing.json"), "missing.json"),
         (("run", "cap_set", "--set", "database.islnds=4"), "did you mean database.islands"),
         (("run", "cap_set", "--sampler", "magic"), "Unknown sampler magic"),
+        (("run", "cap_set", "--sampler", "python:f"), "Unknown sampler python:f"),
         (("run", "cap_set", "--max-cost", "1", "--sampler", "scripted:/dev/null"), "--max-cost needs a price list"),
         (("run", "cap_set", "--sampler", "scripted:missing.jsonl"), "missing.jsonl"),
         (("run", "cap_set", "--sampler", "vllm:./no-model"), "no-model"),
@@ -170,11 +175,11 @@ def test_verb_help_teaches(tmp_path: Path) -> None:
         (("check", "plain.py", "--image", "x.svg"), "The problem has no pictures"),
         (("show", "first", "0", "--image", "x.gif"), "end it in .png or .svg"),
         (("list",), "no database"),
-        (("best", "nobody", "--db", "sqlite:///missing.db"), "missing.db"),
+        (("best", "absent", "--db", "sqlite:///missing.db"), "missing.db"),
         (("list", "--db", "nosuch://x"), "nosuch"),
     ],
 )
-def test_what_is_wrong_is_said_in_one_line(args: tuple[str, ...], says: str, tmp_path: Path) -> None:
+def test_error_is_one_line(args: tuple[str, ...], expected: str, tmp_path: Path) -> None:
     evaluate = "import funsearch\n@funsearch.run\ndef evaluate(n):\n    return f(n)\nINPUTS = {'n': 1}\n"
     evolve = "@funsearch.evolve\ndef {}(n):\n    return {}\n"
     (tmp_path / "none.py").write_text(evaluate)
@@ -182,13 +187,13 @@ def test_what_is_wrong_is_said_in_one_line(args: tuple[str, ...], says: str, tmp
     (tmp_path / "two.py").write_text(evaluate + evolve.format("f", 1) + evolve.format("g", 1))
     (tmp_path / "failing.py").write_text(evaluate + evolve.format("f", "n / 0"))
     if "failing.py" in args:
-        assert says in funsearch(*args, cwd=tmp_path).stderr
+        assert expected in funsearch(*args, cwd=tmp_path).stderr
     else:
-        assert says in refusal(*args, cwd=tmp_path)
-    assert not list(tmp_path.glob("*.db")), "a run was begun"
+        assert expected in refusal(*args, cwd=tmp_path)
+    assert not list(tmp_path.glob("*.db")), "a run was started"
 
 
-def test_level_that_cannot_be_had_is_refused_with_the_reason(tmp_path: Path) -> None:
+def test_unavailable_sandbox_level_is_refused_with_the_reason(tmp_path: Path) -> None:
     assert "bubblewrap" in refusal("run", "cap_set", "--sandbox", "L3", cwd=tmp_path, PATH=str(tmp_path))
 
 
@@ -200,7 +205,7 @@ def test_search_on_ray_from_start_to_replay(tmp_path: Path) -> None:
     first = answer(*command, "--samples", 10, cwd=tmp_path)
     assert (first["samples"], first["stopped"], first["run"]) == (10, "samples", "one")
     again = answer("resume", "one", cwd=tmp_path)
-    # The third prompt got two of its four answers, and is not asked again.
+    # The third prompt got two of its four answers and is not requested again.
     assert (again["samples"], again["stopped"]) == (46, "exhausted")
     assert again["evaluated"] + again["duplicates"] + 11 == 46
     assert again["sandbox"] in ("L1", "L2", "L3")
@@ -237,8 +242,8 @@ def test_search_on_ray_from_start_to_replay(tmp_path: Path) -> None:
     storage = open_storage(f"sqlite:///{tmp_path / 'funsearch.db'}")
     with storage.lease("one"):
         assert "one" in refusal("resume", "one", cwd=tmp_path)
-    ended = {storage.program("one", id).status: id for id in range(46)}
-    unread, crashed = ended[Status.COMPILE_ERROR], ended[Status.RUNTIME_ERROR]
+    programs = {storage.program("one", id).status: id for id in range(46)}
+    unread, crashed = programs[Status.COMPILE_ERROR], programs[Status.RUNTIME_ERROR]
     storage.close()
     assert f"Nothing to draw: program {unread} of one is COMPILE_ERROR" in refusal(*show, unread, cwd=tmp_path)
     assert "Cannot draw what the program builds for n: RUNTIME_ERROR" in refusal(*show, crashed, cwd=tmp_path)
@@ -246,12 +251,12 @@ def test_search_on_ray_from_start_to_replay(tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / "funsearch.db")) as database:
         database.execute("update evaluations set scores = replace(scores, '8', '9') where program = 0")
         database.commit()
-    lying = funsearch("verify", "one", "--top", 100, cwd=tmp_path)
-    assert lying.returncode == 1
-    assert lying.stdout.count("UNSTABLE") == 1
+    verification = funsearch("verify", "one", "--top", 100, cwd=tmp_path)
+    assert verification.returncode == 1
+    assert verification.stdout.count("UNSTABLE") == 1
 
 
-TELLING = """import funsearch
+EVALUATOR_WITH_NOTES = """import funsearch
 
 
 class Sum(funsearch.ProblemEvaluator):
@@ -267,10 +272,10 @@ class Sum(funsearch.ProblemEvaluator):
 
 
 @pytest.mark.ray
-def test_notes_reach_the_prompt_and_the_dear_input_only_good_programs(tmp_path: Path) -> None:
+def test_notes_reach_the_prompt_and_only_good_programs_the_expensive_input(tmp_path: Path) -> None:
     specification = '"""Sums."""\nimport funsearch\n\n@funsearch.evolve\ndef weigh(i: int) -> float:\n    return 0.0\n'
     (tmp_path / "sums.py").write_text(specification)
-    (tmp_path / "sums_evaluator.py").write_text(TELLING)
+    (tmp_path / "sums_evaluator.py").write_text(EVALUATOR_WITH_NOTES)
     answers = ["    return i - 2.0\n", "    return float(i)\n", "    return float(i)  # again\n"] * 2
     (tmp_path / "answers.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in answers))
     checked = answer("check", "sums.py", cwd=tmp_path)
@@ -287,15 +292,16 @@ def test_notes_reach_the_prompt_and_the_dear_input_only_good_programs(tmp_path: 
         "--evaluators",
         1,
     )
-    ended = funsearch(*command, cwd=tmp_path)
-    assert "+36 against the first program on the run's inputs, +66 on held-out inputs." in ended.stdout
+    done = funsearch(*command, cwd=tmp_path)
+    assert "Stopped: the sampler has no more answers." in done.stdout
+    assert "+36 against the first program on the run's inputs, +66 on held-out inputs." in done.stdout
     (best,) = answer("best", "x", cwd=tmp_path)
     assert (best["scores"], best["heldout"]) == ({"few": 3.0, "many": 36.0}, {"more": 66.0})
     shown = answer("show", "x", best["program"], cwd=tmp_path)
     assert shown["notes"] == "few: the largest is 2\nmany: the largest is 8"
     assert shown["artifacts"]["few"] == {"numbers": [0.0, 1.0, 2.0]}
     with Run("x", f"sqlite:///{tmp_path / 'funsearch.db'}") as run:
-        poor = next(id for id in range(1, 7) if "i - 2.0" in run.program(id).code)  # answers come in any order
+        poor = next(id for id in range(1, 7) if "i - 2.0" in run.program(id).code)  # answers arrive in any order
     below = answer("show", "x", poor, cwd=tmp_path)
     assert (below["status"], below["scores"], below["stage"]) == ("BELOW_THRESHOLD", {"few": -3.0}, 1)
     assert below["heldout"] is None
@@ -307,10 +313,10 @@ def test_notes_reach_the_prompt_and_the_dear_input_only_good_programs(tmp_path: 
 
 @pytest.mark.ray
 @pytest.mark.parametrize(
-    ("failure", "says"),
+    ("failure", "expected"),
     [("down", "Cannot reach"), (401, "OPENAI_API_KEY"), ("garbage", "answer")],
 )
-def test_endpoint_that_fails_ends_the_search_with_one_line(failure: object, says: str, tmp_path: Path) -> None:
+def test_endpoint_that_fails_ends_the_search_with_one_line(failure: object, expected: str, tmp_path: Path) -> None:
     with FakeEndpoint(lambda prompt, n: ["    return 1.0\n"] * n) as endpoint:
         url = endpoint.url
         if failure == "down":
@@ -318,20 +324,20 @@ def test_endpoint_that_fails_ends_the_search_with_one_line(failure: object, says
         else:
             endpoint.failures.extend([401 if failure == 401 else "<html>no json</html>"] * 500)
         command = ("run", "cap_set", "--input", "n=3", "--sampler", "openai:m", "--base-url", url)
-        said = refusal(*command, "--set", "openai.retries=1", "--name", "x", cwd=tmp_path)
-    assert says in said
+        message = refusal(*command, "--set", "openai.retries=1", "--name", "x", cwd=tmp_path)
+    assert expected in message
     assert [run["state"] for run in answer("list", cwd=tmp_path)] == ["failed"]
 
 
 @pytest.mark.ray
-def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path: Path) -> None:
+def test_ctrl_c_saves_and_shows_how_to_resume(tmp_path: Path) -> None:
     numbers = itertools.count()
 
-    def slowly(_prompt: str, count: int) -> list[str]:
+    def answer_slowly(_prompt: str, count: int) -> list[str]:
         time.sleep(0.1)
         return [f"    return el[0] * {next(numbers)}.5\n" for _ in range(count)]
 
-    with FakeEndpoint(slowly) as endpoint:
+    with FakeEndpoint(answer_slowly) as endpoint:
         command = ["run", "cap_set", "--input", "n=3", "--name", "x", "--sampler", "openai:m"]
         command += ["--base-url", endpoint.url]
         process = subprocess.Popen(

@@ -1,4 +1,4 @@
-"""Looking at a finished run: lineage, diff, plot and export."""
+"""Inspecting a finished run: lineage, diff, plot and export."""
 
 import itertools
 import json
@@ -69,25 +69,25 @@ def refusal(*args: object, db: str) -> str:
     return str(done.exception)
 
 
-def test_lineage_leads_from_the_first_program_to_the_one_asked_for(db: str) -> None:
+def test_lineage_leads_from_the_first_program_to_the_requested_one(db: str) -> None:
     (best,) = answer("best", "x", db=db)
-    found = answer("lineage", "x", best["program"], db=db)
-    line = found["line"]
+    lineage = answer("lineage", "x", best["program"], db=db)
+    line = lineage["line"]
     assert (line[0]["program"], line[0]["parent"], line[-1]["program"]) == (0, None, best["program"])
     assert [step["parent"] for step in line[1:]] == [step["program"] for step in line[:-1]]
     for before, after in itertools.pairwise(line):
         assert after["gain"] == after["score"] - before["score"]
         assert after["parent"] in after["parents"]
         assert after["diff"].startswith(f"--- program {before['program']}\n")
-    assert found["ancestors"]["0"] == []
-    assert set(found["ancestors"]) >= {str(step["program"]) for step in line}
+    assert lineage["ancestors"]["0"] == []
+    assert set(lineage["ancestors"]) >= {str(step["program"]) for step in line}
     assert "the first program" in invoke("lineage", "x", best["program"], db=db).stdout
 
 
 def test_diff_has_scores_and_changes(db: str) -> None:
-    found = answer("diff", "x", 0, 1, db=db)
-    assert (found["a"], found["b"], list(found["scores"])) == (0, 1, ["n"])
-    assert "+    return float(sum(el))" in found["diff"]
+    difference = answer("diff", "x", 0, 1, db=db)
+    assert (difference["a"], difference["b"], list(difference["scores"])) == (0, 1, ["n"])
+    assert "+    return float(sum(el))" in difference["diff"]
     assert "+    return float(sum(el))" in invoke("diff", "x", 0, 1, db=db).stdout
     assert "same text" in invoke("diff", "x", 1, 1, db=db).stdout
     assert "no program 99" in refusal("diff", "x", 0, 99, db=db)
@@ -124,7 +124,7 @@ def test_exported_programs_score_the_same_again(db: str, tmp_path: Path, monkeyp
     assert "not empty" in refusal("export", "x", "-o", folder, db=db)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "x").touch()
-    assert "x is there and no folder: name another" in refusal("export", "x", db=db)
+    assert "x exists and is not a folder: name another" in refusal("export", "x", db=db)
 
 
 def test_exported_program_scores_the_same_under_the_limits_of_its_run(
@@ -147,7 +147,7 @@ def test_exported_program_scores_the_same_under_the_limits_of_its_run(
     assert json.loads(done.stdout)["score"] == 7
 
 
-def test_half_a_character_is_written_as_what_it_is(tmp_path: Path) -> None:
+def test_lone_surrogate_is_escaped_or_replaced(tmp_path: Path) -> None:
     parquet = pytest.importorskip("pyarrow.parquet", reason="pyarrow is not installed")
     url = f"sqlite:///{tmp_path / 'runs.db'}"
     answers = ["    return 1.0  # \ud800\n", "    return 1 / 0\n"]
@@ -176,16 +176,16 @@ def test_inputs_from_files_are_exported(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "out" / "inputs" / "tiny").read_text())["capacity"] == 10
 
 
-def test_what_could_command_a_terminal_is_spelled_out() -> None:
+def test_terminal_control_characters_are_escaped() -> None:
     assert visible("\x1b[31mred\r\x9b\n\tend \ud800") == "\\x1b[31mred\\r\\x9b\n\tend \\ud800"
 
 
-def test_what_a_program_says_passes_for_nothing_else() -> None:
+def test_quoted_text_cannot_contain_markup() -> None:
     assert quoted("a\n\n# Big `x` ![i](u)\x1b[2J") == "`a # Big 'x' ![i](u)\\x1b[2J`"
     assert len(quoted("x" * 1000)) == 303
 
 
-def test_passwords_are_not_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_passwords_are_not_printed(monkeypatch: pytest.MonkeyPatch) -> None:
     assert same_db("postgresql://me:se/c@ret@host/x") == " --db 'postgresql://me:***@host/x'"
     assert same_db("sqlite:////tmp/a b.db") == " --db 'sqlite:////tmp/a b.db'"
     assert "secret" not in refusal("list", db="postgresql://me:secret@host:54x2/db")
@@ -193,7 +193,7 @@ def test_passwords_are_not_said(monkeypatch: pytest.MonkeyPatch) -> None:
     assert same_db("postgresql://me:secret@host/x") == ""
 
 
-def test_empty_run_is_answered_in_words(db: str, tmp_path: Path) -> None:
+def test_empty_run_is_reported(db: str, tmp_path: Path) -> None:
     copy = tmp_path / "empty.db"
     copy.write_bytes(Path(db.removeprefix("sqlite:///")).read_bytes())
     with closing(sqlite3.connect(copy)) as connection:
@@ -206,7 +206,7 @@ def test_empty_run_is_answered_in_words(db: str, tmp_path: Path) -> None:
     assert "no program 0" in refusal("lineage", "x", 0, db=url)
 
 
-def test_standing_names_the_held_out_inputs_that_are_better_and_those_that_are_not() -> None:
+def test_standing_names_the_held_out_inputs_that_improved_and_those_that_did_not() -> None:
     def entry(name: str, **scores: float) -> Entry:
         return Entry(name, Function("    return 0\n"), {}, 0.0, HeldOut(Status.OK, scores) if scores else None)
 

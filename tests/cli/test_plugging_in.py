@@ -1,4 +1,4 @@
-"""Problems that come from outside, through the command line: the reference's one-file formats, and a package."""
+"""Problems of users on the command line: the one-file formats of the reference, and a package with a problem."""
 
 import json
 import os
@@ -100,19 +100,19 @@ def funsearch(*args: str, cwd: Path, **env: str) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("takes", FORMATS)
-def test_format_of_the_reference_is_checked_and_scored(takes: str, tmp_path: Path) -> None:
-    text, given, first, candidate, score = FORMATS[takes]
+@pytest.mark.parametrize("name", FORMATS)
+def test_format_of_the_reference_is_checked_and_scored(name: str, tmp_path: Path) -> None:
+    text, value, first, candidate, score = FORMATS[name]
     (tmp_path / "one.py").write_text(text)
     (tmp_path / "candidate.py").write_text(candidate)
-    checked = json.loads(funsearch("check", "one.py", "--input", given, "--json", cwd=tmp_path))
+    checked = json.loads(funsearch("check", "one.py", "--input", value, "--json", cwd=tmp_path))
     assert (checked["status"], checked["score"]) == ("OK", first)
-    evaluated = json.loads(funsearch("evaluate", "one.py", "candidate.py", "--input", given, "--json", cwd=tmp_path))
+    evaluated = json.loads(funsearch("evaluate", "one.py", "candidate.py", "--input", value, "--json", cwd=tmp_path))
     assert (evaluated["status"], evaluated["score"], evaluated["error"]) == ("OK", score, "")
 
 
 def install(folder: Path) -> None:
-    """Makes what installing a package with a problem leaves in a folder of `sys.path`."""
+    """Writes what installing a package with a problem leaves in a folder of `sys.path`."""
     texts = {
         "problems": '"""Guesses."""\nimport funsearch\n\n'
         "@funsearch.evolve\ndef guess(x: float) -> float:\n    return 0.0\n",
@@ -138,6 +138,6 @@ def test_problem_of_a_package_is_listed_checked_and_searched(tmp_path: Path) -> 
 
     assert ("nearest", "guessing") in {(problem["name"], problem["origin"]) for problem in answer("problems")}
     assert answer("check", "nearest")["score"] == -3.0
-    ended = answer("run", "nearest", "--sampler", "scripted:answers.jsonl", "--name", "one")
-    assert (ended["samples"], ended["best_score"]) == (2, 0.0)
+    result = answer("run", "nearest", "--sampler", "scripted:answers.jsonl", "--name", "one")
+    assert (result["samples"], result["best_score"]) == (2, 0.0)
     assert "return x" in answer("best", "one")[0]["code"]

@@ -30,14 +30,14 @@ def refusal(*args: object, cwd: Path) -> str:
     done = funsearch(*args, cwd=cwd)
     assert done.returncode == 1, (done.returncode, done.stdout, done.stderr)
     assert "Traceback" not in done.stderr
-    said = done.stderr.splitlines()[-1]
-    assert said.startswith("Error: ")
-    return said
+    message = done.stderr.splitlines()[-1]
+    assert message.startswith("Error: ")
+    return message
 
 
 @pytest.fixture
 def sums(tmp_path: Path) -> Path:
-    """A file of tasks that the tiny model can do in part."""
+    """A file of tasks, some of which the tiny model can solve."""
     lines = [{"prompt": f"{i:02d}+{i + 7:02d}=", "answer": f"{2 * i + 7:03d}"} for i in range(80)]
     path = tmp_path / "sums.jsonl"
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
@@ -49,39 +49,41 @@ def test_task_sets_are_listed(tmp_path: Path) -> None:
 
 
 @pytest.mark.ray
-def test_training_on_ray_from_start_to_a_policy_with_a_name(sums: Path, tmp_path: Path) -> None:
+def test_training_on_ray_from_start_to_named_policy(sums: Path, tmp_path: Path) -> None:
     pytest.importorskip("trl", reason="the trainer is not installed: make setup")
     base = answer("train", sums.name, *OPTIONS, *QUICK, "--rounds", 0, cwd=tmp_path)
     assert (base["name"], base["best_round"], base["policy"]) == ("sums", 0, "sums@0")
     done = answer("train", sums.name, *OPTIONS, *QUICK, "--rounds", 1, cwd=tmp_path)
     assert done["rounds"][0] == base["rounds"][0], "the base model was measured again"
-    wanted = {"round", "samples", "correct", "selected", "heldout_pass1", "heldout_pass1_se", "train_pass1"}
-    assert wanted | {"transfer_pass1", "published"} <= done["rounds"][1].keys()
+    expected = {"round", "samples", "correct", "selected", "heldout_pass1", "heldout_pass1_se", "train_pass1"}
+    assert expected | {"transfer_pass1", "published"} <= done["rounds"][1].keys()
     assert done["rounds"][1]["samples"] == 4 * 40
     assert done["rounds"][1]["transfer_pass1"] is None
     models = answer("models", cwd=tmp_path)
     assert [(line["policy"], line["kind"]) for line in models] == [("sums@0", "base"), ("sums@1", "lora")]
     assert (Path(models[1]["folder"]) / "adapter_model.safetensors").is_file()
 
-    for file, begins in (("sums.md", b"# sums"), ("sums.png", b"\x89PNG"), ("sums.svg", b"<?xml")):
+    for file, start in (("sums.md", b"# sums"), ("sums.png", b"\x89PNG"), ("sums.svg", b"<?xml")):
         assert funsearch("models", "sums", "-o", file, cwd=tmp_path).returncode == 0
-        assert (tmp_path / file).read_bytes().startswith(begins)
+        assert (tmp_path / file).read_bytes().startswith(start)
     assert "| 1 | 160 |" in (tmp_path / "sums.md").read_text()
     assert "no training called sum" in refusal("models", "sum", cwd=tmp_path)
-    assert "no kind that can be written" in refusal("models", "sums", "-o", "sums.txt", cwd=tmp_path)
+    assert "Cannot write to sums.txt: use a file name that ends in .md" in refusal(
+        "models", "sums", "-o", "sums.txt", cwd=tmp_path
+    )
 
-    said = refusal("train", sums.name, *OPTIONS, *QUICK, "--cutoff", 3, cwd=tmp_path)
-    assert "begun with selection.cutoff = 10, not 3" in said
-    said = refusal("run", "cap_set", "--sampler", "vllm:policy:sums@7", cwd=tmp_path)
-    assert "no policy sums@7: the training sums has sums@0, sums@1" in said
+    message = refusal("train", sums.name, *OPTIONS, *QUICK, "--cutoff", 3, cwd=tmp_path)
+    assert "started with selection.cutoff = 10, not 3" in message
+    message = refusal("run", "cap_set", "--sampler", "vllm:policy:sums@7", cwd=tmp_path)
+    assert "no policy sums@7: the training sums has sums@0, sums@1" in message
     assert "did you mean sums?" in refusal("run", "cap_set", "--sampler", "vllm:policy:sum", cwd=tmp_path)
 
 
 @pytest.mark.parametrize(
-    ("args", "says"),
+    ("args", "expected"),
     [
         (("reasonin",), "did you mean reasoning"),
-        (("run:nobody",), "no run called nobody"),
+        (("run:absent",), "no run called absent"),
         (("missing.jsonl",), "Cannot read the tasks in missing.jsonl"),
         (("sums.jsonl", "--set", "trainer.rnk=4"), "did you mean trainer.rank"),
         (("sums.jsonl", "--set", "trainer.rank=7"), "trainer.rank"),
@@ -91,5 +93,5 @@ def test_training_on_ray_from_start_to_a_policy_with_a_name(sums: Path, tmp_path
         (("sums.jsonl", "--model", TINY, "--set", "tasks.heldout=0"), "tasks.heldout = 0: must be at least 1"),
     ],
 )
-def test_what_is_wrong_is_said_in_one_line(args: tuple[object, ...], says: str, sums: Path, tmp_path: Path) -> None:
-    assert says in refusal("train", *args, cwd=tmp_path)
+def test_error_is_one_line(args: tuple[object, ...], expected: str, sums: Path, tmp_path: Path) -> None:
+    assert expected in refusal("train", *args, cwd=tmp_path)

@@ -28,7 +28,7 @@ def test_option_that_is_none_does_not_override_the_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("assignment", "says"),
+    ("assignment", "expected"),
     [
         ("database.islnds=4", "database.islands"),
         ("sede=1", "seed"),
@@ -43,8 +43,8 @@ def test_option_that_is_none_does_not_override_the_file(tmp_path: Path) -> None:
         ("seed", "KEY=VALUE"),
     ],
 )
-def test_bad_setting_is_refused_with_its_path(assignment: str, says: str) -> None:
-    with pytest.raises(ConfigError, match=says):
+def test_bad_setting_is_refused_with_its_path(assignment: str, expected: str) -> None:
+    with pytest.raises(ConfigError, match=expected):
         Settings.load(None, [assignment])
 
 
@@ -57,13 +57,13 @@ def test_unreadable_file_is_named(tmp_path: Path) -> None:
         Settings.load(broken)
 
 
-def test_stored_settings_come_back_equal() -> None:
+def test_stored_settings_are_restored() -> None:
     settings = Settings.load(None, ["database.islands=4", "vllm.temperature=0.7"], seed=5)
     inputs = (InputText("n", "5", False),)
     assert Settings.restored(settings.stored(inputs)) == (settings, inputs)
 
 
-def test_enough_prompts_are_in_flight_to_fill_the_model_and_its_queue() -> None:
+def test_prompts_in_flight_fill_the_model_and_its_queue() -> None:
     settings = Settings.load(None, ["vllm.max_num_seqs=64", "samples_per_prompt=8"])
     assert settings.in_flight() * settings.samples_per_prompt > settings.vllm.max_num_seqs * 1.5
 
@@ -114,7 +114,7 @@ def nested(path: str, value: object) -> dict[str, object]:
 
 
 @pytest.mark.parametrize(("old", "new"), RENAMED.items())
-def test_former_name_of_a_setting_is_understood(old: str, new: str, tmp_path: Path) -> None:
+def test_former_name_of_a_setting_is_accepted(old: str, new: str, tmp_path: Path) -> None:
     value = VALUES[old]
     assert at(TrainingSettings.load(None, [f"{old}={value}"]), new) == value
     assert at(TrainingSettings.restored(nested(old, value)), new) == value
