@@ -132,7 +132,7 @@ def resets(count: int) -> Iterator[tuple[Any, ...]]:
         yield 1, number, (number + 1) * RESET, json.dumps([0, 1, 2, 3, 4]), json.dumps([0] * 5)
 
 
-def views(storage: SqlTrainingStorage, count: int) -> list[str]:
+def views(storage: SqlStorage, count: int) -> list[str]:
     """Returns the paths to request."""
     best = storage.best("large", 1)[0][0]
     run = "/runs/1"
@@ -142,7 +142,7 @@ def views(storage: SqlTrainingStorage, count: int) -> list[str]:
     return listed + rare + one
 
 
-def queries(storage: SqlTrainingStorage) -> list[tuple[str, Any]]:
+def queries(storage: SqlStorage) -> list[tuple[str, Any]]:
     """Returns a list to which every query of the storage is added from now on."""
     noted: list[tuple[str, Any]] = []
 
