@@ -26,7 +26,7 @@ from sqlalchemy import event
 from funsearch.core.records import RunRecord
 from funsearch.search.ledger import SNAPSHOT_STEP, SNAPSHOTS
 from funsearch.settings.search import Settings
-from funsearch.storage import open_storage
+from funsearch.storage import SqlStorage, open_storage
 from funsearch.web.app import create_app
 
 SPECIFICATION = '''"""Scores something."""
