@@ -1,4 +1,4 @@
-"""An evaluator that only takes its time, for measuring what stands around evaluators."""
+"""An evaluator that only sleeps, for benchmarks of the parts around evaluators."""
 
 import time
 import zlib
@@ -8,15 +8,20 @@ from funsearch.core.records import Function, Status
 
 
 class SleepingEvaluator:
-    """Sleeps instead of evaluating; the score is drawn from the function's text, so it is the same every time."""
+    """Sleeps instead of evaluating; the score is a hash of the function's text, so it is the same every time."""
 
     def __init__(self, seconds: float, inputs: tuple[str, ...]) -> None:
-        """Sleeps for `seconds` for each function, and scores it on every one of `inputs`."""
+        """Makes an evaluator.
+
+        Args:
+            seconds: to sleep for each function.
+            inputs: names of the inputs to report scores for.
+        """
         self._seconds = seconds
         self._inputs = inputs
 
     def judge(self, function: Function, best: float | None) -> Verdict:
-        """Returns a verdict like that of an evaluator whose problem takes so long."""
+        """Returns the same score on every input, after sleeping."""
         time.sleep(self._seconds)
         score = zlib.crc32(function.body.encode()) / 2**32
         return Verdict(Status.OK, dict.fromkeys(self._inputs, score), score, seconds=self._seconds)
