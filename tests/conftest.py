@@ -1,4 +1,4 @@
-"""Fixtures for several rooms: a PostgreSQL server, a small disk, a local Ray, a small problem with answers."""
+"""Fixtures for several packages: a PostgreSQL server, a small disk, a local Ray, a small problem with answers."""
 
 import os
 import subprocess
@@ -23,7 +23,7 @@ import funsearch
 
 @funsearch.evolve
 def guess(x: float) -> float:
-    """Returns a number that ought to be the target."""
+    """Returns a guess of the target."""
     return 0.0
 '''
 
@@ -46,7 +46,7 @@ class Closeness(funsearch.ProblemEvaluator):
 
 @pytest.fixture(scope="session")
 def postgres_database() -> Iterator[str]:
-    """The URL of a database to test on: of a server of the tests' own, unless FUNSEARCH_TEST_POSTGRES names one."""
+    """The URL of a PostgreSQL database: FUNSEARCH_TEST_POSTGRES, or that of a server started for the tests."""
     if POSTGRES is not None:
         yield POSTGRES
         return
@@ -60,7 +60,7 @@ def postgres_database() -> Iterator[str]:
 def postgres_server() -> Iterator[PostgresServer]:
     """A server that the test may stop and start."""
     if not HAS_SERVER:
-        pytest.skip("no PostgreSQL server with its driver: apt install postgresql, pip install funsearch[postgres]")
+        pytest.skip("needs PostgreSQL and its driver: apt install postgresql, pip install funsearch[postgres]")
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o711)
         with PostgresServer(Path(folder) / "postgres") as server:
@@ -69,7 +69,7 @@ def postgres_server() -> Iterator[PostgresServer]:
 
 @pytest.fixture
 def postgres_url(postgres_database: str) -> Iterator[str]:
-    """The URL of an empty schema in the PostgreSQL database of the tests."""
+    """The URL of an empty schema in the PostgreSQL database."""
     schema = f"test_{uuid.uuid4().hex}"
     url = make_url(postgres_database).set(drivername="postgresql+psycopg")
     engine = create_engine(url)
@@ -84,18 +84,18 @@ def postgres_url(postgres_database: str) -> Iterator[str]:
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of eight megabytes."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(place)]
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(disk)]
     if os.geteuid() or subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("only root may make a small file system")
-    yield place
-    subprocess.run(["umount", "-l", str(place)], check=True)
+        pytest.skip("only root can mount a small file system")
+    yield disk
+    subprocess.run(["umount", "-l", str(disk)], check=True)
 
 
 @pytest.fixture(scope="module")
 def ray_here() -> Iterator[None]:
-    """A Ray of the module's own."""
+    """A Ray started for the module."""
     import ray
 
     from funsearch.cluster.session import start_ray
@@ -107,7 +107,7 @@ def ray_here() -> Iterator[None]:
 
 @pytest.fixture
 def problem_file(tmp_path: Path) -> Path:
-    """The problem as a pair of files in a folder of its own."""
+    """The file of the problem, with its evaluator file in the folder beside."""
     (tmp_path / "problems").mkdir()
     (tmp_path / "evaluators").mkdir()
     (tmp_path / "evaluators" / "closeness.py").write_text(EVALUATOR)
@@ -124,17 +124,17 @@ def problem(problem_file: Path) -> Problem:
 
 @pytest.fixture
 def answers() -> Callable[[int], list[str]]:
-    """Makes any number of completions, good ones and bad ones."""
+    """Makes any number of completions, good and bad."""
     return make_answers
 
 
 def make_answers(count: int) -> list[str]:
-    """Returns completions of every kind: better and worse, the same again, unreadable, raising, of a wrong type."""
+    """Returns completions of every kind: better, worse, duplicate, unreadable, raising, of a wrong type."""
     bodies = [
         "    return x\n",
         "    return x * 0.5\n",
         "    return x  # the same again\n",
-        "this is no code at all (\n",
+        "this is not code at all (\n",
         "    return 1 / 0\n",
         "    return 'text'\n",
         "    return guess_v0(x)\n",

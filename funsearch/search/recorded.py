@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Self, overload
+from typing import TYPE_CHECKING, Literal, Self, overload
 
 from funsearch.core.lineage import line_of_descent
 from funsearch.core.ports import Storage
@@ -21,6 +21,8 @@ from funsearch.search.search import DEFAULT_STORAGE
 from funsearch.storage import open_storage
 
 if TYPE_CHECKING:
+    import pandas
+    import polars
     from matplotlib.figure import Figure
 
 FIRST, MODEL = "first", "model"
@@ -144,7 +146,11 @@ class Run:
             raise FunsearchError(f"The run {self.name} has nothing to draw yet: no program has been evaluated.")
         return plot(self.name, points, self._storage.resets(self.name))
 
-    def to_dataframe(self, library: Literal["pandas", "polars"] = "pandas") -> Any:
+    @overload
+    def to_dataframe(self, library: Literal["pandas"] = "pandas") -> "pandas.DataFrame": ...
+    @overload
+    def to_dataframe(self, library: Literal["polars"]) -> "polars.DataFrame": ...
+    def to_dataframe(self, library: Literal["pandas", "polars"] = "pandas") -> "pandas.DataFrame | polars.DataFrame":
         """Returns a data frame with one row per evaluation, in the order in which they were registered.
 
         Columns: program, prompt, sample, island, parents, operator, model, status, score, `score.INPUT` for each input,

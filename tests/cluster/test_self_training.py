@@ -267,7 +267,7 @@ def test_training_of_the_same_name_on_something_else_is_not_taken_for_a_step(ben
     assert one.served == []
     assert one.search.progress().samples == 50
     assert one.loop.outcome is not None
-    assert "begun with the tasks sums.jsonl, not run:loop" in one.loop.outcome
+    assert "started with the tasks sums.jsonl, not run:loop" in one.loop.outcome
 
 
 def test_policy_of_a_whole_model_is_not_trained_on_top_of() -> None:

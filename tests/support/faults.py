@@ -1,4 +1,4 @@
-"""A search on Ray that something happens to, and what has to hold afterwards."""
+"""A search on Ray with injected faults, and the conditions that must hold afterwards."""
 
 import json
 import os
@@ -24,48 +24,48 @@ from funsearch.testing import InProcessSandbox
 
 
 def texts(count: int) -> list[str]:
-    """Returns completions of which all but every eighth is new."""
+    """Returns completions, every eighth of which repeats the one before it."""
     return [f"    return x + {(i - i % 8 // 7) % 977 / 8}\n" for i in range(count)]
 
 
 def script(folder: Path, answers: list[str]) -> str:
-    """Returns a sampler of these answers."""
+    """Returns the specification of a scripted sampler with these answers."""
     file = folder / "answers.jsonl"
     file.write_text("".join(json.dumps({"text": text}) + "\n" for text in answers))
     return f"scripted:{file}"
 
 
 def pids(kind: str) -> list[int]:
-    """Returns the processes of Ray actors of one class that descend from this process."""
-    found = []
+    """Returns the ids of the processes of Ray actors of a class, among the descendants of this process."""
+    actors = []
     for process in psutil.Process().children(recursive=True):
         try:
             line = process.cmdline()
         except psutil.Error:
             continue
         if line and line[0].startswith(f"ray::{kind}"):
-            found.append(process.pid)
-    return found
+            actors.append(process.pid)
+    return actors
 
 
 def kill(kind: str) -> None:
-    """Kills the actors of one class as the kernel would."""
-    found = pids(kind)
-    assert found, f"no {kind} is there to be killed"
-    for pid in found:
+    """Kills the actors of a class with SIGKILL."""
+    actors = pids(kind)
+    assert actors, f"there is no {kind} to kill"
+    for pid in actors:
         os.kill(pid, signal.SIGKILL)
 
 
 @dataclass
 class Trial:
-    """A search whose watcher lets things happen: each event once, when its number of samples is there."""
+    """A search during which events happen, each once and in order."""
 
     problem: Problem
     url: str
     settings: Settings
     on_cluster: bool = False
     events: list[tuple[int | Callable[[Progress], bool], Callable[[], object]]] = field(default_factory=list)
-    """What happens, in order, each as soon as so many samples are there or its condition holds."""
+    """Pairs of when and what: an event happens once that many samples are recorded, or its condition holds."""
     seen: list[Progress] = field(default_factory=list)
 
     def run(self, budget: Budget) -> Progress:
@@ -74,16 +74,16 @@ class Trial:
         self.record: RunRecord = new_run(self.problem, self.settings, storage, "L1", "run", time.time())
         storage.close()
         progress = self.resume(budget)
-        assert not self.events, "the search was over before everything had happened"
+        assert not self.events, "the search ended before all events had happened"
         return progress
 
     def resume(self, budget: Budget) -> Progress:
-        """Goes on with the search."""
+        """Resumes the search."""
         order = Launch(self.record, self.problem.source, self.settings, self.url, self.on_cluster)
         return launch(order, budget, self._watch)
 
     def stop(self) -> None:
-        """Has the search stop and save."""
+        """Makes the search stop and save."""
         ray.get_actor(actor_name(self.record), NAMESPACE).stop.remote()
 
     def _watch(self, progress: Progress | None) -> None:
@@ -98,20 +98,20 @@ class Trial:
             what()
 
     def check(self, count: int) -> None:
-        """Asserts that every sample is there once, with one verdict, and that the run replays."""
+        """Asserts that every sample is recorded once with one evaluation, and that the run replays."""
         storage = open_storage(self.url)
         samples = [(s.prompt.index, s.index) for s in storage.samples("run") if s.prompt.index >= 0]
         assert len(samples) == len(set(samples)) == count
-        judged = [(e.sample.prompt.index, e.sample.index) for e in storage.evaluations("run")]
-        assert len(judged) == len(set(judged)) == count + 1
-        again = replay(storage, self.record, InProcessSandbox())
-        assert again.first_difference is None
-        assert again.samples == count
+        evaluated = [(e.sample.prompt.index, e.sample.index) for e in storage.evaluations("run")]
+        assert len(evaluated) == len(set(evaluated)) == count + 1
+        replayed = replay(storage, self.record, InProcessSandbox())
+        assert replayed.first_difference is None
+        assert replayed.samples == count
         storage.close()
 
     def set_aside(self) -> list[str]:
-        """Returns the texts of the samples that got no verdict through our own fault."""
+        """Returns the texts of the samples whose evaluation failed through no fault of the program."""
         storage = open_storage(self.url)
-        found = [e.sample.text for e in storage.evaluations("run") if e.status is Status.INFRA]
+        infra = [e.sample.text for e in storage.evaluations("run") if e.status is Status.INFRA]
         storage.close()
-        return found
+        return infra
