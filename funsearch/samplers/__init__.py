@@ -1,1 +1,1 @@
-"""Samplers: one outside library each. Import the module you need; this package itself loads nothing."""
+"""Samplers, one module for each external library. Import the module you need; the package itself imports nothing."""

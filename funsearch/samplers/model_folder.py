@@ -1,4 +1,4 @@
-"""Checks that a folder holds a model. Knows nothing about who loads it."""
+"""Checks that a folder holds a model. Knows nothing about how the model is loaded."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ WEIGHTS = ("*.safetensors", "*.bin", "*.pt", "*.gguf")
 
 
 def check_model(model: str) -> None:
-    """Refuses what is meant as a folder and holds no model; a name on a hub passes.
+    """Checks that a model named by its folder is there; a name on a hub passes.
 
     Raises:
         SamplerError: the folder does not exist, or has no config or no weights.
@@ -21,22 +21,22 @@ def check_model(model: str) -> None:
     if not folder.is_dir():
         raise SamplerError(f"{model} is a file: name the model's folder.")
     if not (folder / "config.json").is_file():
-        raise SamplerError(f"{model} is no model folder: it has no config.json.")
+        raise SamplerError(f"{model} is not a model folder: it has no config.json.")
     if not any(path.stat().st_size for pattern in WEIGHTS for path in folder.glob(pattern)):
         raise SamplerError(f"The model folder {model} has no weights (*.safetensors): download or convert the model.")
 
 
 def is_folder(model: str) -> bool:
-    """Tells whether a model is a folder of this machine; else it is a name on a hub."""
+    """Returns whether a model is a folder on this machine; otherwise it is a name on a hub."""
     return Path(model).expanduser().is_dir()
 
 
 def expanded(model: str) -> str:
-    """Returns a folder's full path, and a name on a hub as it is."""
+    """Returns the absolute path of a folder; a name on a hub is returned unchanged."""
     return str(Path(model).expanduser().resolve()) if is_folder(model) else model
 
 
 def model_name(model: str) -> str:
-    """Returns what to call a model in samples: the folder's name, or its name on the hub."""
+    """Returns the name of a model in samples: the folder's name, or its name on the hub."""
     folder = Path(model).expanduser()
     return folder.resolve().name if folder.is_dir() else model

@@ -1,8 +1,8 @@
-"""Any OpenAI-compatible endpoint: a vLLM server, Ollama, llama.cpp, a hosted service.
+"""Samples from any OpenAI-compatible endpoint: a vLLM server, Ollama, llama.cpp, a hosted service.
 
-Servers differ in what they take: completions or chat, several choices to one request or one, this parameter or that.
-The sampler starts with the most it could ask for, gives up what is refused, and remembers. Knows nothing about what
-the texts are, nor of a key more than the name of the variable that holds it.
+Servers differ in what they accept: completions or chat, one or several choices for a request, some parameters but not
+others. The sampler first uses everything the API offers, drops what the server refuses, and remembers. Knows nothing
+about the meaning of the texts, and of a key only the name of the variable that holds it.
 """
 
 import logging
@@ -11,7 +11,7 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal
 from urllib.parse import urlsplit
 
 import openai
@@ -24,36 +24,40 @@ from funsearch.samplers.text import COMPLETION_STOPS, chat_request
 logger = logging.getLogger(__name__)
 
 MAX_STOPS = 4
-"""The hosted service takes no more stop strings than this."""
+"""Number of stop strings that the hosted service accepts."""
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.5, 30.0
-PASSING = (openai.APIConnectionError, openai.RateLimitError, openai.InternalServerError)
-"""Failures that may have gone by the next time. A time-out is one of the first kind."""
+TRANSIENT = (openai.APIConnectionError, openai.RateLimitError, openai.InternalServerError)
+"""Failures after which a retry may succeed. A time-out is a connection error."""
 REFUSALS = (400, 404, 405, 422)
-"""What a server answers to a route or a parameter that it does not know."""
-CAN_DO_WITHOUT = ("temperature", "top_p", "max_tokens", "stop")
+"""Statuses with which servers refuse a route or a parameter that they do not know."""
+OPTIONAL_PARAMETERS = ("temperature", "top_p", "max_tokens", "stop")
 """Parameters that some hosted models refuse. For chat, `max_tokens` has a second name."""
 
 
-class NotAnAnswer(Exception):
-    """Raised for an answer that is none; says what it was instead."""
+class UnusableAnswer(Exception):
+    """Raised when an answer holds no completions; the message shows what it holds instead."""
 
 
 @dataclass(frozen=True)
-class Manner:
-    """How to put a prompt to a server."""
+class Dialect:
+    """The part of the API that a server accepts."""
 
     api: Literal["completions", "chat"]
-    several: bool = True
-    """Whether to ask for several choices at once."""
-    without: frozenset[str] = frozenset()
-    """Parameters it does not take."""
+    many_choices: bool = True
+    """Whether a request may ask for several choices."""
+    refused: frozenset[str] = frozenset()
+    """Parameters that the server does not accept."""
 
 
 class OpenAISampler:
     """Completes prompts over HTTP, with one client for all threads."""
 
     def __init__(self, options: OpenAIOptions, sleep: Callable[[float], None] = time.sleep) -> None:
-        """Makes the client; nothing is sent yet.
+        """Creates the client; nothing is sent yet.
+
+        Args:
+            options: the endpoint, its model and how to sample from it.
+            sleep: waits the given number of seconds before a retry.
 
         Raises:
             SamplerError: no model is named, or there is no key for the hosted service.
@@ -62,8 +66,8 @@ class OpenAISampler:
             raise SamplerError("Name the endpoint's model, as in openai:qwen2.5-coder.")
         self._options = options
         self._sleep = sleep
-        self._manner = Manner("chat" if options.api == "chat" else "completions")
-        self._settled = options.api != "auto"
+        self._dialect = Dialect("chat" if options.api == "chat" else "completions")
+        self._api_known = options.api != "auto"
         key = os.environ.get(options.api_key_env)
         url = options.base_url or os.environ.get("OPENAI_BASE_URL")
         if not key and not url:
@@ -72,15 +76,15 @@ class OpenAISampler:
                 "own with --base-url."
             )
         self._client = openai.OpenAI(
-            # The client insists on one; an endpoint that wants none ignores it.
+            # The client requires a key; an endpoint that needs none ignores it.
             api_key=key or "none",
             base_url=url,
             timeout=options.timeout,
             max_retries=0,
-            # A proxy has nothing to do with an endpoint on this machine.
+            # Requests to an endpoint on this machine bypass any proxy.
             http_client=openai.DefaultHttpxClient(trust_env=not _is_local(url)),
         )
-        self._most_stops = None if url else MAX_STOPS
+        self._max_stops = None if url else MAX_STOPS
         self._url = str(self._client.base_url).rstrip("/")
 
     def complete(self, requests: Sequence[Request]) -> list[list[Completion]]:
@@ -92,7 +96,7 @@ class OpenAISampler:
         return [self._completions(request) for request in requests]
 
     def stats(self) -> None:
-        """Returns None: endpoints do not report their queue."""
+        """Returns None: endpoints do not report their queues."""
 
     def close(self) -> None:
         """Closes the connections."""
@@ -109,158 +113,167 @@ class OpenAISampler:
         return completions[: request.count]
 
     def _retried(self, request: Request, wanted: int) -> list[Completion]:
-        """Returns one or more completions, after as many retries with growing pauses as needed and allowed."""
+        """Returns one or more completions; retries with growing pauses, as often as the options allow."""
         pause = FIRST_PAUSE_SECONDS
-        tries = 0
+        attempts = 0
         while True:
-            tries += 1
+            attempts += 1
             try:
                 return self._choices(request, wanted)
-            except PASSING as error:
+            except TRANSIENT as error:
                 problem = self._explained(error)
-                asked = _retry_after(error)
-            except NotAnAnswer as error:
-                problem = f"{self._url} does not answer as an OpenAI-compatible endpoint does ({error})"
-                asked = 0.0
-            if tries > self._options.retries:
-                raise SamplerError(f"{problem} Asked {tries} times; check --base-url.")
-            wait = max(asked, pause * random.uniform(0.5, 1.0))
-            logger.warning("%s Asking again in %.1f s", problem, wait)
-            self._sleep(wait)
+                requested_pause = _retry_after(error)
+            except UnusableAnswer as error:
+                problem = f"{self._url} does not answer as an OpenAI-compatible endpoint should ({error})."
+                requested_pause = 0.0
+            if attempts > self._options.retries:
+                raise SamplerError(f"{problem} Gave up after {attempts} attempts: check --base-url.")
+            retry_delay = max(requested_pause, pause * random.uniform(0.5, 1.0))
+            logger.warning("%s Retrying in %.1f s.", problem, retry_delay)
+            self._sleep(retry_delay)
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 
     def _choices(self, request: Request, wanted: int) -> list[Completion]:
-        """Returns one or more choices, in the first manner of asking that the server takes."""
-        manner = self._manner
+        """Returns one or more choices, in the first dialect that the server accepts."""
+        dialect = self._dialect
         refusal: openai.APIStatusError | None = None
         while True:
             try:
-                choices = self._ask(request, wanted if manner.several else 1, manner)
-            except PASSING:
+                choices = self._ask(request, wanted if dialect.many_choices else 1, dialect)
+            except TRANSIENT:
                 raise
             except openai.APIStatusError as error:
-                # A route or a model that is not there says less than any other refusal.
+                # Any other refusal is more informative than a missing route or model.
                 if refusal is None or error.status_code != 404:
                     refusal = error
-                other = self._other_manner(manner, error)
-                if other is None:
+                alternative = self._alternative(dialect, error)
+                if alternative is None:
                     raise SamplerError(self._explained(refusal)) from None
-                manner = other
+                dialect = alternative
             else:
-                if len(choices) < wanted and manner.several:
-                    # It ignores `n`.
-                    manner = replace(manner, several=False)
-                self._manner = manner
-                self._settled = True
+                if len(choices) < wanted and dialect.many_choices:
+                    # The server ignores `n`.
+                    dialect = replace(dialect, many_choices=False)
+                self._dialect = dialect
+                self._api_known = True
                 return choices
 
-    def _ask(self, request: Request, count: int, manner: Manner) -> list[Completion]:
+    def _ask(self, request: Request, count: int, dialect: Dialect) -> list[Completion]:
         """Sends one request.
 
         Raises:
-            NotAnAnswer: what came back is none.
+            UnusableAnswer: the answer holds no completions.
             openai.APIError: the request failed or was refused.
         """
-        model, sampling = self._options.model, request.sampling or self._own_sampling(manner)
-        parameters: dict[str, Any] = {
+        model = self._options.model
+        parameters = self._parameters(request.sampling or self._own_sampling(dialect), count, dialect)
+        answer: object
+        try:
+            if dialect.api == "chat":
+                text = chat_request(request.prompt) if request.form == "best-shot" else request.prompt
+                answer = self._client.chat.completions.create(
+                    model=model, messages=[{"role": "user", "content": text}], extra_body=parameters
+                )
+            else:
+                answer = self._client.completions.create(model=model, prompt=request.prompt, extra_body=parameters)
+        except (ValueError, openai.APIResponseValidationError) as error:
+            raise UnusableAnswer(_message(error)) from error
+        return _read(answer, model)
+
+    def _parameters(self, sampling: Sampling, count: int, dialect: Dialect) -> dict[str, object]:
+        """Returns the parameters of a request besides model and prompt, without those that the server refuses."""
+        parameters: dict[str, object] = {
             "temperature": sampling.temperature,
             "top_p": sampling.top_p,
             "max_tokens": sampling.max_tokens,
         }
         if sampling.stop:
-            parameters["stop"] = list(sampling.stop)[: self._most_stops]
-        for name in manner.without:
+            parameters["stop"] = list(sampling.stop)[: self._max_stops]
+        for name in dialect.refused:
             parameters.pop(name, None)
-        if manner.api == "chat" and "max_tokens" in manner.without:
+        if dialect.api == "chat" and "max_tokens" in dialect.refused:
             parameters["max_completion_tokens"] = sampling.max_tokens
         if count > 1:
             parameters["n"] = count
-        try:
-            if manner.api == "chat":
-                text = chat_request(request.prompt) if request.form == "best-shot" else request.prompt
-                messages: Any = [{"role": "user", "content": text}]
-                answer: Any = self._client.chat.completions.create(model=model, messages=messages, **parameters)
-            else:
-                answer = self._client.completions.create(model=model, prompt=request.prompt, **parameters)
-        except (ValueError, openai.APIResponseValidationError) as error:
-            raise NotAnAnswer(_line(error)) from error
-        return _read(answer, model)
+        return parameters
 
-    def _own_sampling(self, manner: Manner) -> Sampling:
-        options, stop = self._options, COMPLETION_STOPS if manner.api == "completions" else ()
+    def _own_sampling(self, dialect: Dialect) -> Sampling:
+        options, stop = self._options, COMPLETION_STOPS if dialect.api == "completions" else ()
         return Sampling(options.temperature, 0, options.top_p, options.max_tokens, stop)
 
-    def _other_manner(self, manner: Manner, error: openai.APIStatusError) -> Manner | None:
-        """Returns what to try after a refusal, or None when there is nothing left."""
+    def _alternative(self, dialect: Dialect, error: openai.APIStatusError) -> Dialect | None:
+        """Returns the dialect to try after a refusal; None when all have been tried."""
         if error.status_code not in REFUSALS:
             return None
-        if self._settled and manner.api != self._manner.api:
-            return self._manner  # another thread has found it out meanwhile
-        if error.param in CAN_DO_WITHOUT and error.param not in manner.without:
-            return replace(manner, without=manner.without | {error.param})
-        if error.param != "n" and manner.api == "completions" and not self._settled:
-            return replace(manner, api="chat")
-        if manner.several and error.status_code != 404:
-            return replace(manner, several=False)
+        if self._api_known and dialect.api != self._dialect.api:
+            return self._dialect  # another thread has found the right API in the meantime
+        if error.param in OPTIONAL_PARAMETERS and error.param not in dialect.refused:
+            return replace(dialect, refused=dialect.refused | {error.param})
+        if error.param != "n" and dialect.api == "completions" and not self._api_known:
+            return replace(dialect, api="chat")
+        if dialect.many_choices and error.status_code != 404:
+            return replace(dialect, many_choices=False)
         return None
 
     def _explained(self, error: openai.APIError) -> str:
-        """Returns what the user shall read of an error; the key is never in it."""
+        """Returns an error as a message to the user, which never contains the key."""
         options = self._options
-        said = _line(error)
+        message = _message(error)
         if isinstance(error, openai.APITimeoutError):
-            return f"{self._url} gave no answer within {options.timeout:g} s: set openai.timeout higher."
+            return f"{self._url} did not answer within {options.timeout:g} s: set openai.timeout higher."
         if isinstance(error, openai.APIConnectionError):
-            return f"Cannot reach {self._url}: is it running? ({error.__cause__ or said})"
+            return f"Cannot reach {self._url}: is it running? ({error.__cause__ or message})"
         if not isinstance(error, openai.APIStatusError):
-            return f"{self._url} fails: {said}."
+            return f"{self._url} failed: {message}."
         if error.status_code in (401, 403):
             state = "holds a key that is not accepted" if os.environ.get(options.api_key_env) else "is not set"
             return (
-                f"{self._url} refuses access ({error.status_code}): the variable {options.api_key_env} {state}. Set "
-                "it, or name another one with --api-key-env."
+                f"{self._url} denied access ({error.status_code}): the variable {options.api_key_env} {state}. Set "
+                "it, or name another variable with --api-key-env."
             )
         if error.status_code == 404:
-            return f"{self._url} has no model {options.model}, or is no base URL: {said}.{self._models()}"
-        return f"{self._url} answers {error.status_code} for the model {options.model}: {said}."
+            return f"{self._url} has no model {options.model}, or is not a base URL: {message}.{self._hint()}"
+        return f"{self._url} answered {error.status_code} for the model {options.model}: {message}."
 
-    def _models(self) -> str:
-        """Returns the models that the server has as a hint, or what else may be wrong."""
+    def _hint(self) -> str:
+        """Returns the models that the server has, or else a likely mistake in the base URL."""
         try:
             names = [model.id for model in self._client.models.list().data]
         except (openai.OpenAIError, ValueError, AttributeError, TypeError):
             return "" if self._url.endswith("/v1") else " Most base URLs end in /v1."
-        return f" It has {', '.join(names[:10])}." if names else ""
+        return f" Available models: {', '.join(names[:10])}." if names else ""
 
 
-def _read(answer: Any, model: str) -> list[Completion]:
-    """Returns the choices of an answer. Tokens are told of all together, so each gets its share; the first has the
-    prompt's, which is paid for once.
+def _read(answer: object, model: str) -> list[Completion]:
+    """Returns the choices of an answer, which the client does not validate.
+
+    Servers report the tokens of all choices together, so each choice is given an equal share. The tokens of the prompt
+    are charged once and go to the first choice.
 
     Raises:
-        NotAnAnswer: there are none.
+        UnusableAnswer: there are no choices, or one has no text.
     """
     choices = getattr(answer, "choices", None)
     if not isinstance(choices, list) or not choices:
-        raise NotAnAnswer(f"no choices in {answer!r:.200}")
+        raise UnusableAnswer(f"no choices in {answer!r:.200}")
     usage = getattr(answer, "usage", None)
     tokens = getattr(usage, "completion_tokens", None) or 0
-    asked = getattr(usage, "prompt_tokens", None) or 0
-    read = []
+    prompt_tokens = getattr(usage, "prompt_tokens", None) or 0
+    completions = []
     for number, choice in enumerate(choices):
         message = getattr(choice, "message", None)
         text = getattr(choice, "text", None) if message is None else getattr(message, "content", None)
         if not isinstance(text, str | None):
-            raise NotAnAnswer(f"no text in {choice!r:.200}")
+            raise UnusableAnswer(f"no text in {choice!r:.200}")
         reason = getattr(choice, "finish_reason", None) or "stop"
         share = tokens // len(choices) + (number < tokens % len(choices))
         name = getattr(answer, "model", None) or model
-        read.append(Completion(text or "", name, reason, 0 if number else asked, share))
-    return read
+        completions.append(Completion(text or "", name, reason, 0 if number else prompt_tokens, share))
+    return completions
 
 
 def _retry_after(error: openai.APIError) -> float:
-    """Returns the seconds that a busy server asks to be left alone for, as far as we are ready to wait."""
+    """Returns the pause in seconds that a busy server requests, at most `LONGEST_PAUSE_SECONDS`."""
     response = getattr(error, "response", None)
     try:
         seconds = float(response.headers["retry-after"]) if response is not None else 0.0
@@ -269,11 +282,11 @@ def _retry_after(error: openai.APIError) -> float:
     return min(max(seconds, 0.0), LONGEST_PAUSE_SECONDS)
 
 
-def _line(error: Exception) -> str:
-    """Returns what was said, on one line."""
+def _message(error: Exception) -> str:
+    """Returns the server's message, or else the error's, on one line."""
     body = getattr(error, "body", None)
-    said = body.get("message") if isinstance(body, dict) else None
-    return " ".join(str(said or error).split())[:300].rstrip(".") or type(error).__name__
+    message = body.get("message") if isinstance(body, dict) else None
+    return " ".join(str(message or error).split())[:300].rstrip(".") or type(error).__name__
 
 
 def _is_local(url: str | None) -> bool:

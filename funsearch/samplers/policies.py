@@ -1,4 +1,4 @@
-"""Checks a policy's folder before it is loaded. Knows nothing about who loads it."""
+"""Checks a policy's folder before it is loaded. Knows nothing about how the policy is loaded."""
 
 import json
 from pathlib import Path
@@ -9,10 +9,10 @@ from funsearch.samplers.model_folder import check_model, expanded
 
 
 def check_policy(policy: Policy) -> None:
-    """Refuses a policy whose folder is gone or broken, or whose adapter was made for another model.
+    """Checks that a policy can be loaded: its folder is complete, and its adapter belongs to the policy's base model.
 
     Raises:
-        SamplerError: says which policy, which folder and why.
+        SamplerError: it cannot; the message names the policy, the folder and the reason.
     """
     if policy.kind == "full":
         check_model(policy.folder)
@@ -22,15 +22,18 @@ def check_policy(policy: Policy) -> None:
     config, weights = folder / "adapter_config.json", folder / "adapter_model.safetensors"
     if not config.is_file() or not weights.is_file() or not weights.stat().st_size:
         raise SamplerError(
-            f"The adapter of the policy {policy.name} is not in {folder}, or not whole: bring it back, or train anew "
-            "under another --name."
+            f"The adapter of the policy {policy.name} is missing from {folder}, or incomplete: restore the folder, or "
+            "train again under another --name."
         )
     try:
         base = str(json.loads(config.read_text(encoding="utf-8"))["base_model_name_or_path"])
     except (OSError, ValueError, KeyError, TypeError):
-        raise SamplerError(f"{config} cannot be read: train the policy {policy.name} anew.") from None
+        raise SamplerError(
+            f"{config} cannot be read: restore the folder of the policy {policy.name}, or train again under another "
+            "--name."
+        ) from None
     if expanded(base) != expanded(policy.base):
         raise SamplerError(
-            f"The adapter of the policy {policy.name} was made for the model {base}, not for {policy.base}: name that "
-            "model."
+            f"The adapter of the policy {policy.name} was trained on the model {base}, not on {policy.base}: use it "
+            f"with {base}."
         )

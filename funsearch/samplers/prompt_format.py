@@ -1,4 +1,4 @@
-"""Finds out whether a model wants its prompts in a chat, before any engine is started."""
+"""Decides whether a model is prompted in a chat, from its tokenizer alone: no engine is started."""
 
 import importlib.util
 from typing import Literal
@@ -9,10 +9,14 @@ from funsearch.samplers.text import speaks_chat
 
 
 def wants_chat(model: str, wanted: Literal["auto", "completion", "chat"]) -> bool:
-    """Returns whether to put tasks to a model as requests in a chat.
+    """Returns whether to prompt a model in a chat.
+
+    Args:
+        model: a folder, or a name on a hub.
+        wanted: the setting `prompt_format`; `auto` decides by the model's end tokens and chat template.
 
     Raises:
-        SamplerError: there is no such model, or a chat is asked for and it has no template for one.
+        SamplerError: there is no such model, or `wanted` is `chat` and the model has no chat template.
     """
     check_model(model)
     if wanted == "completion":
@@ -21,7 +25,7 @@ def wants_chat(model: str, wanted: Literal["auto", "completion", "chat"]) -> boo
         raise SamplerError('Reading a model\'s tokenizer needs transformers: pip install "funsearch[train]".')
     from transformers import AutoTokenizer, GenerationConfig
 
-    # The libraries raise whatever reading a folder or a hub raises.
+    # Reading a folder or a hub may raise any exception.
     try:
         tokenizer = AutoTokenizer.from_pretrained(expanded(model), local_files_only=is_folder(model))
     except Exception as error:
@@ -34,5 +38,5 @@ def wants_chat(model: str, wanted: Literal["auto", "completion", "chat"]) -> boo
         ends = GenerationConfig.from_pretrained(expanded(model), local_files_only=is_folder(model)).eos_token_id
     except OSError:
         ends = None
-    several = ends if isinstance(ends, list) else [ends]
-    return speaks_chat(tokenizer, {*several, tokenizer.eos_token_id} - {None})
+    end_tokens = ends if isinstance(ends, list) else [ends]
+    return speaks_chat(tokenizer, {*end_tokens, tokenizer.eos_token_id} - {None})

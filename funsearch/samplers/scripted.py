@@ -1,7 +1,7 @@
-"""A sampler of recorded answers, from a list or a file, for tests, scripts and demonstrations.
+"""A sampler of recorded answers from a list or a file, for tests, scripts and demonstrations.
 
-Prompt number k gets answers k*n to k*n + n - 1, so that the answers depend on nothing but the prompt's number, and a
-resumed run continues where it stopped.
+Prompt number k gets answers k*n to k*n + n - 1. The answers depend on the prompt's number alone, so a resumed run
+continues where it stopped.
 """
 
 import json
@@ -14,7 +14,7 @@ from funsearch.errors import SamplerError, SamplerExhausted
 
 
 class ScriptedSampler:
-    """Answers from a list."""
+    """Returns answers from a list."""
 
     def __init__(self, texts: Sequence[str], samples_per_prompt: int = 4, model: str = "scripted") -> None:
         self._texts = texts
@@ -29,7 +29,7 @@ class ScriptedSampler:
             SamplerError: the file cannot be read, or a line is not such an object; the message names file and line.
         """
         try:
-            # Not splitlines: it also cuts at separators that may stand inside a JSON string.
+            # Not splitlines, which also splits at separators that are allowed inside a JSON string.
             lines = path.read_text(encoding="utf-8").split("\n")
         except (OSError, UnicodeDecodeError) as error:
             raise SamplerError(f"Cannot read the answers in {path}: {error}.") from None

@@ -1,11 +1,12 @@
-"""How a best-shot prompt is put to a model: as a text to go on with, or as a request in a chat.
+"""The form in which a model receives a best-shot prompt: a text to continue, or a request in a chat.
 
 Knows nothing about engines and endpoints.
 """
 
 from bisect import bisect_left
 from collections.abc import Callable, Collection
-from typing import Any
+
+from funsearch.rest_em.tokens import Tokenizer
 
 CHAT_REQUEST = """\
 Write the last function of this Python file so that it does its task better than the versions before it. Answer with \
@@ -27,21 +28,22 @@ COMPLETION_STOPS = (
     "\n\n\n",
     "\n```",
 )
-"""Where a base model has left the function's body: something begins at the margin. The first four end most of them."""
+"""Stop strings of a base model: text at the left margin is outside the function. The first four end most samples."""
 
 
 def chat_request(prompt: str) -> str:
-    """Returns the request that asks a chat model for what a base model would go on with."""
+    """Returns the message that asks a chat model for the function with which a base model would continue."""
     return CHAT_REQUEST.format(prompt=prompt.rstrip())
 
 
-def speaks_chat(tokenizer: Any, ends: Collection[int]) -> bool:
-    """Tells whether a model wants its prompts in a chat: it ends a text as its chat template ends a turn.
+def speaks_chat(tokenizer: Tokenizer, ends: Collection[int]) -> bool:
+    """Returns whether a model is to be prompted in a chat: its end tokens include the one that ends a turn.
 
-    A template alone says little, since base models often carry that of their tuned sibling.
+    A chat template alone does not show it, since base models often carry the template of their chat version.
 
     Args:
-        ends: ids of the tokens with which the model ends what it writes.
+        tokenizer: of the model.
+        ends: ids of the tokens that end a text of the model.
     """
     if not getattr(tokenizer, "chat_template", None):
         return False
@@ -51,7 +53,7 @@ def speaks_chat(tokenizer: Any, ends: Collection[int]) -> bool:
 
 
 def last_lines(text: str, fits: Callable[[str], bool]) -> str:
-    """Returns as many of the last lines of `text` as fit; none when not even the last one does."""
+    """Returns as many of the last lines of `text` as fit; an empty text if not even the last line does."""
     lines = text.splitlines(keepends=True)
-    dropped = bisect_left(range(len(lines)), True, key=lambda first: fits("".join(lines[first:])))
-    return "".join(lines[dropped:])
+    start = bisect_left(range(len(lines)), True, key=lambda first: fits("".join(lines[first:])))
+    return "".join(lines[start:])

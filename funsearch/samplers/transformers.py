@@ -1,13 +1,13 @@
-"""A model on transformers, in this process: for small models, and machines without vLLM.
+"""Samples from a model on Transformers in this process: for small models, and machines without vLLM.
 
-Requests are worked off in batches of equal sampling. One call at a time computes; others wait.
+Requests are computed in batches of equal sampling. One call computes at a time; others wait.
 """
 
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, TypeVar
 
 from funsearch.core.completions import Completion, Policy, Request, Sampling
 from funsearch.errors import SamplerError, first_line
@@ -17,9 +17,14 @@ from funsearch.samplers.options import TransformersOptions
 from funsearch.samplers.policies import check_policy
 from funsearch.samplers.text import COMPLETION_STOPS
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+T = TypeVar("T")
+
 
 class TransformersSampler:
-    """Completes prompts with a model on transformers; policies are adapters of it, loaded when they are asked for."""
+    """Completes prompts with a model on Transformers, and with policies, which are loaded when requested."""
 
     def __init__(self, options: TransformersOptions) -> None:
         """Loads the model.
@@ -44,12 +49,15 @@ class TransformersSampler:
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
         if options.threads:
             torch.set_num_threads(options.threads)
-        self._tokenizer = self._loaded(transformers.AutoTokenizer, options.model, padding_side="left")
+        self._tokenizer = _loaded(
+            options.model,
+            lambda: transformers.AutoTokenizer.from_pretrained(expanded(options.model), padding_side="left"),
+        )
         if self._tokenizer.pad_token_id is None:
             self._tokenizer.pad_token = self._tokenizer.eos_token
         self._base = self._model_of(options.model)
-        self._plain = Policy("", 0, options.model)
-        self._policy: str | None = self._plain.name
+        self._no_policy = Policy("", 0, options.model)
+        self._policy: str | None = self._no_policy.name
         self._model = self._base
         self._stop_tokens: dict[tuple[str, ...], set[int]] = {}
 
@@ -63,10 +71,10 @@ class TransformersSampler:
             return [completions for batch in self._batches(requests) for completions in self._complete_batch(batch)]
 
     def stats(self) -> None:
-        """Returns None: callers wait for their turn, there is no queue."""
+        """Returns None: there is no queue, callers wait for their turn."""
 
     def close(self) -> None:
-        """Forgets the model."""
+        """Releases the model."""
         del self._model, self._base
 
     def _batches(self, requests: Sequence[Request]) -> Iterator[list[Request]]:
@@ -83,11 +91,11 @@ class TransformersSampler:
 
     def _complete_batch(self, batch: list[Request]) -> list[list[Completion]]:
         first = batch[0]
-        self._use(first.policy or self._plain)
+        self._use(first.policy or self._no_policy)
         model = first.policy.name if first.policy else self._name
         sampling = first.sampling or self._own_sampling()
         seed = int.from_bytes(os.urandom(4)) if first.seed is None else first.seed
-        prompts = [prompt_tokens(self._tokenizer, one.prompt, chat=one.form == "chat") for one in batch]
+        prompts = [prompt_tokens(self._tokenizer, request.prompt, chat=request.form == "chat") for request in batch]
         tokens = self._generate(prompts, first.count, sampling, seed)
         completions = [
             self._read(completion, sampling.stop, len(prompts[number // first.count]), model)
@@ -103,9 +111,9 @@ class TransformersSampler:
         """Returns the tokens of `count` completions of each prompt, one prompt after the other."""
         torch = self._torch
         padded = self._tokenizer.pad({"input_ids": prompts}, return_tensors="pt").to(self._device)
-        drawn: dict[str, Any] = {"do_sample": False}
+        options: dict[str, object] = {"do_sample": False}
         if sampling.temperature > 0:
-            drawn = {
+            options = {
                 "do_sample": True,
                 "temperature": sampling.temperature,
                 "top_k": sampling.top_k,
@@ -118,30 +126,30 @@ class TransformersSampler:
             max_new_tokens=sampling.max_tokens,
             eos_token_id=sorted(self._ends | self._ending_with(sampling.stop)),
             pad_token_id=self._tokenizer.pad_token_id,
-            **drawn,
+            **options,
         )
         width = padded["input_ids"].shape[1]
         with torch.inference_mode():
             tokens: list[list[int]] = self._model.generate(**padded, generation_config=config)[:, width:].tolist()
-        return tokens if sampling.temperature > 0 else [likeliest for likeliest in tokens for _ in range(count)]
+        return tokens if sampling.temperature > 0 else [greedy for greedy in tokens for _ in range(count)]
 
     def _read(self, tokens: list[int], stop: tuple[str, ...], prompt_tokens: int, model: str) -> Completion:
-        """Returns a completion up to the first stop text, or to where the model ended it."""
+        """Returns the completion up to the first stop text, or else up to the model's end token."""
         ends = self._ends | self._ending_with(stop)
-        length = next((place + 1 for place, token in enumerate(tokens) if token in ends), None)
+        length = next((position + 1 for position, token in enumerate(tokens) if token in ends), None)
         tokens = tokens[: length or len(tokens)]
         text = self._tokenizer.decode(tokens, skip_special_tokens=True)
-        places = [(text.index(ending), ending) for ending in stop if ending in text]
-        if places:
-            place, ending = min(places)
-            return Completion(text[:place], model, "stop", prompt_tokens, len(tokens), ending)
+        endings = [(text.index(ending), ending) for ending in stop if ending in text]
+        if endings:
+            position, ending = min(endings)
+            return Completion(text[:position], model, "stop", prompt_tokens, len(tokens), ending)
         return Completion(text, model, "length" if length is None else "stop", prompt_tokens, len(tokens))
 
     @cached_property
     def _ends(self) -> set[int]:
-        """Returns the ids of the tokens with which the model ends what it writes."""
-        given = self._base.generation_config.eos_token_id
-        return {*(given if isinstance(given, list) else [given]), self._tokenizer.eos_token_id} - {None}
+        """Ids of the tokens that end a text of the model."""
+        ends = self._base.generation_config.eos_token_id
+        return {*(ends if isinstance(ends, list) else [ends]), self._tokenizer.eos_token_id} - {None}
 
     @cached_property
     def _vocabulary(self) -> list[str]:
@@ -149,9 +157,9 @@ class TransformersSampler:
         return list(self._tokenizer.batch_decode([[token] for token in range(size)]))
 
     def _ending_with(self, stop: tuple[str, ...]) -> set[int]:
-        """Returns the tokens that hold a whole stop text, so that generating ends there.
+        """Returns the tokens that contain a stop text, at which generation ends.
 
-        A stop text that is spread over several tokens is cut off afterwards.
+        A stop text that spans several tokens is cut off afterwards.
         """
         if stop not in self._stop_tokens:
             vocabulary = enumerate(self._vocabulary)
@@ -159,7 +167,7 @@ class TransformersSampler:
         return self._stop_tokens[stop]
 
     def _use(self, policy: Policy) -> None:
-        """Makes the model that of the policy.
+        """Loads the model of a policy, unless it is loaded.
 
         Raises:
             SamplerError: the policy cannot be loaded.
@@ -167,33 +175,33 @@ class TransformersSampler:
         if policy.name == self._policy:
             return
         check_policy(policy)
-        self._policy = None  # until it is loaded
-        # A fresh base for each adapter: merging into and out of one loses precision.
+        self._policy = None  # until the new one is loaded
+        # Each adapter gets a fresh base: merging one into a base and out again loses precision.
         self._model = self._base = self._model_of(policy.folder if policy.kind == "full" else expanded(policy.base))
         if policy.kind == "lora":
-            self._guard(policy.folder, lambda: self._base.load_adapter(policy.folder))
+            _loaded(policy.folder, lambda: self._base.load_adapter(policy.folder))
         self._policy = policy.name
 
-    def _model_of(self, source: str) -> Any:
+    def _model_of(self, source: str) -> "PreTrainedModel":
         dtype = self._torch.float32 if self._device == "cpu" else self._torch.bfloat16
-        return self._loaded(self._transformers.AutoModelForCausalLM, source, dtype=dtype).to(self._device).eval()
+        auto_model = self._transformers.AutoModelForCausalLM
+        model = _loaded(source, lambda: auto_model.from_pretrained(expanded(source), dtype=dtype))
+        return model.to(self._device).eval()
 
-    def _loaded(self, kind: Any, source: str, **arguments: Any) -> Any:
-        return self._guard(source, lambda: kind.from_pretrained(expanded(source), **arguments))
 
-    def _guard(self, source: str, load: Any) -> Any:
-        """Returns what `load` returns.
+def _loaded(source: str, load: Callable[[], T]) -> T:
+    """Returns the result of `load`, which loads a tokenizer, a model or an adapter.
 
-        Raises:
-            SamplerError: it cannot be loaded.
-        """
-        # Its many parts raise whatever they raise.
-        try:
-            return load()
-        except Exception as error:
-            raise SamplerError(f"transformers cannot load {source}: {first_line(error)}") from error
+    Raises:
+        SamplerError: it cannot be loaded.
+    """
+    # Transformers and its libraries may raise any exception.
+    try:
+        return load()
+    except Exception as error:
+        raise SamplerError(f"transformers cannot load {source}: {first_line(error)}") from error
 
 
 def _kind(request: Request) -> tuple[str | None, Sampling | None, int]:
-    """Returns what the requests of one batch have in common."""
+    """Returns the properties that all requests of a batch share."""
     return request.policy.name if request.policy else None, request.sampling, request.count

@@ -1,7 +1,7 @@
-"""A model on vLLM, in this process: one engine, fed from any number of threads.
+"""Samples from a model on vLLM in this process: one engine, called from any number of threads.
 
-Knows nothing about where model folders come from. vLLM itself is imported when a sampler is made, because it reads
-its environment when it is imported.
+vLLM is imported when a sampler is made, because it reads the environment on import. Knows nothing about where model
+folders come from.
 """
 
 import asyncio
@@ -10,7 +10,7 @@ import threading
 from collections.abc import Coroutine, Sequence
 from concurrent.futures import CancelledError, Future
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from funsearch.core.completions import Completion, Policy, Request, SamplerStats, Sampling
 from funsearch.errors import SamplerError
@@ -39,17 +39,22 @@ CHAT_TOKENS = 1024
 PAPER_TOP_P = 0.95
 """FunSearch, Methods."""
 CLOSING_SECONDS = 2.0
-"""What is left of the engine's tasks by then is abandoned."""
+"""Time for the engine's tasks to end; those still running afterwards are abandoned."""
+
+
+class _Cancellable(Protocol):
+    def cancel(self) -> bool: ...
 
 
 class VllmSampler:
-    """Completes prompts with a model on vLLM: base models go on with the text, chat models get a request."""
+    """Completes prompts with a model on vLLM: base models continue the text, chat models receive a request."""
 
     def __init__(self, options: VllmOptions) -> None:
         """Loads the model, which takes from seconds to minutes.
 
         Raises:
-            SamplerError: vLLM is not installed, there is no such model, it has no weights, or it does not fit.
+            SamplerError: vLLM is not installed, there is no such model, it has no weights, or it does not fit into
+                memory.
         """
         check_model(options.model)
         self._options = replace(options, model=expanded(options.model))
@@ -57,13 +62,11 @@ class VllmSampler:
         if options.adapter:
             self._policy = Policy(options.policy, 0, self._options.model, options.adapter, "lora")
             check_policy(self._policy)
-        self._stats = SamplerStats()
-        self._warned = False
-        self._warned_of_task = False
+        self._warned_of_prompt = self._warned_of_task = False
         self._closed = False
         self._lock = threading.Lock()
         self._tokenizing = threading.Lock()
-        self._work: set[Future[Any]] = set()
+        self._work: set[_Cancellable] = set()
         self._log = EngineLog()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="vllm", daemon=True)
@@ -83,10 +86,10 @@ class VllmSampler:
             self._model = options.policy
 
     def complete(self, requests: Sequence[Request]) -> list[list[Completion]]:
-        """Returns the completions of each request, all generated at the same time. See `Sampler.complete`.
+        """Returns the completions of each request, all generated concurrently. See `Sampler.complete`.
 
-        A best-shot prompt that is too long for the model's context loses its first lines; any other prompt that is too
-        long gets empty completions that ended for their length.
+        A best-shot prompt that is too long for the model's context loses its first lines. Any other prompt that is too
+        long gets empty completions with the finish reason `length`.
 
         Raises:
             SamplerError: a policy cannot be loaded, not even the last line of a best-shot prompt fits into the context,
@@ -103,16 +106,16 @@ class VllmSampler:
             return self._on_loop(complete_all())
         except CancelledError:
             raise SamplerError("The vLLM engine was closed before it could answer.") from None
-        # vLLM raises whatever its parts raise.
+        # vLLM and its libraries may raise any exception.
         except Exception as error:
             raise SamplerError(f"vLLM failed on {requests[0].name}: {self._cause(error)}") from error
 
     def stats(self) -> SamplerStats:
         """Returns what the engine has done and what is queued."""
-        return self._stats
+        return self._engine.stats
 
     def close(self) -> None:
-        """Ends the engine and its processes. Prompts that are still at work raise SamplerError in their threads."""
+        """Ends the engine and its processes. Calls of `complete` still running raise SamplerError in their threads."""
         if self._end_work():
             self._engine.shutdown()
             self._end_loop()
@@ -121,7 +124,7 @@ class VllmSampler:
         """Imports vLLM and loads the model.
 
         Raises:
-            SamplerError: in one line, what went wrong.
+            SamplerError: one of the two failed; the message gives the cause in one line.
         """
         prepare_import(offline=is_folder(self._options.model))
         try:
@@ -134,8 +137,8 @@ class VllmSampler:
         threads = cpu_environment(self._options) if vllm_engine.on_cpu() else gpu_environment()
         with environment(threads | self._log.environment):
             try:
-                return vllm_engine.Engine(self._options, self._record)
-            # vLLM raises whatever its parts raise.
+                return vllm_engine.Engine(self._options)
+            # vLLM and its libraries may raise any exception.
             except Exception as error:
                 reason = self._cause(error)
                 raise SamplerError(f"vLLM cannot load the model {self._options.model}: {reason}") from error
@@ -152,7 +155,7 @@ class VllmSampler:
         return wanted == "chat"
 
     def _own_sampling(self) -> Sampling:
-        """Returns how tokens are drawn where a request does not say."""
+        """Returns the sampling for requests that specify none."""
         options = self._options
         stop = options.stop if options.stop is not None else () if self._chat else COMPLETION_STOPS
         max_tokens = options.max_tokens or (CHAT_TOKENS if self._chat else COMPLETION_TOKENS)
@@ -171,7 +174,7 @@ class VllmSampler:
         Raises:
             SamplerError: not even the last line of a best-shot prompt fits.
         """
-        # One thread at a time: vLLM gives every other thread its own copy of the tokenizer, which takes seconds.
+        # One thread at a time: vLLM would copy the tokenizer for each further thread, which takes seconds.
         with self._tokenizing:
             if request.form == "best-shot":
                 return self._fitting_tokens(request)
@@ -180,8 +183,8 @@ class VllmSampler:
         if len(tokens) >= length and not self._warned_of_task:
             self._warned_of_task = True
             logger.warning(
-                "%s has %d tokens, but prompt and answer together may have %d: this prompt and others like it count as "
-                "not solved. Raise vllm.max_model_len to have them answered.",
+                "%s has %d tokens, which leaves no room for an answer within vllm.max_model_len = %d: this prompt and "
+                "others like it count as not solved. Raise vllm.max_model_len to have them answered.",
                 request.name,
                 len(tokens),
                 length,
@@ -204,10 +207,10 @@ class VllmSampler:
             raise SamplerError(
                 f"Not even the last line of {request.name} fits into {length} tokens: raise vllm.max_model_len."
             )
-        if not self._warned:
-            self._warned = True
+        if not self._warned_of_prompt:
+            self._warned_of_prompt = True
             logger.warning(
-                "%s has %d tokens, but %d fit: the first lines of this and of later prompts are left out. Raise "
+                "%s has %d tokens, but only %d fit: the first lines of this and of later prompts are left out. Raise "
                 "vllm.max_model_len above %d to keep them.",
                 request.name,
                 len(tokens),
@@ -216,24 +219,20 @@ class VllmSampler:
             )
         return self._best_shot_tokens(shortened)
 
-    def _record(self, queue: Any, done: Any) -> None:
-        before = self._stats
-        self._stats = SamplerStats(
-            before.prompt_tokens + (done.num_prompt_tokens if done else 0),
-            before.tokens + (done.num_generation_tokens if done else 0),
-            queue.num_running_reqs if queue else before.running,
-            queue.num_waiting_reqs if queue else before.waiting,
-        )
-
     def _cause(self, error: Exception) -> str:
         return self._log.cause() or root_message(error)
 
-    def _on_loop(self, work: Coroutine[Any, Any, T]) -> T:
+    def _on_loop(self, work: Coroutine[object, None, T]) -> T:
+        """Returns the result of a coroutine that runs on the engine's loop; called from any other thread.
+
+        Raises:
+            CancelledError: the sampler is closed.
+        """
         with self._lock:
             if self._closed:
                 work.close()
                 raise CancelledError
-            future = asyncio.run_coroutine_threadsafe(work, self._loop)
+            future: Future[T] = asyncio.run_coroutine_threadsafe(work, self._loop)
             self._work.add(future)
         try:
             return future.result()
@@ -242,7 +241,7 @@ class VllmSampler:
                 self._work.discard(future)
 
     def _end_work(self) -> bool:
-        """Takes no more work and cancels what there is; tells whether it was the first to do so."""
+        """Refuses further work and cancels all present work; returns whether this was the first call."""
         with self._lock:
             first = not self._closed
             self._closed = True
@@ -252,14 +251,14 @@ class VllmSampler:
         return first
 
     def _end_loop(self) -> None:
-        async def end() -> None:
-            rest = asyncio.all_tasks() - {asyncio.current_task()}
-            for task in rest:
+        async def end_tasks() -> None:
+            tasks = asyncio.all_tasks() - {asyncio.current_task()}
+            for task in tasks:
                 task.cancel()
-            if rest:
-                await asyncio.wait(rest, timeout=CLOSING_SECONDS)
+            if tasks:
+                await asyncio.wait(tasks, timeout=CLOSING_SECONDS)
 
-        asyncio.run_coroutine_threadsafe(end(), self._loop).result()
+        asyncio.run_coroutine_threadsafe(end_tasks(), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()

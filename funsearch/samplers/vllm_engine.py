@@ -1,7 +1,7 @@
-"""The one place that imports vLLM: starts an engine and asks it for samples.
+"""Runs a vLLM engine and generates completions with it. Only this module imports vLLM.
 
-Knows nothing about prompts and threads. What vLLM reads from the environment must be set before this is imported and
-before `start` (see `funsearch.samplers.vllm_environment`).
+Knows nothing about prompts and threads. The environment variables that vLLM reads must be set before this module is
+imported and before an `Engine` is made (see `funsearch.samplers.vllm_environment`).
 """
 
 import ctypes
@@ -9,37 +9,36 @@ import itertools
 import os
 import signal
 import warnings
-from collections.abc import Callable
-from typing import Any
 
-from funsearch.core.completions import Completion, Policy, Sampling
+from funsearch.core.completions import Completion, Policy, SamplerStats, Sampling
+from funsearch.rest_em.tokens import Tokenizer
 from funsearch.samplers.options import VllmOptions
 
-# Its import warns of what it does itself.
+# vLLM's own imports issue warnings.
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     from vllm import SamplingParams, TokensPrompt
     from vllm.engine.arg_utils import AsyncEngineArgs
     from vllm.lora.request import LoRARequest
+    from vllm.outputs import CompletionOutput
     from vllm.platforms import current_platform
     from vllm.sampling_params import RequestOutputKind
     from vllm.v1.engine.async_llm import AsyncLLM
     from vllm.v1.executor.multiproc_executor import MultiprocExecutor
     from vllm.v1.executor.uniproc_executor import UniProcExecutor
     from vllm.v1.metrics.loggers import StatLoggerBase
+    from vllm.v1.metrics.stats import IterationStats, SchedulerStats
 
 CPU_BLOCK_TOKENS = 32
-"""Small enough that the samples of one prompt share nearly all of it in the cache; vLLM's own 128 shares half."""
+"""With so small a block, the samples of a prompt share nearly all of it in the cache; with vLLM's default of 128 they
+share half."""
 PR_SET_PDEATHSIG = 1
-
-Record = Callable[[Any, Any], None]
-"""Takes the scheduler's and the iteration's figures, each of which may be None."""
 
 
 class _DiesWithParent:
-    """Has the kernel end the engine's process when the one that started it is gone, however it went."""
+    """Makes the kernel end the engine's process when the process that started it ends, for whatever reason."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: object, **kwargs: object) -> None:
         parent = os.getppid()
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:
@@ -50,8 +49,8 @@ class _DiesWithParent:
 class OneProcess(_DiesWithParent, UniProcExecutor):  # type: ignore[misc]  # vLLM is not typed
     """Computes in the engine's own process.
 
-    On a CPU, vLLM would start another one for it, which takes a third longer to start, and each of the two polls for
-    the other on the cores that are to compute.
+    On a CPU, vLLM would start a second process to compute in. That takes a third longer to start, and the two processes
+    poll for each other on the cores that should compute.
     """
 
 
@@ -60,30 +59,42 @@ class ManyProcesses(_DiesWithParent, MultiprocExecutor):  # type: ignore[misc]  
 
 
 class _Recorder(StatLoggerBase):  # type: ignore[misc]  # vLLM is not typed
-    """Passes the engine's figures on."""
+    """Adds up the engine's statistics."""
 
-    def __init__(self, record: Record) -> None:
-        self._record = record
+    def __init__(self) -> None:
+        self.stats = SamplerStats()
 
-    def record(self, scheduler_stats: Any, iteration_stats: Any, *_: Any, **__: Any) -> None:
-        self._record(scheduler_stats, iteration_stats)
+    def record(
+        self,
+        scheduler_stats: SchedulerStats | None,
+        iteration_stats: IterationStats | None,
+        *_: object,
+        **__: object,
+    ) -> None:
+        before = self.stats
+        self.stats = SamplerStats(
+            before.prompt_tokens + (iteration_stats.num_prompt_tokens if iteration_stats else 0),
+            before.tokens + (iteration_stats.num_generation_tokens if iteration_stats else 0),
+            scheduler_stats.num_running_reqs if scheduler_stats else before.running,
+            scheduler_stats.num_waiting_reqs if scheduler_stats else before.waiting,
+        )
 
     def log_engine_initialized(self) -> None:
-        """Says nothing."""
+        """Does nothing."""
 
 
 def on_cpu() -> bool:
-    """Tells whether vLLM computes on the CPU."""
+    """Returns whether vLLM computes on the CPU."""
     return bool(current_platform.is_cpu())
 
 
 class Engine:
-    """A running engine. All methods but `shutdown` belong to the event loop it was started on."""
+    """A running engine. All methods except `shutdown` must be called on the event loop on which it was made."""
 
-    def __init__(self, options: VllmOptions, record: Record) -> None:
-        """Loads the model; blocks for as long as that takes. Raises whatever vLLM's parts raise."""
+    def __init__(self, options: VllmOptions) -> None:
+        """Loads the model; blocks until it is loaded. May raise any exception of vLLM and its libraries."""
         self._options = options
-        recorder = _Recorder(record)
+        self._recorder = recorder = _Recorder()
         self._engine = AsyncLLM.from_engine_args(
             AsyncEngineArgs(**_arguments(options)), stat_loggers=[lambda *_: recorder]
         )
@@ -91,36 +102,43 @@ class Engine:
         self._adapters: dict[str, int] = {}
 
     @property
-    def tokenizer(self) -> Any:
-        """Returns the model's tokenizer."""
-        return self._engine.get_tokenizer()
+    def stats(self) -> SamplerStats:
+        """What the engine has done and what is queued; may be read from any thread."""
+        return self._recorder.stats
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """The model's tokenizer."""
+        tokenizer: Tokenizer = self._engine.get_tokenizer()
+        return tokenizer
 
     @property
     def revision(self) -> str:
-        """Returns the commit of a model that came from a hub, else nothing."""
+        """The commit of a model that came from a hub; empty for a folder."""
         return getattr(self._engine.model_config.hf_config, "_commit_hash", None) or ""
 
     def end_tokens(self) -> set[int]:
-        """Returns the ids of the tokens with which the model ends what it writes."""
+        """Returns the ids of the tokens that end a text of the model."""
         ends = self._engine.model_config.try_get_generation_config().get("eos_token_id", [])
         return {*(ends if isinstance(ends, list) else [ends]), self.tokenizer.eos_token_id} - {None}
 
     async def complete(
         self, tokens: list[int], count: int, sampling: Sampling, model: str, policy: Policy | None
     ) -> list[Completion]:
-        """Returns `count` completions of a prompt in the order of their index; empty ones where no token fits.
+        """Returns `count` completions of a prompt in the order of their index; empty ones if the prompt fills the
+        context.
 
         Args:
             tokens: of the prompt.
-            count: how many.
+            count: number of completions.
             sampling: how tokens are drawn.
-            model: what the completions say wrote them.
-            policy: whose adapter to use, if any.
+            model: name of the model in the completions.
+            policy: the policy whose adapter to use, if any.
         """
-        room = self._options.max_model_len - len(tokens)
-        if room < 1:
+        available = self._options.max_model_len - len(tokens)
+        if available < 1:
             return [Completion("", model, "length", len(tokens))] * count
-        # The likeliest answer is the same each time, and the engine refuses to give it more than once.
+        # Greedy completions are all the same, and the engine refuses to return more than one.
         distinct = count if sampling.temperature > 0 else 1
         parameters = SamplingParams(
             n=distinct,
@@ -128,11 +146,11 @@ class Engine:
             top_k=sampling.top_k,
             top_p=sampling.top_p,
             min_p=sampling.min_p,
-            max_tokens=min(sampling.max_tokens, room),
+            max_tokens=min(sampling.max_tokens, available),
             stop=list(sampling.stop),
             output_kind=RequestOutputKind.FINAL_ONLY,
         )
-        outputs: list[Any] = []
+        outputs: list[CompletionOutput] = []
         async for answer in self._engine.generate(
             TokensPrompt(prompt_token_ids=tokens),
             parameters,
@@ -154,7 +172,7 @@ class Engine:
         ]
 
     def _adapter(self, policy: Policy) -> LoRARequest | None:
-        """Returns by what name the engine knows an adapter; it loads one when it is first asked for."""
+        """Returns the adapter of a policy, which the engine loads on its first use; None for other kinds of policy."""
         if policy.kind != "lora":
             return None
         number = self._adapters.setdefault(policy.name, len(self._adapters) + 1)
@@ -165,8 +183,8 @@ class Engine:
         self._engine.shutdown()
 
 
-def _arguments(options: VllmOptions) -> dict[str, Any]:
-    arguments: dict[str, Any] = {
+def _arguments(options: VllmOptions) -> dict[str, object]:
+    arguments: dict[str, object] = {
         "model": options.model,
         "dtype": options.dtype,
         "max_model_len": options.max_model_len,
@@ -177,7 +195,7 @@ def _arguments(options: VllmOptions) -> dict[str, Any]:
         "enable_prefix_caching": True,
         "enable_log_requests": False,
         "use_tqdm_on_load": False,
-        # Its default is 0 for every start, so a resumed run would be told the same again.
+        # vLLM's default is 0, with which a resumed run would get the same samples again.
         "seed": int.from_bytes(os.urandom(4)) >> 1,
     }
     if options.max_lora_rank:

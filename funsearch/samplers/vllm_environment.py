@@ -1,4 +1,4 @@
-"""What vLLM reads from the environment, and where its processes leave their errors. Loads nothing of vLLM."""
+"""The environment variables that vLLM reads, and the log file for the errors of its processes. Does not import vLLM."""
 
 import json
 import os
@@ -8,22 +8,21 @@ import tempfile
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from funsearch.samplers.options import VllmOptions
 
 SPARE_FROM = 4
-"""With more cores than this, one is left to the rest of funsearch."""
+"""On a machine with more cores than this, one is left to the rest of funsearch."""
 QUIET = {"TORCH_CPP_LOG_LEVEL": "ERROR", "PYTHONWARNINGS": "ignore"}
 _EXCEPTION = re.compile(r"^(?:[\w.]+\.)?(\w*(?:Error|Exception|Exit)): (.+)$", re.MULTILINE)
-_TELLS_NOTHING = ("Engine core initialization failed", "See root cause above", "Worker failed with error")
+_UNINFORMATIVE = ("Engine core initialization failed", "See root cause above", "Worker failed with error")
 
 
 def prepare_import(*, offline: bool) -> None:
-    """Sets what vLLM and the hub's library read once, when they are imported: no reports to anybody, no chatter.
+    """Sets the variables that vLLM and the hub's library read on import: turns off telemetry and progress messages.
 
     Args:
-        offline: the model is a folder, so nothing shall be asked of a hub.
+        offline: whether the model is a folder, so that no request to a hub is needed.
     """
     os.environ.update(VLLM_NO_USAGE_STATS="1", DO_NOT_TRACK="1", HF_HUB_DISABLE_TELEMETRY="1")
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
@@ -33,10 +32,10 @@ def prepare_import(*, offline: bool) -> None:
 
 
 def cpu_environment(options: VllmOptions) -> dict[str, str | None]:
-    """Returns what the engine's process must find on a CPU.
+    """Returns the environment of the engine's process on a CPU.
 
-    The engine computes in its own process, so vLLM leaves its threads unbound: they are bound here. An actor of Ray
-    has OMP_NUM_THREADS=1 or so in its environment, which would leave the engine one thread.
+    The engine computes in its own process, whose threads vLLM does not bind to cores; these variables do. Ray sets
+    OMP_NUM_THREADS in its actors, often to 1, which would leave the engine one thread.
     """
     cores = cores_for(options.threads, os.sched_getaffinity(0))
     return {
@@ -49,12 +48,12 @@ def cpu_environment(options: VllmOptions) -> dict[str, str | None]:
 
 
 def gpu_environment() -> dict[str, str | None]:
-    """Returns what the engine's process must find on a GPU: vLLM chooses its threads itself, unless Ray has."""
+    """Returns the environment of the engine's process on a GPU, without Ray's limit on threads: vLLM sets its own."""
     return {"OMP_NUM_THREADS": None, **QUIET}
 
 
 def cores_for(threads: str, usable: Collection[int]) -> list[int]:
-    """Returns the cores that `threads` names; for `auto` one of each physical core of the usable ones."""
+    """Returns the cores that `threads` names; for `auto`, one logical core for each physical core that is usable."""
     if threads != "auto":
         return [core for part in threads.split(",") for core in _range(part)]
     physical = sorted({min(_siblings(core) & set(usable)) for core in usable})
@@ -63,7 +62,7 @@ def cores_for(threads: str, usable: Collection[int]) -> list[int]:
 
 @contextmanager
 def environment(values: Mapping[str, str | None]) -> Iterator[None]:
-    """Sets variables (None takes one away) for what is started inside, and puts all back to what it was."""
+    """Sets environment variables (None removes one) for processes started inside; restores all variables afterwards."""
     before = dict(os.environ)
     for name, value in values.items():
         os.environ.pop(name, None)
@@ -72,7 +71,7 @@ def environment(values: Mapping[str, str | None]) -> Iterator[None]:
     try:
         yield
     finally:
-        # vLLM adds variables of its own, preloaded libraries among them, that no other child shall inherit.
+        # vLLM adds variables of its own, such as preloaded libraries, that no other child process may inherit.
         for name in set(os.environ) - set(before):
             del os.environ[name]
         for name, value in before.items():
@@ -81,7 +80,7 @@ def environment(values: Mapping[str, str | None]) -> Iterator[None]:
 
 
 class EngineLog:
-    """A file into which vLLM's processes write their errors, to find out what went wrong in one of them."""
+    """A file to which vLLM's processes log their errors, in order to find out why one of them failed."""
 
     def __init__(self) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="funsearch-vllm-"))
@@ -91,19 +90,19 @@ class EngineLog:
 
     @property
     def environment(self) -> dict[str, str | None]:
-        """Returns the variables by which a vLLM process that is started now writes here."""
+        """Variables that make a vLLM process log to this file."""
         if "VLLM_LOGGING_CONFIG_PATH" in os.environ:
             return {}
         return {"VLLM_LOGGING_CONFIG_PATH": str(self._settings), "VLLM_CONFIGURE_LOGGING": "1"}
 
     def cause(self) -> str | None:
-        """Returns the first exception that was logged, in one line; None if there is none that tells anything."""
+        """Returns the first informative exception in the log, in one line; None if there is none."""
         try:
             text = self._file.read_text(encoding="utf-8", errors="replace")
         except FileNotFoundError:
             return None
         for kind, message in _EXCEPTION.findall(text):
-            if not any(words in message for words in _TELLS_NOTHING):
+            if not any(words in message for words in _UNINFORMATIVE):
                 return f"{kind}: {message.strip()}"
         return None
 
@@ -111,9 +110,9 @@ class EngineLog:
         """Removes the file."""
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def _logging(self) -> dict[str, Any]:
+    def _logging(self) -> dict[str, object]:
         level = os.environ.get("VLLM_LOGGING_LEVEL", "ERROR")
-        handlers: dict[str, Any] = {
+        handlers: dict[str, dict[str, object]] = {
             "file": {"class": "logging.FileHandler", "filename": str(self._file), "delay": True}
         }
         if level != "ERROR":
@@ -123,7 +122,7 @@ class EngineLog:
 
 
 def root_message(error: BaseException) -> str:
-    """Returns the last line of the first cause: what vLLM wraps around it says less."""
+    """Returns the last line of the root cause, which says more than the exceptions that vLLM wraps around it."""
     while error.__cause__ is not None:
         error = error.__cause__
     lines = str(error).strip().splitlines()
@@ -131,7 +130,7 @@ def root_message(error: BaseException) -> str:
 
 
 def _siblings(core: int) -> set[int]:
-    """Returns the logical cores that share a physical one with `core`."""
+    """Returns the logical cores that share a physical core with `core`, itself included."""
     try:
         text = Path(f"/sys/devices/system/cpu/cpu{core}/topology/thread_siblings_list").read_text()
         return {core, *(sibling for part in text.strip().split(",") for sibling in _range(part))}

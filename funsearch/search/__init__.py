@@ -1,1 +1,1 @@
-"""The search: its loop, its ledger, replay, and what can be told of a recorded run. Knows nothing about Ray."""
+"""The search: its loop, its ledger, replay, and reports on recorded runs. Knows nothing about Ray."""

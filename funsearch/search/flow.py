@@ -1,7 +1,7 @@
 """Flow control of a search: how many prompts are with the samplers, and how many samples they may still bring.
 
-Too few prompts, and the model idles; too many, and they are outdated when they are answered. Knows nothing about what
-prompts and samples are.
+With too few prompts the model idles; with too many, the prompts are outdated when they are answered. Knows nothing
+about the content of prompts and samples.
 """
 
 from funsearch.core.records import Prompt
@@ -9,11 +9,11 @@ from funsearch.search.workers import Workers
 from funsearch.settings.search import Settings
 
 EVALUATION_BACKLOG = 4
-"""Prompts' worth of unevaluated samples, for each prompt in flight, at which no more prompts are drawn."""
+"""No prompts are drawn while there are more unevaluated samples than this many times the prompts in flight bring."""
 
 
 class Flow:
-    """The prompts in flight, and the samples that each of them was promised."""
+    """Tracks the prompts in flight and how many samples each of them may bring."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -42,7 +42,12 @@ class Flow:
         self._promised.clear()
 
     def room(self, workers: Workers, drawn: int) -> int:
-        """Returns how many more prompts to draw now, `drawn` of which are on their way to the samplers already."""
+        """Returns how many more prompts to draw now.
+
+        Args:
+            workers: that sample and evaluate.
+            drawn: number of drawn prompts that are not with the samplers yet.
+        """
         backlog = EVALUATION_BACKLOG * self._limit * self._settings.samples_per_prompt
         if workers.evaluating > max(backlog, workers.capacity):
             return 0

@@ -1,7 +1,7 @@
-"""The books of a run: the programs database in memory, the same in storage, and the counts, kept in step.
+"""Records a run: keeps the programs database in memory, the run in the storage and the counts consistent.
 
-Knows nothing about who samples and evaluates, nor about budgets. Every event goes into one buffer and is written by
-`commit` in one transaction, in the order in which it happened; restoring is registering the written evaluations again.
+Events are collected in a buffer, which `commit` writes in one transaction and in order. A run is restored by
+registering its recorded evaluations again. Knows nothing about samplers, evaluators and budgets.
 """
 
 import gc
@@ -19,13 +19,14 @@ from funsearch.search.progress import Counts
 from funsearch.search.workers import Job
 
 FIRST_PROMPT = Prompt(ALL_ISLANDS, ALL_ISLANDS, 0, "", 0, (), 0)
-"""Stands for the prompt that nobody asked: the specification's own first program answers it."""
+"""The prompt of the specification's first program, which no model was asked for."""
 SNAPSHOT_STEP, SNAPSHOTS = 4, 200
-"""Evaluations between two snapshots: few at first, later so many that a million evaluations come to 1,600 snapshots."""
+"""A snapshot is due after this many new evaluations, or after one for every 200 that are registered, whichever is more:
+a million evaluations have 1,600 snapshots."""
 
 
 class Ledger:
-    """Draws prompts, takes in samples and outcomes, and writes all of it down."""
+    """Draws prompts, records samples and the outcomes of their evaluations, and writes all of it to the storage."""
 
     def __init__(
         self, run: str, specification: Specification, database: ProgramsDatabase, storage: RunStorage, sandbox: str
@@ -57,18 +58,18 @@ class Ledger:
         return prompt
 
     def record_samples(self, samples: Sequence[Sample]) -> list[Job]:
-        """Takes in finished samples and returns what has to be evaluated of them.
+        """Records finished samples and returns the jobs to evaluate.
 
-        Unreadable ones and known programs get their verdict at once; a program that is being evaluated already waits
-        for that outcome.
+        Unreadable samples and duplicates are registered at once. A duplicate of a program that is being evaluated waits
+        for the outcome of that evaluation.
         """
         self._events += samples
         for sample in samples:
-            self.counts.take(sample)
+            self.counts.count_sample(sample)
         return self.pending_jobs(samples)
 
     def pending_jobs(self, samples: Sequence[Sample]) -> list[Job]:
-        """Returns what has to be evaluated of samples that are written down already."""
+        """Returns the jobs to evaluate for samples that are already recorded."""
         jobs = []
         for sample in samples:
             try:
@@ -79,54 +80,56 @@ class Ledger:
             job = Job(sample, function, key(function))
             if job.key in self._waiting:
                 self._waiting[job.key].append(job)
-            elif not self._repeat(job):
+            elif not self._register_duplicate(job):
                 self._waiting[job.key] = []
                 jobs.append(job)
         return jobs
 
     def record_outcome(self, job: Job, outcome: Outcome) -> list[Job]:
-        """Registers a verdict, and it again for every sample that waited for it.
+        """Registers the outcome of a job, also for the duplicates that waited for it; returns further jobs to evaluate.
 
-        Returns what has to be evaluated after all: a verdict that is our own fault is nobody else's outcome.
+        There is a further job if the evaluation failed through no fault of the program: the first of the waiting
+        duplicates is then evaluated.
         """
         self._register(outcome.of(job.sample, job.function, job.key, self._sandbox))
         waiting = self._waiting.pop(job.key, [])
         if outcome.status is Status.INFRA and waiting:
             self._waiting[job.key] = waiting[1:]
             return waiting[:1]
-        for twin in waiting:
-            self._repeat(twin)
+        for duplicate in waiting:
+            self._register_duplicate(duplicate)
         return []
 
     def reset(self) -> Reset:
-        """Resets the weaker islands now; for runs that reset by the clock."""
+        """Resets the weaker islands now; for runs that reset islands by the clock."""
         reset = self.database.reset_islands()
         self._events.append(reset)
         return reset
 
     def record_snapshot(self, snapshot: Snapshot) -> None:
-        """Writes down with the next commit how the run stands, if anything was registered since it last was."""
+        """Records a snapshot with the next commit, unless nothing was registered since the last one."""
         if snapshot.evaluations > self._snapshot_at:
             self._snapshot_at = snapshot.evaluations
             self._events.append(snapshot)
 
     def snapshot_due(self) -> bool:
-        """Returns whether enough happened since the last snapshot for the next one to tell something new."""
+        """Returns whether enough evaluations were registered since the last snapshot."""
         new = self.database.registered - self._snapshot_at
         return new >= max(SNAPSHOT_STEP, self.database.registered // SNAPSHOTS)
 
     def commit(self) -> None:
-        """Writes everything that happened since the last commit, in one transaction."""
+        """Writes all events since the last commit in one transaction."""
         if self._events:
             self._storage.append(self.run, self._events)
             self._events = []
 
     def restore(self) -> Iterator[int]:
-        """Registers everything that is written down; yields the number of evaluations now and then.
+        """Registers all recorded evaluations; yields the number of evaluations so far from time to time.
 
-        Returns the database to what it was after the last commit. Resets by the clock are repeated where they stood.
+        The programs database is afterwards what it was after the last commit. Resets by the clock are repeated at the
+        same places.
         """
-        gc.disable()  # nothing of this is garbage, and looking for some takes a third of the time
+        gc.disable()  # nothing here is garbage, and collecting takes a third of the time
         try:
             yield from self._register_again()
         finally:
@@ -142,20 +145,20 @@ class Ledger:
         done = 0
         for done, evaluation in enumerate(self._storage.registered(self.run), start=1):
             registration = self.database.register(evaluation)
-            self.counts.judge(evaluation, registration.program is not None)
+            self.counts.count_evaluation(evaluation, registration.program is not None)
             for _ in range(resets[done] if registration.reset is None else 0):
                 self.database.reset_islands()
             if done % 10_000 == 0:
                 yield done
         yield done
 
-    def _repeat(self, job: Job) -> bool:
-        """Registers a program that was evaluated before with its scores of then; False if it never was."""
-        known = self.database.key_id(job.key)
-        if known is None:
+    def _register_duplicate(self, job: Job) -> bool:
+        """Registers a job with the outcome of the same program; returns False if that has not been evaluated yet."""
+        original = self.database.key_id(job.key)
+        if original is None:
             return False
         self.commit()
-        first = self._storage.program(self.run, known)
+        first = self._storage.program(self.run, original)
         if first.status is Status.INFRA:
             return False
         self._register(
@@ -167,10 +170,12 @@ class Ledger:
                 first.scores,
                 first.error,
                 sandbox=first.sandbox,
-                duplicate_of=known,
+                duplicate_of=original,
                 score=first.score,
                 stage=first.stage,
-                feedback={name: Feedback(said.notes) for name, said in first.feedback.items() if said.notes},
+                feedback={
+                    name: Feedback(feedback.notes) for name, feedback in first.feedback.items() if feedback.notes
+                },
             )
         )
         return True
@@ -180,5 +185,5 @@ class Ledger:
         registration = self.database.register(evaluation)
         if registration.reset is not None:
             self._events.append(registration.reset)
-        self.counts.judge(evaluation, registration.program is not None)
+        self.counts.count_evaluation(evaluation, registration.program is not None)
         return registration

@@ -1,7 +1,7 @@
-"""The loop of a search: keeps the samplers busy, passes programs to the evaluators, and knows when to stop.
+"""The loop of a search: keeps the samplers busy, passes programs to the evaluators, and decides when to stop.
 
-FunSearch (Methods, "Overview"): the loop around the programs database. Budgets, back-pressure and stopping live here
-and nowhere else; what happened is recorded by the ledger, and the work is done by the workers.
+FunSearch (Methods, "Overview"): the loop around the programs database. Budgets, back-pressure and stopping are handled
+only here; the ledger records the events, and the workers do the work.
 """
 
 import json
@@ -34,7 +34,7 @@ WAIT_SECONDS = 0.2
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """When to stop. None means no limit of that kind."""
+    """Limits at which a search stops. None: no such limit."""
 
     samples: int | None = None
     """Over the run's whole life."""
@@ -43,7 +43,7 @@ class Budget:
     target: float | None = None
     """Stops once a program scores at least this."""
     cost: float | None = None
-    """Over the run's whole life, by `Settings.prices`; samples in flight when it is reached come on top."""
+    """Over the run's whole life, by `Settings.prices`. Samples in flight when the limit is reached are paid on top."""
 
 
 class Companion(Protocol):
@@ -51,25 +51,25 @@ class Companion(Protocol):
 
     @property
     def doing(self) -> str | None:
-        """What is being done now; None for nothing."""
+        """Description of the present work; None for none."""
 
     @property
     def outcome(self) -> str | None:
         """The latest outcome; None if there is none yet."""
 
     def turn(self, samples: int, settled: bool) -> int | None:
-        """Returns the number of samples beyond which no prompt is to be drawn for now; None for no such limit.
+        """Returns the number of samples at which the search pauses for now; None for no such limit.
 
         Called on every turn of the loop.
 
         Args:
             samples: recorded so far, over the run's whole life.
-            settled: whether the limit was reached, and every sample is evaluated and saved.
+            settled: whether the limit is reached, and every sample is evaluated and saved.
         """
 
 
 class SearchLoop:
-    """One session of a run, over a storage in which the run is recorded and whose lease is held."""
+    """One session of a run, which is recorded in the storage and whose lease is held."""
 
     def __init__(
         self,
@@ -83,10 +83,10 @@ class SearchLoop:
         """Prepares the loop; nothing is read or written yet.
 
         Args:
-            run: as it is recorded.
+            run: the record of the run.
             problem: of the run.
             settings: of the run.
-            storage: where the run is recorded.
+            storage: that holds the run.
             clock: monotonic, in seconds.
         """
         self.name = run.name
@@ -122,7 +122,7 @@ class SearchLoop:
 
         Raises:
             ProblemError: the first program gets no score.
-            SamplerError, SandboxError, StorageError: the search cannot continue; what was finished is saved.
+            SamplerError, SandboxError, StorageError: the search cannot continue; finished work is saved.
             ConfigError: the cost is limited, and a model has no price.
         """
         self._started = self._last_reset = self._clock()
@@ -138,7 +138,7 @@ class SearchLoop:
         return self._progress
 
     def restore(self) -> list[Job]:
-        """Registers what the storage has of the run, and returns the evaluations that were left unfinished; once."""
+        """Restores the run from the storage and returns the jobs that were left unfinished; later calls do nothing."""
         if self._restored:
             return []
         for done in self.ledger.restore():
@@ -159,7 +159,7 @@ class SearchLoop:
         return self._progress
 
     def next_prompt(self) -> Prompt:
-        """Returns a prompt that was drawn and never answered, or else draws the next one."""
+        """Returns a prompt that was drawn and never answered; if there is none, draws the next one."""
         return self._unanswered.popleft() if self._unanswered else self.ledger.draw_prompt()
 
     def record_first(self, job: Job, outcome: Outcome) -> None:
@@ -176,7 +176,7 @@ class SearchLoop:
         self.ledger.record_first(job, outcome)
 
     def save(self) -> None:
-        """Writes a snapshot and everything that is not written yet."""
+        """Writes a snapshot and all events that are not written yet."""
         self.ledger.record_snapshot(self._snapshot())
         self.ledger.commit()
         self._progress = self._current_progress()
@@ -250,7 +250,7 @@ class SearchLoop:
         return cost
 
     def _committed_samples(self) -> int:
-        """Returns the number of samples, those that prompts in flight may still bring included."""
+        """Returns the number of samples, including those that prompts in flight may still bring."""
         return self.ledger.counts.samples + self._flow.promised
 
     def _draw(self, budget: Budget) -> None:
@@ -280,7 +280,7 @@ class SearchLoop:
             self._hold_at = self.companion.turn(self.ledger.counts.samples, settled)
 
     def _sample(self) -> None:
-        """Hands the drawn prompts to the samplers; only now, when they are recorded."""
+        """Hands the drawn prompts to the samplers, once they are recorded."""
         for prompt in self._drawn:
             self._workers.sample(prompt, self._flow.promised_to(prompt))
         self._drawn.clear()

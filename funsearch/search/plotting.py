@@ -1,6 +1,6 @@
-"""Draws a run: scores over samples with the islands' resets, and what became of the samples.
+"""Plots a run: scores over samples with the resets of islands, and the shares of evaluation statuses.
 
-Knows nothing about files, nor where points come from.
+Knows nothing about files, nor where the points come from.
 """
 
 from collections import Counter
@@ -16,17 +16,17 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999")
-"""Told apart by people who see colours differently (Okabe and Ito)."""
-MOST_DOTS = 20_000
-"""Programs drawn as dots; of more, every n-th."""
+"""The palette of Okabe and Ito, which colour-blind people can distinguish."""
+MAX_DOTS = 20_000
+"""Most programs drawn as dots; of more programs, every n-th is drawn."""
 SLICES = 60
-"""Stretches of a run for which the shares of statuses are drawn."""
-MOST_STATUSES = 6
-"""Statuses drawn by their names; the rarer ones together."""
+"""Number of slices of a run for which the shares of statuses are computed."""
+MAX_STATUSES = 6
+"""Most statuses drawn separately; the rarer ones are drawn together."""
 
 
 def blank(width: float, height: float) -> "Figure":
-    """Returns a picture with nothing on it, so many inches wide and high.
+    """Returns an empty picture of the given size in inches.
 
     Raises:
         FunsearchError: matplotlib is not installed.
@@ -39,7 +39,12 @@ def blank(width: float, height: float) -> "Figure":
 
 
 def plot(name: str, points: Sequence[Point], resets: Iterable[Reset]) -> "Figure":
-    """Returns the picture of a run.
+    """Returns a picture of a run.
+
+    Args:
+        name: of the run, for the title.
+        points: of the run, in order.
+        resets: of the run's islands.
 
     Raises:
         FunsearchError: matplotlib is not installed.
@@ -56,12 +61,12 @@ def plot(name: str, points: Sequence[Point], resets: Iterable[Reset]) -> "Figure
 def _draw_scores(axes: "Axes", points: Sequence[Point], resets: Iterable[Reset]) -> None:
     scored = [(p.program, p.score, p.island) for p in points if p.score is not None and not p.duplicate]
     if not scored:
-        axes.text(0.5, 0.5, "no program with a score yet", transform=axes.transAxes, ha="center")
+        axes.text(0.5, 0.5, "no program has a score yet", transform=axes.transAxes, ha="center")
         return
     for number, reset in enumerate(resets):
         label = None if number else "islands reset"
         axes.axvline(reset.after, color="#BBBBBB", linewidth=0.8, linestyle=":", label=label)
-    dots = scored[:: -(-len(scored) // MOST_DOTS)]
+    dots = scored[:: -(-len(scored) // MAX_DOTS)]
     for island in sorted({island for _, _, island in dots if island >= 0}):
         own = [(x, y) for x, y, of in dots if of == island]
         colour = COLOURS[island % len(COLOURS)]
@@ -89,7 +94,7 @@ def _draw_statuses(axes: "Axes", points: Sequence[Point]) -> None:
     ]
     if not statuses:
         return
-    names = [name for name, _ in Counter(name for _, name in statuses).most_common(MOST_STATUSES)]
+    names = [name for name, _ in Counter(name for _, name in statuses).most_common(MAX_STATUSES)]
     width = max(1, -(-len(statuses) // SLICES))
     slices = [statuses[start : start + width] for start in range(0, len(statuses), width)]
     counts = [Counter(name if name in names else "other" for _, name in piece) for piece in slices]
@@ -97,5 +102,5 @@ def _draw_statuses(axes: "Axes", points: Sequence[Point]) -> None:
     shares = [[100 * count[name] / count.total() for count in counts] for name in shown]
     axes.stackplot([piece[0][0] for piece in slices], shares, labels=shown, colors=COLOURS, step="post")
     axes.set_ylim(0, 100)
-    axes.set_ylabel("evaluation status (%)")
+    axes.set_ylabel("statuses (%)")
     axes.legend(loc="lower right", fontsize="small", ncols=2)

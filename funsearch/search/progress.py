@@ -1,7 +1,4 @@
-"""What a run can say of itself while it goes on and when it ends.
-
-Knows nothing about how it is shown.
-"""
+"""The progress of a run, and the counts it is made from. Knows nothing about how progress is displayed."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -11,7 +8,10 @@ from funsearch.core.records import Evaluation, IslandView, Sample, Status, Usage
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """A run at one moment. Counts are over the run's whole life; `seconds` and rates over the present session."""
+    """The progress of a run at one moment.
+
+    Counts are over the run's whole life; `seconds`, `session_samples` and `session_tokens` over the present session.
+    """
 
     run: str
     problem: str
@@ -19,9 +19,9 @@ class Progress:
     """`starting`, `running`, `waiting`, `finished`, `interrupted` or `failed`."""
     samples: int
     evaluated: int
-    """Samples that the sandbox was asked about."""
+    """Samples that were evaluated."""
     valid: int
-    """Of those, how many got a score."""
+    """Evaluated samples that have a score."""
     duplicates: int
     """Samples whose program had been evaluated before."""
     registered: int
@@ -33,21 +33,24 @@ class Progress:
     session_samples: int
     session_tokens: int
     asking: int
+    """Prompts with the samplers."""
     evaluating: int
+    """Jobs with the evaluators."""
     islands: tuple[IslandView, ...]
     statuses: dict[str, int]
     sandbox: str
     trouble: str | None = None
-    """What the search waits for; None when nothing holds it up."""
+    """What the search is waiting for; None when nothing blocks it."""
     training: str | None = None
-    """What is being done to train the model on this search's samples."""
+    """What self-training is doing; None for nothing."""
     trained: str | None = None
-    """How the latest step of that ended."""
+    """Outcome of the latest step of self-training."""
     cost: float | None = None
-    """What all tokens cost; None without a price list."""
+    """Cost of all tokens; None without a price list."""
     samplers: int = 1
+    """Number of samplers at present."""
     evaluators: int = 1
-    """How many there are at present."""
+    """Number of evaluators at present."""
     stopped: str = ""
     """Why it stopped: `samples`, `minutes`, `target`, `cost`, `exhausted` or `interrupted`; empty if it did not."""
 
@@ -67,18 +70,18 @@ class Counts:
 
     @property
     def tokens(self) -> int:
-        """Returns the tokens of all completions."""
-        return sum(used.tokens for used in self.usage.values())
+        """Number of tokens of all completions."""
+        return sum(usage.tokens for usage in self.usage.values())
 
-    def take(self, sample: Sample) -> None:
+    def count_sample(self, sample: Sample) -> None:
         """Counts one sample of a model."""
         self.samples += 1
-        used = self.usage.get(sample.model, Usage())
+        usage = self.usage.get(sample.model, Usage())
         self.usage[sample.model] = Usage(
-            used.samples + 1, used.prompt_tokens + sample.prompt_tokens, used.tokens + sample.tokens
+            usage.samples + 1, usage.prompt_tokens + sample.prompt_tokens, usage.tokens + sample.tokens
         )
 
-    def judge(self, evaluation: Evaluation, inserted: bool) -> None:
+    def count_evaluation(self, evaluation: Evaluation, inserted: bool) -> None:
         """Counts one evaluation. The first program counts as registered only: no model wrote it."""
         self.registered += inserted
         if evaluation.sample.prompt.index < 0:

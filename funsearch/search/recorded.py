@@ -1,6 +1,6 @@
-"""`funsearch.Run`: a recorded run in a notebook, with its best programs, any program, and all evaluations as a table.
+"""`funsearch.Run`: reads a recorded run, with its best programs, any program, and all evaluations as a data frame.
 
-Reads through the storage; only scores on held-out inputs are written. A run may be read while it is running.
+It writes nothing but scores on held-out inputs. A run may be read while it is running.
 """
 
 import html
@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Self, overload
+from typing import TYPE_CHECKING, Literal, Self, overload
 
 from funsearch.core.lineage import line_of_descent
 from funsearch.core.ports import RunStorage
@@ -21,6 +21,8 @@ from funsearch.search.search import DEFAULT_STORAGE
 from funsearch.storage import open_storage
 
 if TYPE_CHECKING:
+    import pandas
+    import polars
     from matplotlib.figure import Figure
 
 FIRST, MODEL = "first", "model"
@@ -87,11 +89,11 @@ class Run:
     @overload
     def best(self, top: int, *, heldout: bool = False) -> list[ProgramView]: ...
     def best(self, top: int | None = None, *, heldout: bool = False) -> ProgramView | list[ProgramView]:
-        """Returns the best program, or with `top` a list of up to so many distinct programs, best first.
+        """Returns the best program, or with `top` a list of distinct programs, best first.
 
         Args:
-            top: how many.
-            heldout: whether to score them on the problem's held-out inputs, where that is not recorded yet.
+            top: number of programs to return at most.
+            heldout: whether to score them on the problem's held-out inputs, if those scores are not recorded yet.
 
         Raises:
             ConfigError: `top` is not a positive number.
@@ -100,14 +102,14 @@ class Run:
         """
         if top is not None and (isinstance(top, bool) or not isinstance(top, int) or top < 1):
             raise ConfigError(f"top = {top!r:.80}: give a number of at least 1, or leave it out.")
-        found = dict(self._storage.best(self.name, top or 1))
-        if not found and top is None:
+        evaluations = dict(self._storage.best(self.name, top or 1))
+        if not evaluations and top is None:
             raise ProblemError(f"No program of the run {self.name} has been scored yet: let it run first.")
-        if heldout and found:
+        if heldout and evaluations:
             with closing(Scorer(self.record)) as scorer:
-                scorer.entries(found, self._storage, heldout=True)
-        known = self._storage.heldout(self.name, list(found))
-        views = [self._view(id, e, known[id].scores if id in known else None) for id, e in found.items()]
+                scorer.entries(evaluations, self._storage, heldout=True)
+        results = self._storage.heldout(self.name, list(evaluations))
+        views = [self._view(id, e, results[id].scores if id in results else None) for id, e in evaluations.items()]
         return views[0] if top is None else views
 
     def program(self, id: int) -> ProgramView:
@@ -116,8 +118,8 @@ class Run:
         Raises:
             StorageError: there is no such program.
         """
-        known = self._storage.heldout(self.name, [id])
-        return self._view(id, self._storage.program(self.name, id), known[id].scores if id in known else None)
+        results = self._storage.heldout(self.name, [id])
+        return self._view(id, self._storage.program(self.name, id), results[id].scores if id in results else None)
 
     def lineage(self, id: int) -> list[ProgramView]:
         """Returns the ancestors of a program, the first program first. See `funsearch.core.lineage`."""
@@ -125,7 +127,7 @@ class Run:
         return [self._view(step.program, step.evaluation, None) for step in steps]
 
     def verify(self, count: int = 10) -> list[Verification]:
-        """Scores the best programs again, each in a fresh sandbox, and compares with what is recorded.
+        """Scores the best programs again, each in a fresh sandbox, and compares the scores with the recorded ones.
 
         Raises:
             SandboxError: candidates cannot be confined as they were in the run.
@@ -144,7 +146,11 @@ class Run:
             raise FunsearchError(f"The run {self.name} has nothing to draw yet: no program has been evaluated.")
         return plot(self.name, points, self._storage.resets(self.name))
 
-    def to_dataframe(self, library: Literal["pandas", "polars"] = "pandas") -> Any:
+    @overload
+    def to_dataframe(self, library: Literal["pandas"] = "pandas") -> "pandas.DataFrame": ...
+    @overload
+    def to_dataframe(self, library: Literal["polars"]) -> "polars.DataFrame": ...
+    def to_dataframe(self, library: Literal["pandas", "polars"] = "pandas") -> "pandas.DataFrame | polars.DataFrame":
         """Returns a data frame with one row per evaluation, in the order in which they were registered.
 
         Columns: program, prompt, sample, island, parents, operator, model, status, score, `score.INPUT` for each input,

@@ -1,6 +1,6 @@
-"""Runs a recorded run again from its seed and answers, and compares what comes out with what was written.
+"""Replays a recorded run from its seed and its answers, and compares the results with the record.
 
-Promises: the same seed and the same answers, registered in the same order, give the same prompts, islands and scores.
+The same seed and the same answers, registered in the same order, give the same prompts, islands and scores.
 """
 
 from collections import defaultdict
@@ -17,18 +17,26 @@ from funsearch.search.runs import restored
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """What a replay found."""
+    """The result of a replay."""
 
     prompts: int
+    """Number of prompts that were drawn again."""
     samples: int
+    """Number of samples that were registered again."""
     first_difference: str | None
-    """None when everything came out as it was written."""
+    """None if the replay equals the record."""
 
 
 def replay(
     storage: RunReader, run: RunRecord, sandbox: Sandbox, on_progress: Callable[[int, int], None] | None = None
 ) -> Replay:
     """Replays a run up to its end or its first difference.
+
+    Args:
+        storage: that holds the run.
+        run: to replay.
+        sandbox: to evaluate programs in.
+        on_progress: called after each evaluation with the number of evaluations so far and their total.
 
     Raises:
         StorageError: the run cannot be read.
@@ -38,10 +46,10 @@ def replay(
     database = problem.database(settings.database, settings.seed)
     limits = settings.limits.override(problem.evaluator.limits)
     evaluator = problem.scorer(sandbox, limits=limits)
-    drawn: dict[int, list[Prompt]] = defaultdict(list)
+    prompts_after: dict[int, list[Prompt]] = defaultdict(list)
     for prompt in storage.prompts(run.name):
         if prompt.index >= 0:
-            drawn[prompt.after].append(prompt)
+            prompts_after[prompt.after].append(prompt)
     resets = {reset.index: reset for reset in storage.resets(run.name)}
     by_clock = defaultdict(list)
     if settings.reset_minutes is not None:
@@ -52,24 +60,24 @@ def replay(
 
     def draw(after: int) -> Iterator[str]:
         nonlocal prompts
-        for recorded in drawn[after]:
+        for recorded in prompts_after[after]:
             prompts += 1
-            if (again := database.get_prompt(recorded.index)) != recorded:
-                yield _prompt_difference(recorded, again)
+            if (replayed := database.get_prompt(recorded.index)) != recorded:
+                yield _prompt_difference(recorded, replayed)
 
     for number, recorded in enumerate(storage.evaluations(run.name)):
         for reset in by_clock[number]:
             if database.reset_islands() != reset:
-                return Replay(prompts, samples, f"reset {reset.index}: other islands or founders")
+                return Replay(prompts, samples, f"reset {reset.index}: the islands or founders differ")
         for difference in draw(number):
             return Replay(prompts, samples, difference)
         samples += recorded.sample.prompt.index >= 0
-        again = _evaluate(recorded, evaluator)
-        if (said := _difference(number, recorded, again)) is not None:
-            return Replay(prompts, samples, said)
+        program_difference = _difference(number, recorded, _evaluate(recorded, evaluator))
+        if program_difference is not None:
+            return Replay(prompts, samples, program_difference)
         registration = database.register(recorded)
         if registration.reset is not None and resets.get(registration.reset.index) != registration.reset:
-            return Replay(prompts, samples, f"reset {registration.reset.index}: other islands or founders")
+            return Replay(prompts, samples, f"reset {registration.reset.index}: the islands or founders differ")
         if on_progress:
             on_progress(number + 1, total)
     for difference in draw(total):
@@ -78,17 +86,17 @@ def replay(
 
 
 def _evaluate(recorded: Evaluation, evaluator: Evaluator) -> Evaluation:
-    """Returns the evaluation of the recorded sample as it comes out now; a duplicate keeps its status and scores."""
+    """Returns a new evaluation of the recorded sample; a duplicate keeps its recorded outcome."""
     sample = recorded.sample
     try:
         function = _read(sample, evaluator)
     except UnreadableCompletion as unreadable:
         return replace(recorded, status=Status.COMPILE_ERROR, function=None, key="", scores={}, error=str(unreadable))
-    again = replace(recorded, function=function, key=key(function))
+    replayed = replace(recorded, function=function, key=key(function))
     if recorded.duplicate_of is not None or recorded.status is Status.INFRA:
-        return again
+        return replayed
     outcome = evaluator.score(function)
-    return replace(again, status=outcome.status, scores=outcome.scores)
+    return replace(replayed, status=outcome.status, scores=outcome.scores)
 
 
 def _read(sample: Sample, evaluator: Evaluator) -> Function:
@@ -98,19 +106,19 @@ def _read(sample: Sample, evaluator: Evaluator) -> Function:
     return read_completion(specification, sample.text, sample.prompt.version)
 
 
-def _prompt_difference(recorded: Prompt, again: Prompt) -> str:
+def _prompt_difference(recorded: Prompt, replayed: Prompt) -> str:
     for field in ("after", "island", "resets", "parents", "version", "text"):
-        was, now = getattr(recorded, field), getattr(again, field)
-        if was != now:
-            return f"prompt {recorded.index}: {field} was {was!r:.200}, is {now!r:.200}"
+        before, now = getattr(recorded, field), getattr(replayed, field)
+        if before != now:
+            return f"prompt {recorded.index}: {field} was {before!r:.200}, is {now!r:.200}"
     return f"prompt {recorded.index}: differs"
 
 
-def _difference(number: int, recorded: Evaluation, again: Evaluation) -> str | None:
+def _difference(number: int, recorded: Evaluation, replayed: Evaluation) -> str | None:
     for field in ("status", "function", "key"):
-        was, now = getattr(recorded, field), getattr(again, field)
-        if was != now:
-            return f"program {number}: {field} was {was!r:.200}, is {now!r:.200}"
-    if dict(recorded.scores) != dict(again.scores):
-        return f"program {number}: scores were {dict(recorded.scores)}, are {dict(again.scores)}"
+        before, now = getattr(recorded, field), getattr(replayed, field)
+        if before != now:
+            return f"program {number}: {field} was {before!r:.200}, is {now!r:.200}"
+    if dict(recorded.scores) != dict(replayed.scores):
+        return f"program {number}: scores were {dict(recorded.scores)}, are {dict(replayed.scores)}"
     return None

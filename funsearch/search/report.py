@@ -1,9 +1,9 @@
-"""Scores programs of a run on inputs that the search never saw, and the problem's baselines beside them."""
+"""Scores programs of a run on the held-out inputs, and compares them with the problem's baselines."""
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from funsearch.core.code.reading import read_file
 from funsearch.core.evaluator import Evaluator, Outcome, reduce_scores
@@ -20,11 +20,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One row of a report. `scores` misses the inputs on which the program got no score."""
+    """One row of a report."""
 
     name: str
     function: Function
     scores: Mapping[str, float]
+    """By input, without the inputs on which the program got no score."""
     score: float | None
     heldout: HeldOut | None = None
     """None when it has not been scored on held-out inputs."""
@@ -36,20 +37,22 @@ class Verification:
 
     program: int
     score: float | None
-    """As recorded."""
+    """The recorded score."""
     again: float | None
+    """The new score."""
     stable: bool
-    """Whether it has the recorded scores again. If not, it depends on chance, on the clock, or on earlier calls."""
+    """Whether the new scores equal the recorded ones. If not, the program depends on chance, on the clock or on earlier
+    calls."""
     error: str
     heldout: Mapping[str, float] | None
-    """None if the problem has no held-out inputs."""
+    """New scores on the held-out inputs; None if the problem has none."""
 
 
 class Scorer:
-    """Scores programs of a run again, in a fresh sandbox, on inputs of one's choice."""
+    """Scores programs of a run again in a fresh sandbox, on the run's, the held-out or the validation inputs."""
 
     def __init__(self, record: RunRecord) -> None:
-        """Loads the run's problem. The sandbox is opened when something has to be scored.
+        """Loads the run's problem. The sandbox is opened when the first program is scored.
 
         Raises:
             ProblemError: the recorded problem does not load.
@@ -61,67 +64,65 @@ class Scorer:
         self._opened: Sandbox | None = None
 
     def baselines(self, *, heldout: bool) -> list[Entry]:
-        """Returns the problem's baselines, scored on the run's inputs, and on the held-out ones if asked for."""
+        """Returns the problem's baselines, scored on the run's inputs and, if `heldout`, on the held-out inputs."""
         return [self._baseline(name, text, heldout) for name, text in self.problem.evaluator.baselines.items()]
 
     def select(self, functions: Mapping[int, Function]) -> list[int]:
-        """Returns the ids of the functions, those first that score best on the problem's selection inputs."""
-        on = self._declared("selection", self.problem.evaluator.selection)
-        scores = {id: self._outcome(function, on).score for id, function in functions.items()}
-        reached = {id: -math.inf if score is None else score for id, score in scores.items()}
-        return sorted(reached, key=reached.__getitem__, reverse=True)
+        """Returns the ids of the functions ranked by their score on the problem's validation inputs, best first."""
+        inputs = self._declared("selection", self.problem.evaluator.selection)
+        scores = {id: self._outcome(function, inputs).score for id, function in functions.items()}
+        ranks = {id: -math.inf if score is None else score for id, score in scores.items()}
+        return sorted(ranks, key=ranks.__getitem__, reverse=True)
 
     def entries(
         self, found: Mapping[int, Evaluation], storage: RunStorage, *, heldout: bool | None = None
     ) -> dict[int, Entry]:
-        """Returns the evaluations that are programs as entries, by id.
+        """Returns an entry for each evaluation with a function, by id.
 
         Args:
-            found: what to make entries of.
-            storage: of the run; what is not known yet of how they do on held-out inputs is found out and written there.
-            heldout: whether to have that in the entries; by default, if the problem has held-out inputs.
+            found: the evaluations by id.
+            storage: of the run; missing scores on held-out inputs are computed and written to it.
+            heldout: whether to include the scores on held-out inputs; by default, if the problem has held-out inputs.
         """
         functions = {id: evaluation.function for id, evaluation in found.items() if evaluation.function is not None}
-        known: dict[int, HeldOut] = {}
+        results: dict[int, HeldOut] = {}
         if self.problem.heldout if heldout is None else heldout:
-            known = storage.heldout(self._run, list(functions))
-            new = {id: self._heldout(function) for id, function in functions.items() if id not in known}
+            results = storage.heldout(self._run, list(functions))
+            new = {id: self._heldout(function) for id, function in functions.items() if id not in results}
             if new:
                 storage.add_heldout(self._run, new)
-            known |= new
+            results |= new
         return {
             id: Entry(
-                "first program" if id == 0 else str(id), function, found[id].scores, found[id].score, known.get(id)
+                "first program" if id == 0 else str(id), function, found[id].scores, found[id].score, results.get(id)
             )
             for id, function in functions.items()
         }
 
-    def heldout_score(self, found: HeldOut | None) -> float | None:
-        """Returns the scores on the held-out inputs as one number, None if there is none."""
+    def heldout_score(self, result: HeldOut | None) -> float | None:
+        """Returns the scores on the held-out inputs reduced to one number; None if there are none."""
         names = list(self.problem.heldout)
-        return reduce_scores(found.scores, names, self.problem.evaluator.reduction) if found else None
+        return reduce_scores(result.scores, names, self.problem.evaluator.reduction) if result else None
 
     def gain(self, first: Entry, entry: Entry) -> str:
-        """Returns how much better an entry is than the first program, where it was chosen and where it was not."""
+        """Returns a sentence on the gain of an entry over the first program, on the run's and the held-out inputs."""
         if first is entry or first.score is None or entry.score is None:
-            return "None is better than the first program."
-        said = f"Program {entry.name}: {entry.score - first.score:+.4g} against the first program on the run's inputs"
+            return "No program is better than the first program."
+        gain = f"Program {entry.name}: {entry.score - first.score:+.4g} against the first program on the run's inputs"
         before, after = self.heldout_score(first.heldout), self.heldout_score(entry.heldout)
         if before is not None and after is not None:
-            return f"{said}, {after - before:+.4g} on held-out inputs{'' if after > before else ': no better there'}."
-        return (
-            f"{said}; on held-out inputs {entry.heldout.status}: {quoted(entry.heldout.error)}"
-            if entry.heldout
-            else f"{said}."
-        )
+            return f"{gain}, {after - before:+.4g} on held-out inputs{'' if after > before else ': not better there'}."
+        if entry.heldout is None:
+            return f"{gain}."
+        return f"{gain}; on held-out inputs {entry.heldout.status}: {quoted(entry.heldout.error)}"
 
     def again(self, function: Function, *, heldout: bool = False) -> Outcome:
-        """Returns the outcome in a worker that no candidate has been near, on the run's or the held-out inputs."""
+        """Returns the outcome on the run's or the held-out inputs, from a sandbox worker that has run no candidate."""
         self._sandbox().refresh()
         return self._outcome(function, self.problem.heldout if heldout else self.problem.inputs)
 
     def verify(self, id: int, evaluation: Evaluation) -> Verification:
-        """Returns how a recorded program scores again, on the run's inputs and on the held-out ones."""
+        """Scores a recorded program again on the run's inputs and the held-out inputs."""
         function = evaluation.function
         assert function is not None
         again = self.again(function)
@@ -130,16 +131,20 @@ class Scorer:
         return Verification(id, evaluation.score, again.score, stable, again.error, heldout)
 
     def draw(self, function: Function, on: str | None) -> "Figure":
-        """Returns a picture of what a function builds for an input of the run or a held-out one; else for the last.
+        """Returns a picture of the function's solution.
+
+        Args:
+            function: to run.
+            on: an input of the run or a held-out input; None: the last input of the run.
 
         Raises:
-            PictureError: the problem has no pictures, there is no such input, or nothing valid is built for it.
+            PictureError: the problem has no pictures, there is no such input, or the solution is not valid.
         """
         name = on or list(self.problem.inputs)[-1]
         return self._evaluator(self.problem.all_inputs).draw(function, name)
 
     def close(self) -> None:
-        """Ends the sandbox."""
+        """Closes the sandbox."""
         if self._opened is not None:
             self._opened.close()
 
@@ -147,7 +152,7 @@ class Scorer:
         """Returns the sandbox, opened at the level of the run.
 
         Raises:
-            SandboxError: candidates cannot be confined as they were.
+            SandboxError: candidates cannot be confined as they were in the run.
         """
         if self._opened is None:
             self._opened = open_sandbox(self._settings.level, unsafe=self._settings.unsafe)
@@ -162,31 +167,31 @@ class Scorer:
         outcome = self._outcome(function, self._declared("heldout", self.problem.heldout))
         return HeldOut(outcome.status, outcome.scores, outcome.error)
 
-    def _declared(self, name: str, inputs: Mapping[str, Any]) -> Mapping[str, Any]:
+    def _declared(self, name: str, inputs: Mapping[str, object]) -> Mapping[str, object]:
         if not inputs:
             raise ProblemError(
                 f"The problem {self.problem.name} declares no {name} inputs: set `{name}` in its evaluator."
             )
         return inputs
 
-    def _outcome(self, function: Function, on: Mapping[str, Any]) -> Outcome:
-        return self._evaluator(on).score(function)
+    def _outcome(self, function: Function, inputs: Mapping[str, object]) -> Outcome:
+        return self._evaluator(inputs).score(function)
 
-    def _evaluator(self, on: Mapping[str, Any]) -> Evaluator:
+    def _evaluator(self, inputs: Mapping[str, object]) -> Evaluator:
         problem, sandbox = self.problem, self._sandbox()
-        return problem.scorer(sandbox, inputs=on, limits=self._limits)
+        return problem.scorer(sandbox, inputs=inputs, limits=self._limits)
 
 
 def standing(others: Sequence[Entry], entry: Entry) -> list[str]:
-    """Returns on which held-out inputs an entry does better than each of the others, in sentences."""
-    own = entry.heldout.scores if entry.heldout else {}
-    found = []
+    """Returns a sentence for each of the others on the held-out inputs on which the entry is better, and not better."""
+    own_scores = entry.heldout.scores if entry.heldout else {}
+    sentences = []
     for other in others:
-        known = other.heldout.scores if other.heldout else {}
-        gains = {name: own[name] - known[name] for name in own if name in known}
+        scores = other.heldout.scores if other.heldout else {}
+        gains = {name: own_scores[name] - scores[name] for name in own_scores if name in scores}
         better = [f"{name} ({gain:+.3g})" for name, gain in gains.items() if gain > 0]
         rest = [f"{name} ({gain:+.3g})" for name, gain in gains.items() if gain <= 0]
-        said = [f"better on {', '.join(better)}"] * bool(better) + [f"no better on {', '.join(rest)}"] * bool(rest)
-        if said:
-            found.append(f"Held out, against {other.name}: {'; '.join(said)}.")
-    return found
+        parts = [f"better on {', '.join(better)}"] * bool(better) + [f"not better on {', '.join(rest)}"] * bool(rest)
+        if parts:
+            sentences.append(f"Held out, against {other.name}: {'; '.join(parts)}.")
+    return sentences

@@ -1,4 +1,4 @@
-"""Writes new runs, and reads what a recorded run was started with."""
+"""Writes new runs, and loads the settings and the problem of recorded ones."""
 
 from funsearch.core.ports import RunStorage
 from funsearch.core.records import RunRecord
@@ -9,14 +9,14 @@ from funsearch.settings.search import Settings
 def new_run(
     problem: Problem, settings: Settings, storage: RunStorage, sandbox: str, name: str | None, now: float
 ) -> RunRecord:
-    """Writes a new run; without a name it is called after its problem and the next free number.
+    """Writes a new run; by default it is named after its problem, with the next free number.
 
     Args:
-        problem: to search for.
+        problem: of the run.
         settings: of the run.
-        storage: where to write it.
+        storage: to write to.
         sandbox: level of confinement.
-        name: of the run; None to choose one.
+        name: of the run; None for the default.
         now: seconds since the epoch.
 
     Raises:
@@ -34,7 +34,7 @@ def new_run(
 
 
 def restored(run: RunRecord) -> tuple[Settings, Problem]:
-    """Returns what a recorded run was started with.
+    """Returns the settings and the problem that a recorded run was started with.
 
     Raises:
         ConfigError: its settings are of another version.

@@ -1,6 +1,6 @@
 """The ways to give a search its sampler: a specification, a sampler object, or any callable that returns texts.
 
-Everything a caller can get wrong is refused here, before a run is written.
+Checks what the caller passes, before a run is written.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,7 +14,7 @@ from funsearch.settings.samplers import PYTHON, split_spec
 
 Texts = Sequence[str | Completion | Sample]
 PromptCallable = Callable[[Prompt, int], Texts]
-"""Takes a prompt and how many samples are wanted; returns their texts."""
+"""Takes a prompt and the number of samples; returns the texts of at most as many samples."""
 SamplerLike = str | Sequence[str] | Sampler | PromptCallable
 """A specification such as "openai:MODEL", several for a mixture, a sampler object, or a callable."""
 
@@ -47,8 +47,8 @@ class PromptSampler(Protocol):
         """Returns up to `count` samples of the prompt.
 
         Raises:
-            SamplerError: no sample can be had, or something other than texts was returned.
-            SamplerExhausted: there is no answer for the prompt, and none for later ones.
+            SamplerError: sampling failed, or something other than texts was returned.
+            SamplerExhausted: there is no answer for the prompt, nor for later prompts.
         """
 
     def close(self) -> None:
@@ -56,7 +56,7 @@ class PromptSampler(Protocol):
 
 
 class PortSampler:
-    """Asks a sampler of the port `funsearch.core.ports.Sampler`."""
+    """Samples from an implementation of `funsearch.core.ports.Sampler`."""
 
     def __init__(self, sampler: Sampler) -> None:
         self._sampler = sampler
@@ -70,7 +70,7 @@ class PortSampler:
 
 
 class CallableSampler:
-    """Asks a callable `(prompt, count) -> list of texts`; an empty list ends the search."""
+    """Samples from a callable `(prompt, count) -> list of texts`; an empty list ends the search."""
 
     def __init__(self, function: PromptCallable, name: str) -> None:
         self._function = function
@@ -85,14 +85,14 @@ class CallableSampler:
         return as_samples(prompt, [completion(text, self._name) for text in texts])
 
     def close(self) -> None:
-        """Does nothing: the callable is the caller's."""
+        """Does nothing: the callable belongs to the caller."""
 
 
 def checked_texts(texts: object, source: str) -> Texts:
-    """Returns texts for a prompt, after checking that they are a list of texts.
+    """Returns the value that a source of samples returned, after checking that it is a list of texts.
 
     Raises:
-        SamplerError: they are not; names the source and the value.
+        SamplerError: it is not; the message names the source and the value.
     """
     if isinstance(texts, str | bytes) or not isinstance(texts, Sequence):
         raise SamplerError(f"{source} returned {texts!r:.80}: return a list of strings, one for each sample.")
@@ -103,7 +103,7 @@ def checked_texts(texts: object, source: str) -> Texts:
 
 
 def completion(text: str | Completion | Sample, model: str) -> Completion:
-    """Returns a text as a completion by `model`, unless it already says more about itself."""
+    """Returns a text as a completion by `model`; a completion or sample keeps its own model and token counts."""
     if isinstance(text, Completion):
         return text
     if isinstance(text, Sample):
@@ -137,7 +137,7 @@ def specifications(sampler: SamplerLike | None) -> tuple[str, ...]:
 
 
 def prompt_sampler(sampler: Sampler | PromptCallable) -> PromptSampler:
-    """Returns a sampler object or a callable as a sampler of prompts. `specifications` has checked it."""
+    """Returns a sampler object or a callable, which `specifications` has checked, as a sampler of prompts."""
     function = _function(sampler)
     if function is not None:
         return CallableSampler(function, name_of(sampler))
@@ -145,12 +145,12 @@ def prompt_sampler(sampler: Sampler | PromptCallable) -> PromptSampler:
 
 
 def name_of(sampler: object) -> str:
-    """Returns what a run calls a sampler that was given as an object."""
+    """Returns the name in the record of a sampler that was given as an object."""
     return str(getattr(sampler, "__name__", type(sampler).__name__))
 
 
 def _function(sampler: object) -> PromptCallable | None:
-    """Returns the function to call for texts, or None for an object of the sampler port."""
+    """Returns the function that returns texts; None for an implementation of the port."""
     if isinstance(sampler, type) or callable(getattr(sampler, "complete", None)):
         return None
     method = getattr(sampler, "sample", None)

@@ -1,6 +1,6 @@
-"""`funsearch.Search`: a search in this process, for notebooks and scripts; runs a sampler, or asks and is told.
+"""`funsearch.Search`: a search in this process, for notebooks and scripts, with a sampler or by ask and tell.
 
-The command line and clusters run the same loop on Ray (`funsearch.cluster.driver`).
+The command line runs the same loop on Ray (`funsearch.cluster.driver`).
 """
 
 import os
@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from funsearch.core.completions import Completion
 from funsearch.core.database import ProgramsDatabase
@@ -33,7 +33,7 @@ from funsearch.storage import open_storage
 
 DEFAULT_STORAGE = "sqlite:///funsearch.db"
 TOLD = "python:tell"
-"""What samples say wrote them that were told without a model."""
+"""Model of samples that were told without one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,15 +73,15 @@ class Search:
         clock: Callable[[], float] = time.monotonic,
         **options: object,
     ) -> None:
-        """Starts a new run. Nothing is written unless every argument can be used.
+        """Starts a new run. Nothing is written unless every argument is valid.
 
         Args:
             problem: the name of a shipped or installed problem, the path of a problem file, or a problem.
             sampler: a specification such as "openai:MODEL" or "vllm", several of them for a mixture, a sampler object,
-                or a callable (prompt, count) -> list of texts. None for a search that is only asked and told.
+                or a callable (prompt, count) -> list of texts. None for a search with `ask` and `tell` alone.
             base_url: of the endpoint of an `openai:` sampler.
             api_key_env: the environment variable that holds its key.
-            storage: the URL of a database, or an open storage, which stays the caller's.
+            storage: the URL of a database, or an open storage, which the caller closes.
             name: of the run; by default, the problem's name and a number.
             seed: of every draw.
             settings: to start from: a dict with sections, or the path of a TOML file.
@@ -91,7 +91,7 @@ class Search:
                 underscore reaches into a section, as in `database__islands=4`.
 
         Raises:
-            ConfigError: an argument or a setting cannot be used; names it, its value and the remedy.
+            ConfigError: an argument or a setting is not valid; the message names it, its value and the remedy.
             ProblemError: the problem does not load.
             SandboxError: candidates cannot be confined on this machine.
             StorageError: the run's name is taken, or the database cannot be used.
@@ -119,19 +119,19 @@ class Search:
         sandbox: Sandbox | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> Self:
-        """Returns a recorded run where it stands, with the problem and the settings that it was started with.
+        """Opens a recorded run to continue it, with the problem and the settings that it was started with.
 
         Args:
             name: of the run.
             storage: as for a new run.
-            sampler: replaces the recorded sampler; required where that was a Python object.
-            base_url: of the endpoint of an `openai:` sampler, if it has moved.
-            api_key_env: the environment variable that holds its key, if it is another.
+            sampler: replaces the recorded sampler; required if that was a Python object.
+            base_url: of the endpoint of an `openai:` sampler, if it has changed.
+            api_key_env: the environment variable that holds its key, if it has changed.
             sandbox: to run candidates in.
             clock: monotonic, in seconds.
 
         Raises:
-            ConfigError: an argument cannot be used, or the recorded sampler cannot be made from its record.
+            ConfigError: an argument is not valid, or the recorded sampler cannot be made from its record.
             StorageError: there is no such run.
             RunBusyError: another process is writing to the run.
         """
@@ -193,7 +193,7 @@ class Search:
             progress: whether to show a progress bar; by default, on a terminal and in a notebook.
 
         Raises:
-            ConfigError: a budget cannot be used, or there is no sampler.
+            ConfigError: a budget is not valid, or there is no sampler.
             ProblemError: the first program gets no score.
             SamplerError, SandboxError, StorageError: the search cannot continue; what was finished is saved.
         """
@@ -205,9 +205,9 @@ class Search:
             return self._loop.run(budget, self._workers, bar.show)
 
     def ask(self, count: int = 1) -> list[Prompt]:
-        """Returns prompts whose samples `tell` takes, without a sampler and without Ray.
+        """Returns prompts for the caller to answer with `tell`; needs no sampler.
 
-        Prompts that were asked for in an earlier session and never told come first.
+        Prompts that an earlier session returned and that were never told come first.
 
         Raises:
             ConfigError: `count` is not a positive number.
@@ -225,9 +225,9 @@ class Search:
         """Evaluates and registers the samples of a prompt that `ask` returned; returns their evaluations.
 
         Args:
-            prompt: from `ask`; each is told once.
-            texts: what a model wrote, one text for each sample.
-            model: its name, for the record.
+            prompt: that `ask` returned; each is told once.
+            texts: that a model wrote, one for each sample.
+            model: the name of that model, for the record.
 
         Raises:
             ConfigError: the prompt was not asked for or was told before, or the texts are not a list of strings.
@@ -247,7 +247,7 @@ class Search:
         """Returns the best program so far.
 
         Args:
-            heldout: whether to score it on the problem's held-out inputs, too, which the search never sees.
+            heldout: whether to also score it on the problem's held-out inputs, which the search does not use.
 
         Raises:
             ProblemError: no program has been scored yet, or the problem has no held-out inputs.
@@ -264,7 +264,7 @@ class Search:
 
     @property
     def samples(self) -> int:
-        """Number of samples so far; from any thread."""
+        """Number of samples so far; may be read from any thread."""
         return self._loop.progress().samples
 
     @property
@@ -273,15 +273,15 @@ class Search:
         return self._loop.database
 
     def progress(self) -> Progress:
-        """Returns the progress of the run; from any thread."""
+        """Returns the progress of the run; may be called from any thread."""
         return self._loop.progress()
 
     def stop(self) -> None:
-        """Makes `run` return soon; from any thread or a signal handler."""
+        """Makes `run` return soon; may be called from any thread or a signal handler."""
         self._loop.stop()
 
     def close(self) -> None:
-        """Saves what was asked and told, stops the workers and releases the run. Calling it again does nothing."""
+        """Stops the workers and releases the run; calling it again does nothing."""
         if self._closed:
             return
         self._closed = True
@@ -296,7 +296,7 @@ class Search:
         self.close()
 
     def _make_workers(self) -> Workers:
-        """Returns the workers for the sampler: one after the other for a Python object, threads for a specification.
+        """Returns the workers for the sampler: sequential ones for a Python object, threads for a specification.
 
         Raises:
             ConfigError: there is no sampler.
@@ -330,7 +330,7 @@ class Search:
             self._loop.record_first(job, self._evaluator.score_confirmed(job.function, None))
 
     def _evaluate(self, jobs: Sequence[Job]) -> None:
-        """Evaluates jobs here and now, and those that their outcomes lead to."""
+        """Evaluates jobs, and the further jobs that their outcomes lead to, in this thread."""
         queue = list(jobs)
         while queue:
             job, best = queue.pop(0), self.database.best
@@ -342,13 +342,13 @@ class Search:
             raise ProblemError(
                 f"The problem {self.problem.name} declares no held-out inputs: set `heldout` in its evaluator."
             )
-        known = self._storage.heldout(self.name, [id])
-        if id not in known:
+        results = self._storage.heldout(self.name, [id])
+        if id not in results:
             evaluator = self.problem.scorer(self._sandbox, inputs=self.problem.heldout, limits=self._limits)
             outcome = evaluator.score(self.database.program(id).function)
-            known[id] = HeldOut(outcome.status, outcome.scores, outcome.error)
-            self._storage.add_heldout(self.name, known)
-        return known[id].scores
+            results[id] = HeldOut(outcome.status, outcome.scores, outcome.error)
+            self._storage.add_heldout(self.name, results)
+        return results[id].scores
 
     def _check_open(self) -> None:
         if self._closed:
@@ -375,11 +375,11 @@ def _loaded(problem: str | Path | Problem) -> Problem:
     )
 
 
-def _checked(settings: SettingsLike | None, sampler: SamplerLike | None, options: Mapping[str, Any]) -> Settings:
+def _checked(settings: SettingsLike | None, sampler: SamplerLike | None, options: Mapping[str, object]) -> Settings:
     """Returns the settings with the sampler and the options, all of it checked.
 
     Raises:
-        ConfigError: a setting is unknown or cannot be used.
+        ConfigError: a setting is unknown or not valid.
     """
     chosen = {"samplers": specifications(sampler), **options}
     checked = Settings.checked(gathered_from(settings, chosen))

@@ -1,13 +1,13 @@
-"""Where the course of a run is drawn besides the database: TensorBoard or MLflow, if it is asked for.
+"""Trackers that log the progress of a run to TensorBoard or MLflow, in addition to the database.
 
-A further kind is a class with `log` and `close` and a line in `TRACKERS`.
+To add another, write a class with `log` and `close` and add it to `TRACKERS`.
 """
 
 import logging
 import os
 import time
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Protocol
 
 from funsearch.errors import ConfigError, first_line
 from funsearch.search.progress import Progress
@@ -16,72 +16,72 @@ logger = logging.getLogger(__name__)
 
 TRACKED = ("best_score", "evaluated", "valid", "duplicates", "registered", "tokens", "samplers", "evaluators")
 MLFLOW_SECONDS = 5.0
-"""Between two writes to MLflow, which is another machine as a rule."""
+"""Seconds between two writes to MLflow, whose server is usually on another machine."""
 MLFLOW_PAUSE = 60.0
-"""The same after one that failed."""
-MLFLOW_HASTE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}
+"""Seconds before the next write after one that failed."""
+MLFLOW_FAIL_FAST = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}
 
 
 class Tracker(Protocol):
-    """Takes note of a run's progress. Used by one thread."""
+    """Logs a run's progress. Used by one thread."""
 
     def log(self, progress: Progress) -> None:
-        """Notes how the run stands now."""
+        """Logs the present progress."""
 
     def close(self) -> None:
-        """Writes what is left."""
+        """Writes everything that is not written yet."""
 
 
 def figures(progress: Progress) -> dict[str, float]:
-    """Returns what is drawn of a run, by name."""
-    found = {name: getattr(progress, name) for name in TRACKED}
+    """Returns the tracked values of a run by name."""
+    values = {name: getattr(progress, name) for name in TRACKED}
     if progress.seconds > 0:
-        found["samples_per_second"] = progress.session_samples / progress.seconds
-    return {name: float(value) for name, value in found.items() if value is not None}
+        values["samples_per_second"] = progress.session_samples / progress.seconds
+    return {name: float(value) for name, value in values.items() if value is not None}
 
 
 class Attempts:
-    """Has things done that may fail and shall stop nothing; the first failure of several in a row is told."""
+    """Makes calls whose failure must not stop the search; logs only the first of consecutive failures."""
 
-    def __init__(self, what: str) -> None:
-        """Remembers what to say of a failure."""
-        self._what = what
+    def __init__(self, problem: str) -> None:
+        """Prepares the message of a failure, which begins with `problem`."""
+        self._problem = problem
         self.failed = False
-        """Whether the latest one did."""
+        """Whether the latest call failed."""
 
     def make(self, call: Callable[[], None]) -> None:
-        """Calls it."""
+        """Makes a call."""
         try:
             call()
         except Exception as error:
             if not self.failed:
-                logger.warning("%s (%s); the search goes on", self._what, first_line(error))
+                logger.warning("%s (%s); the search continues", self._problem, first_line(error))
             self.failed = True
         else:
             self.failed = False
 
 
 class TensorBoardTracker:
-    """Writes event files for TensorBoard, by number of samples."""
+    """Writes event files for TensorBoard, with the number of samples as the step."""
 
     def __init__(self, folder: str) -> None:
         """Opens the folder.
 
         Raises:
-            ConfigError: TensorBoard is not installed, or the folder cannot be made.
+            ConfigError: TensorBoard is not installed, or the folder cannot be created.
         """
         try:
             from tensorboard.summary import Writer
         except ImportError:
             raise ConfigError("--track tensorboard: needs TensorBoard: `pip install funsearch[tensorboard]`.") from None
         try:
-            self._writer: Any = Writer(folder)
+            self._writer = Writer(folder)
         except OSError as error:
             raise ConfigError(
                 f"--track tensorboard:{folder}: {error.strerror or error}: name another folder."
             ) from None
         self._samples = -1
-        # It raises at the next call what its own thread met, as a full disk.
+        # An error of the writer's own thread, such as a full disk, is raised by the next call.
         self._attempts = Attempts("TensorBoard's files cannot be written")
 
     def log(self, progress: Progress) -> None:
@@ -99,17 +99,17 @@ class TensorBoardTracker:
 
 
 class MlflowTracker:
-    """Writes metrics of an MLflow experiment, by number of samples; MLFLOW_TRACKING_URI says where to.
+    """Writes metrics to an MLflow experiment at MLFLOW_TRACKING_URI, with the number of samples as the step.
 
-    A run that goes on continues the run of its name. A server that goes away is told of and does not stop the search.
+    A resumed run continues the MLflow run of its name. An unreachable server is logged and does not stop the search.
     """
 
     def __init__(self, experiment: str, seconds: float = MLFLOW_SECONDS) -> None:
-        """Opens the experiment, which is made if there is none.
+        """Opens the experiment; creates it if it does not exist.
 
         Args:
-            experiment: its name.
-            seconds: between two writes, at least.
+            experiment: name of the experiment.
+            seconds: least time between two writes.
 
         Raises:
             ConfigError: MLflow is not installed, or its server cannot be reached.
@@ -118,15 +118,15 @@ class MlflowTracker:
             from mlflow.tracking import MlflowClient
         except ImportError:
             raise ConfigError("--track mlflow: needs MLflow: `pip install funsearch[mlflow]`.") from None
-        # By itself it tries for minutes, in which nothing would be shown of the search.
-        for name, value in MLFLOW_HASTE.items():
+        # By default MLflow retries for minutes, which would block the search.
+        for name, value in MLFLOW_FAIL_FAST.items():
             os.environ.setdefault(name, value)
         self._seconds = seconds
-        # What a tracking server and the ways to it may raise is no closed list.
+        # A tracking server and the connection to it may raise any exception.
         try:
-            self._client: Any = MlflowClient()
-            known = self._client.get_experiment_by_name(experiment)
-            self._experiment = known.experiment_id if known else self._client.create_experiment(experiment)
+            self._client = MlflowClient()
+            existing = self._client.get_experiment_by_name(experiment)
+            self._experiment = existing.experiment_id if existing else self._client.create_experiment(experiment)
         except Exception as error:
             raise ConfigError(
                 f"--track mlflow:{experiment}: {first_line(error)} Is MLFLOW_TRACKING_URI right?"
@@ -164,8 +164,8 @@ class MlflowTracker:
 
     def _run_of(self, name: str) -> str:
         quoted = name.replace("'", "\\'")
-        found = self._client.search_runs([self._experiment], f"attributes.run_name = '{quoted}'", max_results=1)
-        run = found[0] if found else self._client.create_run(self._experiment, run_name=name)
+        runs = self._client.search_runs([self._experiment], f"attributes.run_name = '{quoted}'", max_results=1)
+        run = runs[0] if runs else self._client.create_run(self._experiment, run_name=name)
         return str(run.info.run_id)
 
 
@@ -176,13 +176,13 @@ TRACKERS: dict[str, tuple[str, Callable[[str], Tracker]]] = {
 
 
 def open_tracker(spec: str) -> Tracker:
-    """Returns the tracker that the user named, as in `tensorboard:FOLDER`.
+    """Returns the tracker for a specification such as `tensorboard:FOLDER`.
 
     Raises:
         ConfigError: there is no such tracker, or it is not installed.
     """
     kind, _, argument = spec.partition(":")
     if kind not in TRACKERS or not argument:
-        known = " or ".join(form for form, _ in TRACKERS.values())
-        raise ConfigError(f"Unknown tracker {spec}: write {known}.")
+        forms = " or ".join(form for form, _ in TRACKERS.values())
+        raise ConfigError(f"Unknown tracker {spec}: write {forms}.")
     return TRACKERS[kind][1](argument)

@@ -35,7 +35,7 @@ class Sampled:
 
 @dataclass(frozen=True, slots=True)
 class Exhausted:
-    """The sampler has no answer for the prompt, and will have none for later prompts."""
+    """The sampler has no answer for the prompt, nor for later prompts."""
 
     prompt: Prompt
 
@@ -52,9 +52,10 @@ WorkResult = Sampled | Exhausted | Scored
 
 
 class Workers(Protocol):
-    """Samples and evaluates, in any order. Used by one thread. A worker that dies is replaced and its work is redone.
+    """Samples and evaluates, in any order. Used by one thread.
 
-    Every `sample` leads to one `Sampled` or `Exhausted`, every job to one `Scored`, unless it is abandoned.
+    Every `sample` leads to one `Sampled` or `Exhausted`, every job to one `Scored`, unless it is abandoned. A worker
+    that dies is replaced, and its work is repeated.
     """
 
     @property
@@ -78,8 +79,8 @@ class Workers(Protocol):
         """Number of jobs that keep all evaluators busy; with fewer, some may idle."""
 
     def queued(self) -> int | None:
-        """Returns how many samples waited in the models' queues at the latest look; None if that was returned before,
-        or if the models keep no queue."""
+        """Returns the latest number of samples waiting in the models' queues; None if it was returned before, or if the
+        models keep no queue."""
 
     def sample(self, prompt: Prompt, count: int) -> None:
         """Hands a prompt to a sampler, which returns at most `count` samples."""
@@ -88,7 +89,7 @@ class Workers(Protocol):
         """Hands jobs to the evaluators, with the best score so far: a program that beats it is scored twice."""
 
     def wait(self, seconds: float) -> list[WorkResult]:
-        """Returns the finished work, as soon as there is any or after `seconds`.
+        """Returns the finished work as soon as there is any, or an empty list after `seconds`.
 
         Raises:
             SamplerError: the model cannot answer.
@@ -97,7 +98,7 @@ class Workers(Protocol):
         """
 
     def abandon_prompts(self) -> None:
-        """Drops the prompts that are with the samplers; their answers never arrive."""
+        """Drops the prompts that are with the samplers; `wait` does not return their samples."""
 
     def close(self) -> None:
         """Stops the workers."""
@@ -164,7 +165,7 @@ class LocalWorkers:
 
 
 class NoWorkers:
-    """The workers of a search that is not running: there are none."""
+    """Stands in for the workers of a search that is not running."""
 
     sampling = evaluating = samplers = evaluators = capacity = 0
 

@@ -1,6 +1,6 @@
-"""An OpenAI-compatible endpoint on this machine, with answers of one's own: for tests and benchmarks.
+"""An OpenAI-compatible endpoint on this machine with answers from a function, for tests and benchmarks.
 
-Speaks completions and chat, keeps connections alive, waits for nothing, and fails when told to.
+It supports completions and chat, keeps connections alive, answers without delay, and fails on request.
 """
 
 import json
@@ -9,15 +9,24 @@ from collections import deque
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Self
+from typing import Self, TypedDict
 
 Answerer = Callable[[str, int], list[str]]
+
+
+class EndpointRequest(TypedDict, total=False):
+    """The body of a request, as far as the endpoint reads it."""
+
+    prompt: str
+    messages: list[dict[str, str]]
+    n: int
 
 
 class FakeEndpoint:
     """Serves on a port of the loopback interface until it is closed.
 
-    `failures` holds what the next requests get instead of an answer: a status, a body, or 0, which hangs up.
+    `failures` holds what the next requests receive instead of an answer: a status, a body, or 0 to close the
+    connection.
     """
 
     def __init__(
@@ -25,22 +34,22 @@ class FakeEndpoint:
         answer: Answerer,
         *,
         completions: bool = True,
-        several: bool = True,
+        many_choices: bool = True,
         refuses: Collection[str] = (),
         port: int = 0,
     ) -> None:
         """Starts serving.
 
         Args:
-            answer: what to answer to a prompt, given the prompt and how many answers are wanted.
+            answer: returns the texts for a prompt, given the prompt and the number of texts.
             completions: whether the model has the completions API besides chat.
-            several: whether more than one answer is given to a request.
-            refuses: parameters that no request may have.
-            port: 0 for any that is free.
+            many_choices: whether the endpoint obeys `n`; otherwise each request gets one choice.
+            refuses: parameters with which a request is refused.
+            port: to serve on; 0 for any free port.
         """
         self.answer = answer
         self.completions = completions
-        self.several = several
+        self.many_choices = many_choices
         self.refuses = refuses
         self.failures: deque[int | str] = deque()
         self.requests: list[str] = []
@@ -51,7 +60,7 @@ class FakeEndpoint:
 
     @property
     def url(self) -> str:
-        """Returns what to give as base URL."""
+        """The base URL."""
         return f"http://127.0.0.1:{self._server.server_address[1]}/v1"
 
     def close(self) -> None:
@@ -65,21 +74,21 @@ class FakeEndpoint:
     def __exit__(self, *exc: object) -> None:
         self.close()
 
-    def reply(self, path: str, request: dict[str, Any]) -> tuple[int, str]:
+    def reply(self, path: str, request: EndpointRequest) -> tuple[int, str]:
         """Returns status and body for a request."""
         if self.failures:
             failure = self.failures.popleft()
-            return (200, failure) if isinstance(failure, str) else (failure, _error(f"told to fail with {failure}"))
+            return (200, failure) if isinstance(failure, str) else (failure, _error(f"scripted failure {failure}"))
         if path.endswith("/models"):
             return 200, json.dumps({"object": "list", "data": [{"id": "fake", "object": "model"}]})
         chat = path.endswith("/chat/completions")
         if not chat and not (self.completions and path.endswith("/completions")):
-            return 404, _error("this model has no completions API" if path.endswith("/completions") else "no such page")
+            return 404, _error("this model has no completions API" if path.endswith("/completions") else "not found")
         for name in self.refuses:
             if name in request:
                 return 400, _error(f"Unsupported parameter: {name}", name)
         prompt = request["messages"][-1]["content"] if chat else request["prompt"]
-        texts = self.answer(prompt, request.get("n", 1) if self.several else 1)
+        texts = self.answer(prompt, request.get("n", 1) if self.many_choices else 1)
         choices = [
             {
                 "index": i,
@@ -105,21 +114,21 @@ class FakeEndpoint:
                 self._answer({})
 
             def handle(self) -> None:
-                with suppress(ConnectionError):  # the client may go at any time
+                with suppress(ConnectionError):  # the client may disconnect at any time
                     super().handle()
 
             def do_POST(self) -> None:
                 data = self.rfile.read(int(self.headers["Content-Length"]))
                 try:
                     request = json.loads(data)
-                except ValueError:  # cut off: the client has gone
+                except ValueError:  # truncated: the client has disconnected
                     self.close_connection = True
                     return
                 endpoint.requests.append(self.path)
                 endpoint.keys.append(self.headers.get("Authorization"))
                 self._answer(request)
 
-            def _answer(self, request: dict[str, Any]) -> None:
+            def _answer(self, request: EndpointRequest) -> None:
                 status, body = endpoint.reply(self.path, request)
                 if not status:
                     self.close_connection = True
@@ -131,7 +140,7 @@ class FakeEndpoint:
                 self.end_headers()
                 self.wfile.write(data)
 
-            def log_message(self, format: str, *args: Any) -> None:
+            def log_message(self, format: str, *args: object) -> None:
                 pass
 
         return Handler

@@ -1,6 +1,6 @@
-"""A PostgreSQL server on this machine, in a folder of its own: for tests and benchmarks.
+"""A PostgreSQL server on this machine with its data in a given folder, for tests and benchmarks.
 
-Knows nothing about what is stored in it.
+Knows nothing about the data stored in it.
 """
 
 import os
@@ -13,23 +13,27 @@ from typing import Self
 
 USER = "funsearch"
 UNPRIVILEGED = ("postgres", "nobody")
-"""Whom the server runs as when this process is root, which it refuses to serve."""
+"""Users to run the server as if this process is root: PostgreSQL refuses to run as root."""
 
 
 def postgres_programs() -> Path | None:
-    """Returns the folder with the server's programs, None where PostgreSQL is not installed."""
-    found = shutil.which("initdb")
-    if found and shutil.which("pg_ctl"):
-        return Path(found).resolve().parent
+    """Returns the folder with the server's programs; None if PostgreSQL is not installed."""
+    initdb = shutil.which("initdb")
+    if initdb and shutil.which("pg_ctl"):
+        return Path(initdb).resolve().parent
     installed = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
     return installed[-1].parent if installed else None
 
 
 class PostgresServer:
-    """Serves on a port of the loopback interface until it is closed; may be stopped and started again meanwhile."""
+    """Serves on a port of the loopback interface until it is closed; can be stopped and started again before that."""
 
     def __init__(self, folder: Path, settings: dict[str, str] | None = None) -> None:
-        """Makes an empty database in `folder`, which may not exist yet, and serves it.
+        """Creates an empty database and serves it.
+
+        Args:
+            folder: for the database; created if it does not exist.
+            settings: of the server, by name.
 
         Raises:
             RuntimeError: PostgreSQL is not installed or does not start.
@@ -56,20 +60,20 @@ class PostgresServer:
 
     @property
     def url(self) -> str:
-        """Returns the URL of the database."""
+        """The URL of the database."""
         return f"postgresql://{USER}@127.0.0.1:{self.port}/postgres"
 
     def start(self) -> None:
-        """Starts the server, and returns when it takes connections."""
+        """Starts the server; returns when it accepts connections."""
         options = " ".join(f"-c {name}={value or repr('')}" for name, value in self._options.items())
         self._control("start", "-w", "-l", str(self._log), "-o", f"-p {self.port} {options}")
 
     def stop(self) -> None:
-        """Stops the server at once, as a crash would: every connection breaks."""
+        """Stops the server immediately, as a crash would: all connections break."""
         self._control("stop", "-w", "-m", "immediate")
 
     def close(self) -> None:
-        """Stops the server if it runs, and removes its data."""
+        """Stops the server if it is running, and removes its data."""
         if (self._data / "postmaster.pid").exists():
             self.stop()
         shutil.rmtree(self._data)
@@ -84,9 +88,9 @@ class PostgresServer:
         self._run("pg_ctl", "-D", str(self._data), *arguments)
 
     def _run(self, program: str, *arguments: str) -> None:
-        # Into a file: the server would keep a pipe open for as long as it runs.
-        said = self._folder / "said"
-        with said.open("w") as out:
+        # The output goes to a file, since the server would keep a pipe open while it runs.
+        output = self._folder / "output"
+        with output.open("w") as out:
             done = subprocess.run(
                 [str(self._programs / program), *arguments],
                 stdin=subprocess.DEVNULL,
@@ -100,7 +104,7 @@ class PostgresServer:
                 extra_groups=[] if self._user else None,
             )
         if done.returncode:
-            raise RuntimeError(f"{program} failed: {said.read_text().strip()}")
+            raise RuntimeError(f"{program} failed: {output.read_text().strip()}")
 
 
 def _has_user(name: str) -> bool:

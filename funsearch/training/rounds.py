@@ -1,7 +1,7 @@
 """The rounds of ReST^EM: generate, score, select, improve, measure, publish or stop (Singh et al., algorithm 1).
 
-Each step is made of rows that are missing, so a training that was killed goes on where it stood. Who does the work is
-the hands' business, what is chosen and decided that of `funsearch.rest_em`.
+Each step computes the rows that are missing in the storage, so a training that was killed resumes where it stopped. The
+work is done by `funsearch.training.workers`, the decisions are made in `funsearch.rest_em`.
 """
 
 import itertools
@@ -34,12 +34,13 @@ from funsearch.training.workers import AnswerRequest, ToGrade, TrainingWorkers
 logger = logging.getLogger(__name__)
 
 MEASURED = (Phase.GREEDY, Phase.SAMPLED)
-GRADED_AT_ONCE = 64
+GRADING_BATCH = 64
+"""Answers in a batch for the graders."""
 
 
 @dataclass(frozen=True, slots=True)
 class RoundProgress:
-    """How a training stands."""
+    """The progress of a training at one moment."""
 
     training: str
     round: int
@@ -54,7 +55,7 @@ Watch = Callable[[RoundProgress], None]
 
 
 class Rounds:
-    """One training, from where it stands."""
+    """Runs the rounds of a training that are missing."""
 
     def __init__(
         self,
@@ -62,32 +63,32 @@ class Rounds:
         settings: TrainingSettings,
         task_set: TaskSet,
         storage: TrainingStorage,
-        hands: TrainingWorkers,
+        workers: TrainingWorkers,
         *,
         chat: bool,
         folder: Path,
         start: Policy | None = None,
         watch: Watch = lambda progress: None,
     ) -> None:
-        """Takes up a training.
+        """Opens a recorded training.
 
         Args:
-            record: as the storage has it.
-            settings: as they are stored, but for what may change.
-            task_set: with the words that end an answer and how long one may be.
-            storage: where it is kept.
-            hands: who does the work.
-            chat: whether tasks are put as requests in a chat.
-            folder: where its policies go, each in a folder of its own.
-            start: what is to be beaten, and answers in the first round; None: the base model.
-            watch: told how it stands.
+            record: of the training.
+            settings: of the training; those that may change may differ from the record.
+            task_set: whose tasks the training has; gives the stop texts and the length of answers.
+            storage: that holds the training.
+            workers: that generate and grade answers, and train policies.
+            chat: whether tasks are messages in a chat.
+            folder: for the policies, each of which gets a folder of its own.
+            start: the policy to improve on, which answers in the first round; None: the base model.
+            watch: called with the progress.
         """
         self.name = record.name
         self._model = record.model
         self._settings = settings
         self._set = task_set
         self._storage = storage
-        self._hands = hands
+        self._workers = workers
         self._chat = chat
         self._folder = folder
         self._start = start or Policy("", BASE_ROUND, record.model)
@@ -96,10 +97,10 @@ class Rounds:
         self._of_index = {task.index: task for task in self._tasks}
 
     def run(self) -> list[RoundRecord]:
-        """Runs rounds until there are as many as asked for or the gate says stop; returns all that have ended.
+        """Runs rounds until the number in the settings is reached or the gate stops the training; returns all rounds.
 
         Raises:
-            FunsearchError: a step could not be done; what was finished is saved, and another call goes on.
+            FunsearchError: a step failed; finished work is saved, and another call resumes.
         """
         storage, name = self._storage, self.name
         with storage.lease_training(name):
@@ -130,7 +131,7 @@ class Rounds:
             start = replace(self._start, name=f"{self.name}@{BASE_ROUND}", round=BASE_ROUND)
             policy = policies.get(round) or self._keep(start)
             self._measure(round, policy)
-            figures = {str(split): found.figures() for split, found in self._measurement(round).items()}
+            figures = {str(split): measured.figures() for split, measured in self._measurement(round).items()}
             return RoundRecord(round, policy.name, 0, 0, 0, figures, True, "", self._start.name or "the base model")
         best = max(record.round for record in before if record.published)
         selected = self._storage.selected(self.name, round)
@@ -148,9 +149,9 @@ class Rounds:
             round,
             policy.name,
             len(graded),
-            sum(one.grade.reward > 0 for one in graded),
+            sum(answer.grade.reward > 0 for answer in graded),
             len(selected),
-            {str(split): found.figures() for split, found in measurement.items()},
+            {str(split): measured.figures() for split, measured in measurement.items()},
             decision.published,
             decision.stop,
             decision.reason,
@@ -162,12 +163,12 @@ class Rounds:
         return policy
 
     def _generate(self, round: int, policy: Policy) -> None:
-        """The E-step: answers to every task to train on, or those that are there already, and their grades."""
+        """The E-step: generates and grades answers to the training tasks, or takes the answers that the tasks have."""
         train = [task for task in self._tasks if task.split is Split.TRAIN]
         recorded = list(self._set.recorded(train)) if round == BASE_ROUND + 1 else []
         if recorded:
             if not self._storage.answered(self.name, round, Phase.GENERATE):
-                events: list[RoundEvent] = [one.answer for one in recorded]
+                events: list[RoundEvent] = [graded.answer for graded in recorded]
                 self._storage.append_round(self.name, [*events, *recorded])
             return
         settings = self._settings.generate
@@ -176,34 +177,35 @@ class Rounds:
         self._grade(round, Phase.GENERATE, "score")
 
     def _select(self, round: int, graded: Sequence[Graded]) -> list[Selected]:
-        """The filter.
+        """Filters the answers to train on.
 
         Raises:
-            NothingSelected: nothing passes it.
+            NothingSelected: no answer passes the filter.
         """
         settings = self._settings
         config = settings.selection
         if config.across_tasks is None:
             config = replace(config, across_tasks=self._set.across_tasks)
-        found = filter_answers(self._tasks, graded, config, seed=settings.seed, round=round)
+        selected = filter_answers(self._tasks, graded, config, seed=settings.seed, round=round)
         if settings.trainer.method == "dpo":
-            found = pair(found, graded, seed=settings.seed, round=round)
-        if not found:
-            right = sum(one.grade.reward > 0 for one in graded)
+            selected = pair(selected, graded, seed=settings.seed, round=round)
+        if not selected:
+            right = sum(answer.grade.reward > 0 for answer in graded)
             raise NothingSelected(
                 f"Nothing to train on in round {round} of {self.name}: {right} of {len(graded)} answers are right, and "
-                "none passes the selection.",
-                "Go on with a greater --samples-per-task, or take easier tasks or another model under another --name.",
+                "none passes the filter.",
+                "Resume with a greater --samples-per-task, or train on easier tasks or with another model under "
+                "another --name.",
             )
-        self._storage.append_round(self.name, found)
-        return found
+        self._storage.append_round(self.name, selected)
+        return selected
 
     def _improve(self, round: int, graded: Sequence[Graded], selected: Sequence[Selected]) -> Policy:
-        """The M-step."""
+        """The M-step: trains the base model on the selected answers."""
         name = f"{self.name}@{round}"
         options = self._settings.trainer
-        text = {(one.answer.task, one.answer.index): one.answer for one in graded}
-        examples = [self._example(one, text) for one in selected]
+        answers = {(grading.answer.task, grading.answer.index): grading.answer for grading in graded}
+        examples = [self._example(selection, answers) for selection in selected]
         job = ImproveJob(
             name,
             self._model,
@@ -218,24 +220,24 @@ class Rounds:
             self._watch(RoundProgress(self.name, round, "improve", progress.step, progress.steps, detail))
 
         self._watch(RoundProgress(self.name, round, "improve", 0, 0, f"{len(examples)} examples"))
-        done = self._hands.improve(job, examples, watch)
-        return self._keep(Policy(name, round, self._model, job.folder, done.kind, done.figures))
+        improved = self._workers.improve(job, examples, watch)
+        return self._keep(Policy(name, round, self._model, job.folder, improved.kind, improved.figures))
 
-    def _example(self, one: Selected, answers: dict[tuple[int, int], Answer]) -> Example:
-        right = answers[one.task, one.answer]
-        prompt = self._of_index[one.task].prompt
-        if one.rejected is None:
+    def _example(self, selection: Selected, answers: dict[tuple[int, int], Answer]) -> Example:
+        right = answers[selection.task, selection.answer]
+        prompt = self._of_index[selection.task].prompt
+        if selection.rejected is None:
             return Example(prompt, right.text, right.ending)
-        wrong = answers[one.task, one.rejected]
+        wrong = answers[selection.task, selection.rejected]
         return Example(prompt, right.text, right.ending, wrong.text, wrong.ending)
 
     def _measure(self, round: int, policy: Policy) -> None:
         measured = self._measured()
         settings = self._settings.measure
-        likeliest = self._sampling(0.0, 0, 1.0)
-        drawn = self._sampling(settings.temperature, 0, settings.top_p)
-        self._ask(round, Phase.GREEDY, measured, 1, likeliest, policy, "measure")
-        self._ask(round, Phase.SAMPLED, measured, settings.samples, drawn, policy, "measure")
+        greedy = self._sampling(0.0, 0, 1.0)
+        sampled = self._sampling(settings.temperature, 0, settings.top_p)
+        self._ask(round, Phase.GREEDY, measured, 1, greedy, policy, "measure")
+        self._ask(round, Phase.SAMPLED, measured, settings.samples, sampled, policy, "measure")
         for phase in MEASURED:
             self._grade(round, phase, "measure")
 
@@ -244,25 +246,25 @@ class Rounds:
         return [*train, *(task for task in self._tasks if task.split is not Split.TRAIN)]
 
     def _measurement(self, round: int) -> Measurement:
-        both = (self._storage.graded(self.name, round, phase) for phase in MEASURED)
-        return measure(self._tasks, itertools.chain.from_iterable(both))
+        graded = (self._storage.graded(self.name, round, phase) for phase in MEASURED)
+        return measure(self._tasks, itertools.chain.from_iterable(graded))
 
     def _ask(
         self, round: int, phase: Phase, tasks: Sequence[Task], count: int, sampling: Sampling, policy: Policy, step: str
     ) -> None:
-        """Has the policy give the answers that are missing; each batch is saved when it is there."""
-        there = self._storage.answered(self.name, round, phase)
+        """Generates the answers that are missing, and saves each batch when it is complete."""
+        recorded = self._storage.answered(self.name, round, phase)
         missing = [
             AnswerRequest(
-                task, round, phase, have, count - have, sampling, self._seed(round, phase, task, have), self._chat
+                task, round, phase, first, count - first, sampling, self._seed(round, phase, task, first), self._chat
             )
             for task in tasks
-            if (have := there.get(task.index, 0)) < count
+            if (first := recorded.get(task.index, 0)) < count
         ]
         total = count * len(tasks)
         done = total - sum(request.count for request in missing)
         self._watch(RoundProgress(self.name, round, step, done, total, policy.name))
-        for answers in self._hands.generate(self._batches(missing), policy):
+        for answers in self._workers.generate(self._batches(missing), policy):
             self._storage.append_round(self.name, answers)
             done += len(answers)
             self._watch(RoundProgress(self.name, round, step, done, total, policy.name))
@@ -278,18 +280,18 @@ class Rounds:
             yield batch
 
     def _grade(self, round: int, phase: Phase, step: str) -> None:
-        """Has the answers graded that have no grade yet."""
+        """Grades the answers that have no grade yet."""
         answers = list(self._storage.ungraded(self.name, round, phase))
-        batches = _in_batches([ToGrade(self._of_index[one.task], one) for one in answers], GRADED_AT_ONCE)
+        batches = _in_batches([ToGrade(self._of_index[answer.task], answer) for answer in answers], GRADING_BATCH)
         done = 0
-        for several in _joined(self._hands.grade(batches), self._settings.batch_samples):
-            self._storage.append_round(self.name, several)
-            done += len(several)
+        for grades in _joined(self._workers.grade(batches), self._settings.batch_samples):
+            self._storage.append_round(self.name, grades)
+            done += len(grades)
             self._watch(RoundProgress(self.name, round, step, done, len(answers), "grading"))
 
     def _sampling(self, temperature: float, top_k: int, top_p: float) -> Sampling:
-        most = self._settings.generate.max_tokens or self._set.max_tokens
-        return Sampling(temperature, top_k, top_p, most, () if self._chat else self._set.stop)
+        max_tokens = self._settings.generate.max_tokens or self._set.max_tokens
+        return Sampling(temperature, top_k, top_p, max_tokens, () if self._chat else self._set.stop)
 
     def _seed(self, round: int, phase: Phase, task: Task, first: int) -> int:
         return zlib.crc32(f"{self._settings.seed} {round} {phase} {task.index} {first}".encode())
@@ -300,12 +302,12 @@ def _in_batches(items: Sequence[ToGrade], size: int) -> Iterator[Sequence[ToGrad
 
 
 def _joined(batches: Iterable[list[Graded]], size: int) -> Iterator[list[Graded]]:
-    """Yields the same in larger batches, since each costs a transaction."""
-    several: list[Graded] = []
+    """Joins batches until they hold at least `size` grades, since each batch is written in one transaction."""
+    joined: list[Graded] = []
     for batch in batches:
-        several += batch
-        if len(several) >= size:
-            yield several
-            several = []
-    if several:
-        yield several
+        joined += batch
+        if len(joined) >= size:
+            yield joined
+            joined = []
+    if joined:
+        yield joined

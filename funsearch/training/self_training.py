@@ -1,9 +1,9 @@
-"""Self-training: every so many samples, a search trains its model on what it has found and continues with the better.
+"""Self-training: a search trains its model on its own samples at intervals, and samples from the better policy.
 
-A step is a training of one round on the samples of the search so far (`run:RUN`), recorded as any training is: it can
-be inspected, and it resumes where it stood. It has to beat the policy that samples for the search at present.
+A step is a training of one round on the samples of the search so far (`run:RUN`). It is recorded like any training: it
+can be inspected, and it resumes where it stopped. Its policy must beat the one that samples for the search at present.
 
-The steps run in a thread of their own. That thread and the search's exchange messages and share nothing else.
+The steps run in a separate thread, which exchanges messages with the thread of the search and shares nothing else.
 """
 
 import logging
@@ -30,26 +30,26 @@ from funsearch.training.workers import TrainingWorkers
 logger = logging.getLogger(__name__)
 
 STOP_SECONDS = 20.0
-"""How long a step may take to end when the search does; its unsaved work is redone in the next session."""
+"""Time for a step to stop when the search ends; its unsaved work is repeated in the next session."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Doing:
-    """What is being done for the present step."""
+    """Report on the progress of a step."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class _Ended:
-    """How a step ended."""
+    """Report on the end of a step."""
 
     step: int
     outcome: str
     policy: Policy | None = None
-    """To sample for the search from now on; None to leave it."""
+    """The policy to sample from now on; None: no change."""
     broken: bool = False
-    """Whether there will be no further step."""
+    """Whether there will be no further steps."""
 
 
 class SelfTrainer:
@@ -75,17 +75,17 @@ class SelfTrainer:
             train: when to train; `every` is set.
             step: the settings of each step.
             model: the base model of the search's sampler.
-            start: the policy that the sampler began with; None: the model itself.
+            start: the policy that the sampler serves at first; None: the model itself.
             storage: opens the database.
-            retrying_policy: how to wait for the database.
-            workers: makes the workers of a step; its second argument tells them when to stop.
-            serve: has a policy sample for the search; called in the search's thread.
+            retrying_policy: how to retry while the database is unavailable.
+            workers: makes the workers of a step; its second argument returns whether they are to stop.
+            serve: makes the search sample from a policy; called in the search's thread.
         """
         assert train.every
         self.doing: str | None = None
-        """What is being done for a step now."""
+        """Progress of the present step; None between steps."""
         self.outcome: str | None = None
-        """How the latest step ended."""
+        """Outcome of the latest step."""
         self._every = train.every
         self._pause = train.pause
         self._settings = step
@@ -99,7 +99,7 @@ class SelfTrainer:
         self._prefix = re.sub(r"[^\w.-]+", "-", search) + "-step"
         self._done = 0
         self._unfinished = 0
-        """A step that was begun in an earlier session and has not ended."""
+        """Number of a step that was started in an earlier session and has not ended; 0 for none."""
         self._running = self._broken = False
         self._orders: SimpleQueue[int] = SimpleQueue()
         self._reports: SimpleQueue[_Doing | _Ended] = SimpleQueue()
@@ -107,17 +107,17 @@ class SelfTrainer:
         self._thread = threading.Thread(target=self._run_steps, name="self-training", daemon=True)
 
     def begin(self) -> None:
-        """Has the policy that was published last sample for the search, and starts the thread.
+        """Makes the search sample from the policy that was published last, and starts the thread.
 
         Raises:
             StorageError: the database cannot be read.
         """
         with closing(self._opened()) as storage:
-            self._take_up(storage)
+            self._restore(storage)
         self._thread.start()
 
     def turn(self, samples: int, settled: bool) -> int | None:
-        """Takes in reports, orders a step when it is due, and returns where the search shall wait for it."""
+        """Handles reports, starts a step when one is due, and returns the number of samples at which to wait for it."""
         while (report := _next(self._reports)) is not None:
             self._receive(report)
         due = self._unfinished or samples // self._every
@@ -127,7 +127,7 @@ class SelfTrainer:
         return (self._done + 1) * self._every if self._pause and not self._broken else None
 
     def stop(self) -> None:
-        """Interrupts the present step, which the next session resumes; returns when it has ended, or soon."""
+        """Interrupts the present step, which the next session resumes; waits for it at most `STOP_SECONDS`."""
         self._stopped.set()
         self._orders.put(0)
         self._retrying.give_up()
@@ -147,8 +147,8 @@ class SelfTrainer:
     def _opened(self) -> SqlStorage:
         return retrying(self._retrying.retry(self._storage), self._retrying)
 
-    def _take_up(self, storage: SqlStorage) -> None:
-        """Finds the steps of earlier sessions."""
+    def _restore(self, storage: SqlStorage) -> None:
+        """Restores the outcome of the steps of earlier sessions."""
         for summary in storage.trainings():
             step = re.fullmatch(rf"{re.escape(self._prefix)}(\d+)", summary.name)
             if not step or (summary.tasks, summary.model) != (self._tasks, self._model):
@@ -161,13 +161,13 @@ class SelfTrainer:
                 self._unfinished = number
 
     def _run_steps(self) -> None:
-        """Runs the steps that are ordered, in the thread of its own."""
+        """Runs the steps that `turn` orders; the body of the thread."""
         while step := self._orders.get():
             try:
                 report = self._ended(step, lambda number=step: self._step(number))  # type: ignore[misc]
             except Interrupted:
                 return
-            # Whatever else went wrong, the search must not wait for this thread.
+            # The search must not wait for this thread, whatever went wrong.
             except Exception as error:
                 logger.exception("step %d of self-training failed", step)
                 outcome = f"step {step}: {type(error).__name__}: {error} The search continues without self-training."
@@ -175,7 +175,7 @@ class SelfTrainer:
             self._reports.put(report)
 
     def _ended(self, step: int, work: Callable[[], tuple[str, Policy | None]]) -> _Ended:
-        """Returns how a step ended: with what `work` returns, or with the reason why it came to no policy.
+        """Returns the report on a step: the outcome that `work` returns, or the reason why it failed.
 
         Raises:
             Interrupted: the search has ended.
@@ -191,7 +191,7 @@ class SelfTrainer:
             return _Ended(step, f"step {step}: {error} The search continues.")
 
     def _step(self, number: int) -> tuple[str, Policy | None]:
-        """Returns how the step ended, and the policy that it published."""
+        """Runs a step; returns its outcome and the policy that it published, if any."""
         self._reports.put(_Doing(f"step {number}: reading the samples"))
         with closing(self._opened()) as storage:
             name = f"{self._prefix}{number}"
@@ -211,7 +211,7 @@ class SelfTrainer:
             return self._published(records[-1], storage.policies(name)[-1])
 
     def _published(self, record: RoundRecord, policy: Policy) -> tuple[str, Policy | None]:
-        """Returns the gate's decision in words, and the policy if it was published.
+        """Returns a description of the gate's decision, and the policy if it was published.
 
         Raises:
             SamplerError: the policy cannot be loaded.

@@ -212,6 +212,6 @@ def test_standing_names_the_held_out_inputs_that_improved_and_those_that_did_not
 
     own = entry("7", a=2.0, b=-1.0, c=3.0)
     assert standing([entry("best fit", a=1.5, b=-1.0), entry("first fit", c=1.0), entry("unknown")], own) == [
-        "Held out, against best fit: better on a (+0.5); no better on b (+0).",
+        "Held out, against best fit: better on a (+0.5); not better on b (+0).",
         "Held out, against first fit: better on c (+2).",
     ]

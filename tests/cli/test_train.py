@@ -88,7 +88,7 @@ def test_training_on_ray_from_start_to_named_policy(sums: Path, tmp_path: Path) 
         (("sums.jsonl", "--set", "trainer.rnk=4"), "did you mean trainer.rank"),
         (("sums.jsonl", "--set", "trainer.rank=7"), "trainer.rank"),
         (("sums.jsonl", "--model", "./nowhere"), "no model folder ./nowhere"),
-        (("sums.jsonl", "--name", "a@b"), "has no @ and no /"),
+        (("sums.jsonl", "--name", "a@b"), "choose a name without @ and /"),
         (("sums.jsonl", "--model", TINY, "--set", "prompt_format=chat"), "has no chat template"),
         (("sums.jsonl", "--model", TINY, "--set", "tasks.heldout=0"), "tasks.heldout = 0: must be at least 1"),
     ],

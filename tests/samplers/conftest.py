@@ -9,7 +9,7 @@ MakeRequest = Callable[..., Request]
 
 @pytest.fixture
 def request_of() -> MakeRequest:
-    """Makes the request for the samples of a best-shot prompt."""
+    """Makes requests for the samples of a best-shot prompt."""
 
     def make(index: int = 0, text: str = "def f_v1():\n", count: int = 4) -> Request:
         return Request(text, count, index)
@@ -18,6 +18,6 @@ def request_of() -> MakeRequest:
 
 
 @pytest.fixture(autouse=True)
-def _no_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+def _no_keys_or_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
         monkeypatch.delenv(name, raising=False)

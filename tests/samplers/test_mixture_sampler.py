@@ -16,12 +16,12 @@ def models(mixture: MixtureSampler, requests) -> list[str]:
     return [mixture.complete([request])[0][0].model for request in requests]
 
 
-def test_choice_depends_on_seed_and_number_of_the_prompt_alone(request_of) -> None:
+def test_choice_depends_only_on_the_seed_and_the_index_of_the_prompt(request_of) -> None:
     requests = [request_of(k) for k in range(50)]
     mixture = MixtureSampler([(named("a"), 1.0), (named("b"), 1.0)], seed=7)
-    chosen = models(mixture, requests)
-    assert models(mixture, requests[::-1]) == chosen[::-1]
-    assert models(MixtureSampler([(named("a"), 1.0), (named("b"), 1.0)], seed=8), requests) != chosen
+    choices = models(mixture, requests)
+    assert models(mixture, requests[::-1]) == choices[::-1]
+    assert models(MixtureSampler([(named("a"), 1.0), (named("b"), 1.0)], seed=8), requests) != choices
 
 
 def test_shares_follow_the_weights(request_of) -> None:
@@ -32,12 +32,12 @@ def test_shares_follow_the_weights(request_of) -> None:
 
 
 @pytest.mark.parametrize("weights", [[], [1.0, 0.0], [1.0, -1.0], [float("nan")]])
-def test_weights_that_cannot_work_are_refused(weights: list[float]) -> None:
+def test_invalid_weights_are_refused(weights: list[float]) -> None:
     with pytest.raises(ConfigError, match="weights"):
         MixtureSampler([(named("a"), weight) for weight in weights])
 
 
-def test_all_are_closed_even_if_one_fails() -> None:
+def test_all_samplers_are_closed_even_if_closing_one_fails() -> None:
     closed = []
 
     class Closing(ScriptedSampler):
@@ -51,7 +51,7 @@ def test_all_are_closed_even_if_one_fails() -> None:
     assert len(closed) == 2
 
 
-def test_queues_of_all_samplers_are_added_up() -> None:
+def test_stats_are_the_sum_over_the_samplers_with_a_queue() -> None:
     class Queued(ScriptedSampler):
         def stats(self) -> SamplerStats:
             return SamplerStats(tokens=10, running=2, waiting=3)

@@ -19,37 +19,37 @@ def pauses() -> list[float]:
 
 @pytest.fixture
 def make(pauses: list[float]) -> Iterator[Make]:
-    made: list[OpenAISampler] = []
+    samplers: list[OpenAISampler] = []
 
-    def sampler(url: str | None, **options: object) -> OpenAISampler:
+    def make_sampler(url: str | None, **options: object) -> OpenAISampler:
         sampler = OpenAISampler(OpenAIOptions(**{"model": "fake", "base_url": url, **options}), sleep=pauses.append)
-        made.append(sampler)
+        samplers.append(sampler)
         return sampler
 
-    yield sampler
-    for one in made:
-        one.close()
+    yield make_sampler
+    for sampler in samplers:
+        sampler.close()
 
 
 def echo(prompt: str, n: int) -> list[str]:
     return [f"{prompt}{k}" for k in range(n)]
 
 
-def test_completions_are_asked_for_all_samples_at_once(make: Make, request_of) -> None:
+def test_one_request_asks_for_all_samples_of_a_prompt(make: Make, request_of) -> None:
     with FakeEndpoint(echo) as endpoint:
         samples = make(endpoint.url).complete([request_of(text="p")])[0]
     assert [sample.text for sample in samples] == ["p0", "p1", "p2", "p3"]
     assert endpoint.requests == ["/v1/completions"]
 
 
-def test_tokens_of_a_request_are_shared_out_without_loss(make: Make, request_of) -> None:
+def test_tokens_of_a_request_are_divided_among_its_samples(make: Make, request_of) -> None:
     with FakeEndpoint(lambda _prompt, n: ["x" * 28] + ["x" * 8] * (n - 1)) as endpoint:
         samples = make(endpoint.url).complete([request_of(text="p" * 40)])[0]
     assert [sample.tokens for sample in samples] == [4, 3, 3, 3]
     assert [sample.prompt_tokens for sample in samples] == [10, 0, 0, 0]
 
 
-def test_chat_is_found_where_there_are_no_completions_and_remembered(make: Make, request_of) -> None:
+def test_missing_completions_api_falls_back_to_chat_once(make: Make, request_of) -> None:
     with FakeEndpoint(echo, completions=False) as endpoint:
         sampler = make(endpoint.url)
         assert sampler.complete([request_of(text="p")])[0][0].text == f"{chat_request('p')}0"
@@ -57,25 +57,25 @@ def test_chat_is_found_where_there_are_no_completions_and_remembered(make: Make,
     assert endpoint.requests == ["/v1/completions", "/v1/chat/completions", "/v1/chat/completions"]
 
 
-def test_chat_can_be_told(make: Make, request_of) -> None:
+def test_chat_api_can_be_chosen(make: Make, request_of) -> None:
     with FakeEndpoint(echo) as endpoint:
         make(endpoint.url, api="chat").complete([request_of()])[0]
     assert endpoint.requests == ["/v1/chat/completions"]
 
 
-def test_completions_can_be_insisted_on(make: Make, request_of) -> None:
+def test_completions_api_can_be_required(make: Make, request_of) -> None:
     with FakeEndpoint(echo, completions=False) as endpoint, pytest.raises(SamplerError, match="no completions API"):
         make(endpoint.url, api="completions").complete([request_of()])[0]
     assert "/v1/chat/completions" not in endpoint.requests
 
 
-def test_single_choices_are_asked_for_one_by_one_where_n_is_ignored(make: Make, request_of) -> None:
-    with FakeEndpoint(echo, several=False) as endpoint:
+def test_samples_are_requested_one_by_one_if_n_is_ignored(make: Make, request_of) -> None:
+    with FakeEndpoint(echo, many_choices=False) as endpoint:
         assert len(make(endpoint.url).complete([request_of()])[0]) == 4
     assert len(endpoint.requests) == 4
 
 
-def test_single_choices_are_asked_for_where_n_is_refused(make: Make, request_of) -> None:
+def test_samples_are_requested_one_by_one_if_n_is_refused(make: Make, request_of) -> None:
     with FakeEndpoint(echo, refuses=["n"]) as endpoint:
         sampler = make(endpoint.url)
         assert len(sampler.complete([request_of()])[0]) == 4
@@ -84,7 +84,7 @@ def test_single_choices_are_asked_for_where_n_is_refused(make: Make, request_of)
         assert len(endpoint.requests) == 9
 
 
-def test_parameters_that_are_refused_are_left_out(make: Make, request_of) -> None:
+def test_refused_parameters_are_left_out(make: Make, request_of) -> None:
     with FakeEndpoint(echo, refuses=["temperature", "max_tokens", "stop"]) as endpoint:
         sampler = make(endpoint.url)
         sampler.complete([request_of()])[0]
@@ -94,7 +94,7 @@ def test_parameters_that_are_refused_are_left_out(make: Make, request_of) -> Non
 
 
 @pytest.mark.parametrize("failure", [429, 500, 503, 0, "<html>busy</html>", '{"choices": []}', "{}", "[]"])
-def test_failures_that_pass_are_waited_out(failure: int | str, make: Make, pauses: list[float], request_of) -> None:
+def test_transient_failures_are_retried(failure: int | str, make: Make, pauses: list[float], request_of) -> None:
     with FakeEndpoint(echo) as endpoint:
         endpoint.failures.extend([failure] * 3)
         assert len(make(endpoint.url).complete([request_of()])[0]) == 4
@@ -103,40 +103,40 @@ def test_failures_that_pass_are_waited_out(failure: int | str, make: Make, pause
 
 
 @pytest.mark.parametrize(
-    ("failure", "says"),
+    ("failure", "message"),
     [
-        (429, "answers 429 for the model fake"),
-        (500, "answers 500 for the model fake"),
+        (429, "answered 429 for the model fake"),
+        (500, "answered 500 for the model fake"),
         (0, "Cannot reach http://127"),
         ("<html>busy</html>", "does not answer as an OpenAI-compatible endpoint"),
         ('{"choices": []}', "no choices in"),
         ('{"choices": [{"index": 0, "text": {"a": 1}}]}', "no text in"),
     ],
 )
-def test_failures_that_stay_end_it_with_their_reason(
-    failure: int | str, says: str, make: Make, pauses: list[float], request_of
+def test_persistent_failure_is_raised_with_its_reason_after_the_retries(
+    failure: int | str, message: str, make: Make, pauses: list[float], request_of
 ) -> None:
-    with FakeEndpoint(echo) as endpoint, pytest.raises(SamplerError, match=says) as caught:
+    with FakeEndpoint(echo) as endpoint, pytest.raises(SamplerError, match=message) as caught:
         endpoint.failures.extend([failure] * 50)
         make(endpoint.url, retries=2).complete([request_of()])[0]
-    assert "Asked 3 times" in str(caught.value)
+    assert "Gave up after 3 attempts" in str(caught.value)
     assert len(pauses) == 2
 
 
-def test_endpoint_that_is_down_is_named(make: Make, request_of) -> None:
+def test_unreachable_endpoint_is_named(make: Make, request_of) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         url = f"http://127.0.0.1:{taken.getsockname()[1]}/v1"
     with pytest.raises(SamplerError, match=rf"Cannot reach {url}: is it running\?"):
         make(url, retries=1).complete([request_of()])[0]
 
 
-def test_time_out_is_named(make: Make, request_of) -> None:
+def test_time_out_is_reported(make: Make, request_of) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(SamplerError, match=r"within 0\.05 s"):
         make(f"http://127.0.0.1:{silent.getsockname()[1]}/v1", retries=0, timeout=0.05).complete([request_of()])[0]
 
 
 @pytest.mark.parametrize("status", [401, 403])
-def test_refused_key_is_told_by_its_variable_and_not_retried(
+def test_refused_key_is_reported_by_its_variable_and_not_retried(
     status: int, make: Make, pauses: list[float], request_of, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MY_KEY", "secret-key")
@@ -148,7 +148,7 @@ def test_refused_key_is_told_by_its_variable_and_not_retried(
     assert pauses == []
 
 
-def test_missing_key_is_told_by_its_variable(make: Make, request_of) -> None:
+def test_missing_key_is_reported_by_its_variable(make: Make, request_of) -> None:
     with FakeEndpoint(echo) as endpoint, pytest.raises(SamplerError, match="OPENAI_API_KEY is not set"):
         endpoint.failures.append(401)
         make(endpoint.url).complete([request_of()])[0]
@@ -159,20 +159,22 @@ def test_hosted_service_without_a_key_is_refused_before_anything_is_sent(make: M
         make(None)
 
 
-def test_unknown_model_is_told_with_those_that_there_are(make: Make, request_of) -> None:
-    with FakeEndpoint(echo) as endpoint, pytest.raises(SamplerError, match=r"has no model other.*It has fake\."):
+def test_unknown_model_is_reported_with_the_available_models(make: Make, request_of) -> None:
+    with FakeEndpoint(echo) as endpoint, pytest.raises(SamplerError, match=r"has no model other.*models: fake\."):
         endpoint.failures.extend([404, 404])
         make(endpoint.url, model="other").complete([request_of()])[0]
 
 
-def test_other_refusals_are_told_as_the_server_says_them(make: Make, pauses: list[float], request_of) -> None:
-    with FakeEndpoint(echo) as endpoint, pytest.raises(SamplerError, match=r"answers 400 .* told to fail with 400"):
+def test_other_refusals_are_reported_with_the_message_of_the_server(
+    make: Make, pauses: list[float], request_of
+) -> None:
+    with FakeEndpoint(echo) as endpoint, pytest.raises(SamplerError, match=r"answered 400 .* scripted failure 400"):
         endpoint.failures.extend([400] * 50)
         make(endpoint.url).complete([request_of()])[0]
     assert pauses == []
 
 
-def test_refusal_says_more_than_a_route_that_is_not_there(make: Make, request_of) -> None:
-    with FakeEndpoint(echo) as endpoint, pytest.raises(SamplerError, match="told to fail with 422"):
+def test_refusal_is_reported_rather_than_a_missing_route(make: Make, request_of) -> None:
+    with FakeEndpoint(echo) as endpoint, pytest.raises(SamplerError, match="scripted failure 422"):
         endpoint.failures.extend([404, 422, 404, 404])
         make(endpoint.url).complete([request_of()])[0]

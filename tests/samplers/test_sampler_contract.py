@@ -20,18 +20,18 @@ def scripted() -> ScriptedSampler:
     return ScriptedSampler(TEXTS, samples_per_prompt=PER_PROMPT)
 
 
-@pytest.fixture(params=["scripted", "mixture", "completions", "chat", "one choice a request"])
+@pytest.fixture(params=["scripted", "mixture", "completions", "chat", "single choices"])
 def sampler(request: pytest.FixtureRequest) -> Iterator[Sampler]:
     if request.param == "scripted":
         yield scripted()
     elif request.param == "mixture":
         yield MixtureSampler([(scripted(), 1.0), (scripted(), 2.0)], seed=3)
     else:
-        several = request.param != "one choice a request"
-        with FakeEndpoint(lambda _text, n: TEXTS[:n], completions=request.param != "chat", several=several) as endpoint:
-            made = OpenAISampler(OpenAIOptions(model="fake", base_url=endpoint.url))
-            yield made
-            made.close()
+        apis = {"completions": request.param != "chat", "many_choices": request.param != "single choices"}
+        with FakeEndpoint(lambda _text, n: TEXTS[:n], **apis) as endpoint:
+            openai_sampler = OpenAISampler(OpenAIOptions(model="fake", base_url=endpoint.url))
+            yield openai_sampler
+            openai_sampler.close()
 
 
 def test_every_request_gets_its_completions_in_order(sampler: Sampler, request_of) -> None:
@@ -48,7 +48,7 @@ def test_there_are_no_more_completions_than_requested(sampler: Sampler, request_
     assert len(sampler.complete([request_of(1, count=1)])[0]) == 1
 
 
-def test_requests_come_from_many_threads_at_once(sampler: Sampler, request_of) -> None:
+def test_many_threads_may_request_completions_at_once(sampler: Sampler, request_of) -> None:
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(sampler.complete, [[request_of(k, count=3)] for k in range(20)]))
     assert [[len(completions) for completions in answer] for answer in answers] == [[3]] * 20

@@ -1,4 +1,4 @@
-"""The built-in model on real vLLM: prompts of a real problem, samples that a real evaluator takes; and no models."""
+"""The built-in model on vLLM, with prompts of a shipped problem and a real evaluator; and folders without a model."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -27,13 +27,13 @@ def problem() -> Problem:
 
 @pytest.fixture(scope="module")
 def sampler() -> Iterator[Sampler]:
-    made = make_sampler(Settings())
-    yield made
-    made.close()
+    vllm_sampler = make_sampler(Settings())
+    yield vllm_sampler
+    vllm_sampler.close()
 
 
 @pytest.mark.model
-def test_many_prompts_at_once_give_whole_and_useful_samples(sampler: Sampler, problem: Problem) -> None:
+def test_concurrent_prompts_get_complete_samples_that_often_run(sampler: Sampler, problem: Problem) -> None:
     text = best_shot_prompt(problem.specification, [problem.specification.first])
     prompts = [Prompt(k, island=0, resets=0, text=text, version=1, parents=(0,), after=0) for k in range(PROMPTS)]
     with ThreadPoolExecutor(PROMPTS) as pool:
@@ -47,7 +47,7 @@ def test_many_prompts_at_once_give_whole_and_useful_samples(sampler: Sampler, pr
     assert len({sample.model for sample in samples}) == 1
     assert all(0 < sample.tokens <= 128 and sample.prompt_tokens > 50 for sample in samples)
     assert {sample.finish_reason for sample in samples} <= {"stop", "length"}
-    assert len({sample.text for sample in samples}) > PROMPTS, "it repeats itself"
+    assert len({sample.text for sample in samples}) > PROMPTS, "the samples repeat each other"
 
     sandbox = open_sandbox()
     try:
@@ -59,7 +59,7 @@ def test_many_prompts_at_once_give_whole_and_useful_samples(sampler: Sampler, pr
 
 
 @pytest.mark.parametrize("files", [[], ["config.json"], ["model.safetensors"]])
-def test_folder_that_holds_no_model_is_refused_by_name(files: list[str], tmp_path: Path) -> None:
+def test_folder_without_a_model_is_refused_by_name(files: list[str], tmp_path: Path) -> None:
     for name in files:
         (tmp_path / name).write_text("{}")
     with pytest.raises(SamplerError, match=str(tmp_path)):

@@ -1,4 +1,4 @@
-"""The Python API: searches from names, callables and samplers, ask and tell, resume, and what each call refuses.
+"""The Python API: searches from names, callables and samplers, ask and tell, resume, and errors for invalid arguments.
 
 Runs without Ray and without a model.
 """
@@ -84,7 +84,7 @@ def test_object_with_a_method_sample_is_a_sampler(problem: Problem, url: str) ->
     storage.close()
 
 
-def test_specification_samples_an_endpoint_in_several_threads(problem: Problem, url: str) -> None:
+def test_specification_samples_from_an_endpoint_in_several_threads(problem: Problem, url: str) -> None:
     with FakeEndpoint(lambda prompt, n: [f"    return x + {len(prompt) % 7 + k}.0\n" for k in range(n)]) as endpoint:
         options = {"sampler": "openai:fake", "base_url": endpoint.url, "storage": url, "evaluators": 2}
         with funsearch.Search(problem, **options, prompts_in_flight=3) as search:
@@ -103,7 +103,7 @@ def test_specification_samples_an_endpoint_in_several_threads(problem: Problem, 
         ({"settings": {"samples_per_prompt": 5, "database": {"islands": 9}}, "database__islands": 3}, (3, 5)),
     ],
 )
-def test_settings_are_given_by_name(
+def test_settings_can_be_passed_by_name(
     options: dict[str, object], expected: tuple[int, int], problem: Problem, url: str
 ) -> None:
     with funsearch.Search(problem, sampler=counting_model(), storage=url, **options) as search:  # type: ignore[arg-type]
@@ -121,10 +121,10 @@ def test_ask_and_tell_need_neither_ray_nor_a_sampler(problem: Problem, url: str)
         assert [str(e.status) for e in evaluations] == ["OK", "OK", "RUNTIME_ERROR"]
         assert search.best().score == 0.0
         assert search.samples == 9
-        left = search.ask(1)
+        (untold,) = search.ask(1)
     with funsearch.Search.resume("told", storage=url) as again:
         assert again.best().score == 0.0
-        assert again.ask(2)[0] == left[0], "the prompt that was not told comes first"
+        assert again.ask(2)[0] == untold, "the prompt that was not told comes first"
         assert again.samples == 9
         with pytest.raises(funsearch.ConfigError, match="The run told has no sampler: pass sampler="):
             again.run(max_samples=20)
@@ -168,16 +168,14 @@ def test_told_run_replays_and_is_listed(problem: Problem, url: str) -> None:
         ({"storage": "x"}, "x is not the URL of a database"),
     ],
 )
-def test_argument_that_cannot_be_used_leaves_no_run(
-    arguments: dict[str, object], message: str, problem: Problem, url: str
-) -> None:
+def test_invalid_argument_leaves_no_run(arguments: dict[str, object], message: str, problem: Problem, url: str) -> None:
     with pytest.raises(funsearch.FunsearchError, match=message):
         funsearch.Search(problem, **{"storage": url, "sampler": counting_model(), **arguments})  # type: ignore[arg-type]
     assert runs(url) == []
 
 
 @pytest.mark.parametrize("problem", [3, None, b"cap_set", object])
-def test_problem_of_a_wrong_type_is_refused(problem: object, url: str) -> None:
+def test_problem_of_the_wrong_type_is_refused(problem: object, url: str) -> None:
     with pytest.raises(funsearch.ConfigError, match=r"problem = .*: give the name of a problem"):
         funsearch.Search(problem, storage=url)  # type: ignore[arg-type]
     assert runs(url) == []
@@ -192,7 +190,7 @@ def test_problem_of_a_wrong_type_is_refused(problem: object, url: str) -> None:
         (["    return x\n"] * 9, "my_model returned 9 texts for count = 4"),
     ],
 )
-def test_callable_that_returns_something_else_is_told_what_to_return(
+def test_callable_that_returns_something_else_is_refused(
     texts: object, message: str, problem: Problem, url: str
 ) -> None:
     def my_model(prompt: funsearch.Prompt, count: int) -> object:
@@ -215,9 +213,7 @@ def test_callable_that_returns_something_else_is_told_what_to_return(
         ({"max_cost": True}, "max_cost = True"),
     ],
 )
-def test_budget_that_cannot_be_used_is_refused(
-    budget: dict[str, object], message: str, problem: Problem, url: str
-) -> None:
+def test_invalid_budget_is_refused(budget: dict[str, object], message: str, problem: Problem, url: str) -> None:
     with (
         funsearch.Search(problem, sampler=counting_model(), storage=url) as search,
         pytest.raises(funsearch.ConfigError, match=message),
@@ -225,7 +221,7 @@ def test_budget_that_cannot_be_used_is_refused(
         search.run(**budget)  # type: ignore[arg-type]
 
 
-def test_prompts_are_told_once_and_only_if_asked_for(problem: Problem, url: str) -> None:
+def test_tell_takes_a_prompt_once_and_only_if_ask_returned_it(problem: Problem, url: str) -> None:
     with funsearch.Search(problem, storage=url) as search:
         (prompt,) = search.ask()
         with pytest.raises(funsearch.FunsearchError, match=r"tell returned '    return x.*': return a list of strings"):
@@ -243,12 +239,13 @@ def test_prompts_are_told_once_and_only_if_asked_for(problem: Problem, url: str)
 
 
 def test_resume_takes_problem_and_settings_from_the_record(problem: Problem, url: str) -> None:
-    with funsearch.Search(problem, sampler=counting_model(), storage=url, name="r", seed=5, database__islands=2) as one:
-        one.run(max_samples=8)
-    with funsearch.Search.resume("r", storage=url, sampler=counting_model()) as two:
-        assert (two.settings.seed, two.settings.database.islands) == (5, 2)
-        assert two.problem.source == problem.source
-        assert two.run(max_samples=12).samples == 12
+    options = {"name": "r", "seed": 5, "database__islands": 2}
+    with funsearch.Search(problem, sampler=counting_model(), storage=url, **options) as search:  # type: ignore[arg-type]
+        search.run(max_samples=8)
+    with funsearch.Search.resume("r", storage=url, sampler=counting_model()) as again:
+        assert (again.settings.seed, again.settings.database.islands) == (5, 2)
+        assert again.problem.source == problem.source
+        assert again.run(max_samples=12).samples == 12
 
 
 def test_resume_without_the_python_sampler_is_refused(problem: Problem, url: str) -> None:
@@ -270,7 +267,7 @@ def test_resume_without_the_python_sampler_is_refused(problem: Problem, url: str
         ("r", {"storage": 3}, "storage = 3"),
     ],
 )
-def test_resume_refuses_what_it_cannot_use(
+def test_resume_refuses_invalid_arguments(
     name: object, arguments: dict[str, object], message: str, problem: Problem, url: str
 ) -> None:
     funsearch.Search(problem, sampler=counting_model(), storage=url, name="r").close()
@@ -278,7 +275,7 @@ def test_resume_refuses_what_it_cannot_use(
         funsearch.Search.resume(name, **{"storage": url, **arguments})  # type: ignore[arg-type]
 
 
-def test_interrupted_search_is_recorded_as_such(problem: Problem, url: str) -> None:
+def test_interrupted_search_is_recorded_as_interrupted(problem: Problem, url: str) -> None:
     def my_model(prompt: funsearch.Prompt, count: int) -> list[str]:
         if prompt.index == 2:
             raise KeyboardInterrupt

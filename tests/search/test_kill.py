@@ -1,4 +1,4 @@
-"""kill -9 at random moments: nothing finished is lost, asked for twice or evaluated twice, and the run replays."""
+"""kill -9 at random moments: no finished work is lost or repeated, and the run replays."""
 
 import json
 import random
@@ -18,7 +18,7 @@ ROUNDS = 20
 SAMPLES = 1200
 
 
-def test_random_kills_lose_nothing_and_repeat_nothing(
+def test_random_kills_lose_no_work_and_repeat_none(
     problem_file: Path, tmp_path: Path, answers: Callable[[int], list[str]]
 ) -> None:
     texts = [f"    return x + {i / 7}\n" if i % 5 == 1 else text for i, text in enumerate(answers(SAMPLES))]
@@ -45,25 +45,25 @@ def test_random_kills_lose_nothing_and_repeat_nothing(
             process.kill()
         finished = process.wait() == 0
         process.stdout.close()
-        said = [line.split() for line in log.read_text().splitlines()] if log.exists() else []
-        assert not answered & {int(what) for verb, what in said if verb == "asked"}, (
-            "an answered prompt was asked again"
+        journal = [line.split() for line in log.read_text().splitlines()] if log.exists() else []
+        assert not answered & {int(index) for event, index in journal if event == "asked"}, (
+            "an answered prompt was sampled again"
         )
-        assert not evaluated & {what for verb, what in said if verb == "evaluated"}, "an evaluation was repeated"
+        assert not evaluated & {body for event, body in journal if event == "evaluated"}, "an evaluation was repeated"
         storage = open_storage(url)
         samples = {(s.prompt.index, s.index): s.text for s in storage.samples("run") if s.prompt.index >= 0}
-        judged = list(storage.evaluations("run"))
+        evaluations = list(storage.evaluations("run"))
         assert kept <= samples.keys(), "a finished sample was lost"
         kept = set(samples)
         answered = {prompt for prompt, _ in samples}
         evaluated = {
-            e.function.body.encode().hex() for e in judged if e.function is not None and e.duplicate_of is None
+            e.function.body.encode().hex() for e in evaluations if e.function is not None and e.duplicate_of is None
         }
         storage.close()
     assert finished
     assert killed >= ROUNDS // 2
     assert samples == {divmod(i, 4): text for i, text in enumerate(texts)}
-    assert len(judged) == SAMPLES + 1
+    assert len(evaluations) == SAMPLES + 1
     storage = open_storage(url)
     assert replay(storage, storage.run("run"), InProcessSandbox()).first_difference is None
     storage.close()

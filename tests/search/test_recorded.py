@@ -1,4 +1,4 @@
-"""A run in a notebook: what it says, and that what a model wrote shows as text."""
+"""`funsearch.Run`: programs, data frames, verification, and HTML that escapes the texts of models."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -38,10 +38,10 @@ def test_programs_are_read_with_code_and_scores(run: Run) -> None:
     assert run.lineage(best.id)[0].id == 0
 
 
-def test_notebook_shows_texts_as_text(run: Run) -> None:
-    shown = run.best(2)[1]._repr_html_()
-    assert "&lt;script&gt;" in shown
-    assert "<script>" not in shown
+def test_notebook_escapes_the_texts_of_models(run: Run) -> None:
+    html = run.best(2)[1]._repr_html_()
+    assert "&lt;script&gt;" in html
+    assert "<script>" not in html
     assert "RUNTIME_ERROR" in run.program(3)._repr_html_()
     assert run._repr_html_().startswith("<b>&lt;x&gt;</b>: closeness, 3 samples, 2 valid, best 0")
 
@@ -74,13 +74,13 @@ def test_best_of_a_run_is_scored_on_held_out_inputs_and_verified(run: Run) -> No
     assert run.best().heldout is None
     best = run.best(heldout=True)
     assert best.heldout == {"seven": 0.0}
-    assert run.best().heldout == {"seven": 0.0}, "it is recorded"
+    assert run.best().heldout == {"seven": 0.0}, "the scores are recorded"
     first, second, _ = run.verify()
     assert (first.program, first.score, first.again, first.stable, first.heldout) == (1, 0.0, 0.0, True, {"seven": 0.0})
     assert second.stable
 
 
-def test_run_is_drawn(run: Run) -> None:
+def test_run_is_plotted(run: Run) -> None:
     pytest.importorskip("matplotlib")
     assert run.plot().axes[0].get_title() == "<x>: 3 samples"
 
@@ -96,6 +96,6 @@ def test_run_is_drawn(run: Run) -> None:
         (lambda run: run.program(99), "has no program 99"),
     ],
 )
-def test_argument_that_cannot_be_used_is_refused(call: Callable[[Run], object], message: str, run: Run) -> None:
+def test_invalid_argument_is_refused(call: Callable[[Run], object], message: str, run: Run) -> None:
     with pytest.raises(FunsearchError, match=message):
         call(run)

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
@@ -15,7 +14,7 @@ from funsearch.search.loop import Budget, SearchLoop
 from funsearch.search.replay import replay
 from funsearch.search.runs import new_run
 from funsearch.search.search import Search
-from funsearch.search.workers import LocalWorkers
+from funsearch.search.workers import LocalWorkers, WorkResult
 from funsearch.settings.search import Settings
 from funsearch.storage import SqlStorage, open_storage
 from funsearch.testing import InProcessSandbox
@@ -53,7 +52,7 @@ def test_search_finds_the_best_answer_and_counts_everything(problem: Problem, an
         assert sum(progress.statuses.values()) == 40
 
 
-def test_samples_budget_is_met_exactly_and_counts_over_the_whole_life(problem: Problem, answers: Answers) -> None:
+def test_samples_budget_is_met_exactly_and_counts_over_the_whole_run(problem: Problem, answers: Answers) -> None:
     storage = open_storage("sqlite://")
     with searching(problem, answers(100), storage) as search:
         assert search.run(max_samples=10).samples == 10
@@ -61,26 +60,26 @@ def test_samples_budget_is_met_exactly_and_counts_over_the_whole_life(problem: P
         assert (again.samples, again.stopped) == (21, "samples")
 
 
-def test_limits_in_the_settings_are_those_of_the_candidates(problem: Problem) -> None:
+def test_limits_in_the_settings_apply_to_the_candidates(problem: Problem) -> None:
     settings = Settings.load(None, ["limits.seconds=0.2"])
     sampler = ScriptedSampler(["    while True: pass\n"], 1)
     with Search(problem, sampler=sampler, storage=open_storage("sqlite://"), settings=settings) as search:
         search.run()
-        (outcome,) = [one for one in search._storage.evaluations(search.name) if one.sample.prompt.index >= 0]
-    assert (outcome.status, outcome.error) == (Status.TIMEOUT, "three: longer than 0.2 s")
+        (evaluation,) = [e for e in search._storage.evaluations(search.name) if e.sample.prompt.index >= 0]
+    assert (evaluation.status, evaluation.error) == (Status.TIMEOUT, "three: longer than 0.2 s")
 
 
-def test_no_evaluator_ever_ends_with_the_minutes(problem: Problem) -> None:
+def test_search_without_any_evaluator_ends_with_the_minutes(problem: Problem) -> None:
     now = [0.0]
 
-    class Nobody(LocalWorkers):
-        def wait(self, seconds: float) -> list[Any]:
+    class IdleWorkers(LocalWorkers):
+        def wait(self, seconds: float) -> list[WorkResult]:
             now[0] += 20.0
             return []
 
     sampler = ScriptedSampler(["    return x\n"], 1)
     evaluator = problem.scorer(InProcessSandbox())
-    workers = Nobody(sampler, evaluator)
+    workers = IdleWorkers(sampler, evaluator)
     loop = looping(problem, open_storage("sqlite://"), Settings(), lambda: now[0])
     assert loop.run(Budget(minutes=1), workers).stopped == "minutes"
 
@@ -92,7 +91,7 @@ def test_target_stops_the_search(problem: Problem, answers: Answers) -> None:
         assert progress.samples < 100
 
 
-def test_minutes_are_taken_from_the_clock_that_is_given(problem: Problem, answers: Answers) -> None:
+def test_minutes_are_measured_by_the_given_clock(problem: Problem, answers: Answers) -> None:
     now = [0.0]
 
     def clock() -> float:
@@ -103,7 +102,7 @@ def test_minutes_are_taken_from_the_clock_that_is_given(problem: Problem, answer
         assert search.run(minutes=1.0).stopped == "minutes"
 
 
-def test_stop_leaves_at_once_and_a_later_search_goes_on(problem: Problem, answers: Answers) -> None:
+def test_resumed_search_asks_for_no_sample_twice_and_replays(problem: Problem, answers: Answers) -> None:
     storage = open_storage("sqlite://")
     first = searching(problem, answers(60), storage)
     first.run(max_samples=17)
@@ -117,7 +116,7 @@ def test_stop_leaves_at_once_and_a_later_search_goes_on(problem: Problem, answer
     assert replay(storage, record, InProcessSandbox()).first_difference is None
 
 
-def test_resumed_search_equals_the_one_that_was_never_interrupted(problem: Problem, answers: Answers) -> None:
+def test_resumed_search_equals_an_uninterrupted_one(problem: Problem, answers: Answers) -> None:
     whole, halves = open_storage("sqlite://"), open_storage("sqlite://")
     with searching(problem, answers(80), whole, name="run") as search:
         search.run()
@@ -130,7 +129,7 @@ def test_resumed_search_equals_the_one_that_was_never_interrupted(problem: Probl
     assert sorted(scores[0], key=str) == sorted(scores[1], key=str)
 
 
-def test_snapshots_tell_the_course_of_a_run_over_its_sessions(problem: Problem, answers: Answers) -> None:
+def test_snapshots_cover_all_sessions_of_a_run(problem: Problem, answers: Answers) -> None:
     storage = open_storage("sqlite://")
     with searching(problem, answers(80), storage, name="run") as search:
         search.run(max_samples=40)
@@ -146,25 +145,25 @@ def test_snapshots_tell_the_course_of_a_run_over_its_sessions(problem: Problem, 
         progress.islands,
         progress.best_score,
     )
-    assert sum(used.samples for used in last.usage.values()) == progress.samples
+    assert sum(usage.samples for usage in last.usage.values()) == progress.samples
     assert last.evaluations == len(list(storage.evaluations("run")))
 
 
-def test_replay_is_identical_and_sees_a_changed_score(problem: Problem, answers: Answers) -> None:
+def test_replay_is_identical_and_detects_a_changed_score(problem: Problem, answers: Answers) -> None:
     storage = open_storage("sqlite://")
     with searching(problem, answers(60), storage, name="run") as search:
         search.run()
     record = storage.run("run")
     assert replay(storage, record, InProcessSandbox()).first_difference is None
 
-    class Liar(InProcessSandbox):
+    class ChangingSandbox(InProcessSandbox):
         def start(self, source, limits):  # type: ignore[no-untyped-def]
             return super().start(source.replace("return x", "return 1 + x"), limits)
 
-    assert "scores were" in str(replay(storage, record, Liar()).first_difference)
+    assert "scores were" in str(replay(storage, record, ChangingSandbox()).first_difference)
 
 
-def test_duplicate_gets_the_verdict_of_the_first_without_an_evaluation(problem: Problem) -> None:
+def test_duplicate_gets_the_outcome_of_the_first_without_an_evaluation(problem: Problem) -> None:
     storage = open_storage("sqlite://")
     with searching(problem, ["    return x\n", "    return x  # again\n"] * 4, storage, name="run") as search:
         progress = search.run()
@@ -174,25 +173,26 @@ def test_duplicate_gets_the_verdict_of_the_first_without_an_evaluation(problem: 
     assert {e.score for e in evaluations[1:]} == {0.0}
 
 
-def test_first_program_that_fails_is_the_problems_fault(problem: Problem) -> None:
-    class Broken(InProcessSandbox):
+def test_failing_first_program_raises_a_problem_error(problem: Problem) -> None:
+    class BreakingSandbox(InProcessSandbox):
         def start(self, source, limits):  # type: ignore[no-untyped-def]
             return super().start(source.replace("return 0.0", "return 1 / 0"), limits)
 
-    search = Search(problem, sampler=ScriptedSampler([]), sandbox=Broken(), storage=open_storage("sqlite://"))
+    search = Search(problem, sampler=ScriptedSampler([]), sandbox=BreakingSandbox(), storage=open_storage("sqlite://"))
     with search, pytest.raises(ProblemError, match="first program of closeness gets no score: RUNTIME_ERROR"):
         search.run()
 
 
-def test_sampler_that_fails_ends_the_search_and_loses_nothing(problem: Problem, answers: Answers) -> None:
-    class Failing(ScriptedSampler):
+def test_failing_sampler_ends_the_search_which_can_be_resumed(problem: Problem, answers: Answers) -> None:
+    class FailingSampler(ScriptedSampler):
         def complete(self, requests: Sequence[Request]) -> list[list[Completion]]:
             if requests[0].index == 5:
                 raise SamplerError("the endpoint is gone")
             return super().complete(requests)
 
     storage = open_storage("sqlite://")
-    search = Search(problem, sampler=Failing(answers(100), 4), sandbox=InProcessSandbox(), storage=storage, name="run")
+    sampler = FailingSampler(answers(100), 4)
+    search = Search(problem, sampler=sampler, sandbox=InProcessSandbox(), storage=storage, name="run")
     with search, pytest.raises(SamplerError, match="gone"):
         search.run()
     assert storage.runs()[0].state == "failed"
@@ -201,23 +201,23 @@ def test_sampler_that_fails_ends_the_search_and_loses_nothing(problem: Problem, 
         assert again.run(max_samples=40).samples == 40
 
 
-def test_unanswered_and_unevaluated_work_is_taken_up(problem: Problem, answers: Answers) -> None:
+def test_resumed_search_finishes_unanswered_prompts_and_unevaluated_samples(problem: Problem, answers: Answers) -> None:
     storage = open_storage("sqlite://")
     with searching(problem, answers(100), storage, name="run") as search:
         search.run(max_samples=8)
         prompt = search.database.get_prompt()
-        unasked = search.database.get_prompt()
+        unanswered = search.database.get_prompt()
         sample = Sample(prompt, 0, "    return x - 0.125\n", "scripted", "stop")
-        storage.append("run", [prompt, sample, unasked])
+        storage.append("run", [prompt, sample, unanswered])
     with resuming(answers(100), storage) as search:
         search.run(max_samples=20)
     evaluations = list(storage.evaluations("run"))
     assert sum(e.sample == sample for e in evaluations) == 1
     assert [e.status for e in evaluations if e.sample == sample] == [Status.OK]
-    assert {s.prompt.index for s in storage.samples("run")} >= {prompt.index, unasked.index}
+    assert {s.prompt.index for s in storage.samples("run")} >= {prompt.index, unanswered.index}
 
 
-def test_exhausted_sampler_raises_only_for_prompts_it_has_no_answer_for() -> None:
+def test_exhausted_sampler_raises_only_for_prompts_without_an_answer() -> None:
     sampler = ScriptedSampler(["a", "b", "c"], samples_per_prompt=2)
     assert [completion.text for completion in sampler.complete([Request("", 4, 1)])[0]] == ["c"]
     with pytest.raises(SamplerExhausted):
@@ -239,42 +239,42 @@ def test_prompts_in_flight_follow_the_models_queue(problem: Problem, answers: An
     few, most = settings.in_flight(), settings.most_in_flight()
     assert few < most
 
-    class Queue(LocalWorkers):
-        seen: int | None = None
+    class QueueingWorkers(LocalWorkers):
+        queue_length: int | None = None
 
         def queued(self) -> int | None:
-            return self.seen
+            return self.queue_length
 
     sampler = ScriptedSampler(answers(4000), samples_per_prompt=4)
     evaluator = problem.scorer(InProcessSandbox())
-    workers = Queue(sampler, evaluator)
-    asking = []
+    workers = QueueingWorkers(sampler, evaluator)
+    in_flight = []
 
     def clock() -> float:
-        asking.append(workers.sampling)
-        workers.seen = None if len(asking) < 20 else 0 if len(asking) < 60 else 1000
-        return float(len(asking))
+        in_flight.append(workers.sampling)
+        workers.queue_length = None if len(in_flight) < 20 else 0 if len(in_flight) < 60 else 1000
+        return float(len(in_flight))
 
     looping(problem, open_storage("sqlite://"), settings, clock).run(Budget(minutes=3.0), workers)
-    assert max(asking[:20]) <= few
-    assert few < max(asking[20:60]) <= most
-    assert asking[-5] <= few
+    assert max(in_flight[:20]) <= few
+    assert few < max(in_flight[20:60]) <= most
+    assert in_flight[-5] <= few
 
 
 def priced(problem: Problem, tokens: int) -> Search:
-    class Paid(ScriptedSampler):
+    class CountingSampler(ScriptedSampler):
         def complete(self, requests: Sequence[Request]) -> list[list[Completion]]:
             (completions,) = super().complete(requests)
             return [[replace(completion, prompt_tokens=100, tokens=tokens) for completion in completions]]
 
     settings = Settings.load(None, ["prices.scripted={'prompt': 1.0, 'completion': 10.0}", "prompts_in_flight=1"])
-    sampler = Paid([f"    return x * {n}\n" for n in range(100)], 1)
+    sampler = CountingSampler([f"    return x * {n}\n" for n in range(100)], 1)
     return Search(
         problem, sampler=sampler, sandbox=InProcessSandbox(), storage=open_storage("sqlite://"), settings=settings
     )
 
 
-def test_search_stops_when_the_money_is_spent(problem: Problem) -> None:
+def test_search_stops_when_the_cost_limit_is_reached(problem: Problem) -> None:
     with priced(problem, tokens=90) as search:
         progress = search.run(max_cost=0.01)
     # A sample costs (100 * 1 + 90 * 10) / 1,000,000 = 0.001.
@@ -282,15 +282,15 @@ def test_search_stops_when_the_money_is_spent(problem: Problem) -> None:
     assert progress.cost == pytest.approx(0.01)
 
 
-def test_price_for_any_model_counts_where_there_is_none_of_its_own() -> None:
+def test_default_price_applies_to_models_without_a_price_of_their_own() -> None:
     settings = Settings.load(
-        None, ["prices={'dear': {'prompt': 5, 'completion': 7}, '*': {'prompt': 1, 'completion': 2}}"]
+        None, ["prices={'large': {'prompt': 5, 'completion': 7}, '*': {'prompt': 1, 'completion': 2}}"]
     )
-    used = Usage(1, 1_000_000, 2_000_000)
-    assert settings.cost({"dear": used, "loop-step1@1": used}) == 5 + 14 + 1 + 4
+    usage = Usage(1, 1_000_000, 2_000_000)
+    assert settings.cost({"large": usage, "loop-step1@1": usage}) == 5 + 14 + 1 + 4
 
 
-def test_limit_to_the_cost_of_a_model_without_a_price_is_refused(problem: Problem) -> None:
+def test_cost_limit_is_refused_for_a_model_without_a_price(problem: Problem) -> None:
     sampler = ScriptedSampler(["    return x\n"] * 9, 1)
     with (
         Search(problem, sampler=sampler, sandbox=InProcessSandbox(), storage=open_storage("sqlite://")) as search,

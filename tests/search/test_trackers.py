@@ -1,4 +1,4 @@
-"""Trackers: what is drawn, and what is refused."""
+"""Trackers: the values that they log, and the errors that they report."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +14,7 @@ PROGRESS = Progress(
 )
 
 
-def test_tensorboard_has_every_look_at_the_run_once(tmp_path: Path) -> None:
+def test_tensorboard_logs_each_number_of_samples_once(tmp_path: Path) -> None:
     pytest.importorskip("tensorboard")
     from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 
@@ -24,17 +24,17 @@ def test_tensorboard_has_every_look_at_the_run_once(tmp_path: Path) -> None:
     tracker.log(replace(PROGRESS, samples=80, best_score=2.5))
     tracker.close()
     (file,) = tmp_path.iterdir()
-    found = [
+    scores = [
         (event.step, value.tensor.float_val[0])
         for event in EventFileLoader(str(file)).Load()
         for value in event.summary.value
         if value.tag == "demo/best_score"
     ]
-    assert found == [(40, 1.5), (80, 2.5)]
+    assert scores == [(40, 1.5), (80, 2.5)]
 
 
-@pytest.mark.filterwarnings("ignore")  # what MLflow asks of SQLAlchemy is its business
-def test_mlflow_has_the_run_once_though_it_was_taken_up_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.filterwarnings("ignore")  # MLflow's use of SQLAlchemy causes warnings
+def test_resumed_run_continues_its_mlflow_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("mlflow")
     from mlflow.tracking import MlflowClient
 
@@ -49,24 +49,24 @@ def test_mlflow_has_the_run_once_though_it_was_taken_up_again(tmp_path: Path, mo
     assert run.info.run_name == "demo"
     assert run.info.status == "FINISHED"
     history = client.get_metric_history(run.info.run_id, "samples_per_second")
-    assert [(one.step, one.value) for one in history] == [(40, 20.0), (50, 20.0), (80, 20.0), (90, 20.0)]
-    assert [one.step for one in client.get_metric_history(run.info.run_id, "best_score")] == [40, 80]
+    assert [(metric.step, metric.value) for metric in history] == [(40, 20.0), (50, 20.0), (80, 20.0), (90, 20.0)]
+    assert [metric.step for metric in client.get_metric_history(run.info.run_id, "best_score")] == [40, 80]
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_mlflow_server_that_is_away_stops_nothing_but_the_start(
+def test_unreachable_mlflow_server_is_refused_at_the_start_and_logged_once_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     pytest.importorskip("mlflow")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
     tracker = MlflowTracker("caps", seconds=0)
     tracker.log(PROGRESS)
-    monkeypatch.setattr(type(tracker._client), "log_batch", _away)
+    monkeypatch.setattr(type(tracker._client), "log_batch", _fail)
     tracker.log(replace(PROGRESS, samples=50))
     tracker.log(replace(PROGRESS, samples=60))
     tracker.close()
     assert [record.getMessage() for record in caplog.records if "MLflow cannot" in record.getMessage()] == [
-        "MLflow cannot be written to (no route); the search goes on"
+        "MLflow cannot be written to (no route); the search continues"
     ]
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     for address in ("http://127.0.0.1:9", "foo://bar"):
@@ -75,11 +75,11 @@ def test_mlflow_server_that_is_away_stops_nothing_but_the_start(
             open_tracker("mlflow:caps")
 
 
-def _away(*_: object, **__: object) -> None:
+def _fail(*_: object, **__: object) -> None:
     raise ConnectionError("no route")
 
 
-def test_tensorboard_that_cannot_write_stops_nothing_but_the_start(
+def test_unwritable_tensorboard_folder_is_refused_at_the_start_and_logged_once_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     pytest.importorskip("tensorboard")
@@ -87,12 +87,12 @@ def test_tensorboard_that_cannot_write_stops_nothing_but_the_start(
     with pytest.raises(ConfigError, match=r"--track tensorboard:.*/file/x: Not a directory: name another folder"):
         open_tracker(f"tensorboard:{tmp_path}/file/x")
     tracker = open_tracker(f"tensorboard:{tmp_path}/out")
-    monkeypatch.setattr(tracker._writer, "add_scalar", _away)  # type: ignore[attr-defined]
+    monkeypatch.setattr(tracker._writer, "add_scalar", _fail)  # type: ignore[attr-defined]
     for samples in (10, 20):
         tracker.log(replace(PROGRESS, samples=samples))
     tracker.close()
     assert [record.getMessage() for record in caplog.records] == [
-        "TensorBoard's files cannot be written (no route); the search goes on"
+        "TensorBoard's files cannot be written (no route); the search continues"
     ]
 
 

@@ -1,4 +1,4 @@
-"""A search in a process of its own, to be killed: logs every prompt it asks and every function it evaluates.
+"""A search in a process of its own, to be killed: logs every prompt it samples and every function it evaluates.
 
 usage: python searching_process.py PROBLEM DATABASE ANSWERS LOG
 """

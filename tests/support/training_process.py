@@ -28,8 +28,8 @@ OPTIONS = ("samples_per_task=8", "batch_samples=16", "rounds=2", "measure.sample
 def main(tasks: str, folder: str, log: str) -> None:
     journal = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 
-    def say(text: str) -> None:
-        os.write(journal, f"{text}\n".encode())
+    def write(line: str) -> None:
+        os.write(journal, f"{line}\n".encode())
         time.sleep(PAUSE_SECONDS)
 
     class LoggingWorkers(LocalTrainingWorkers):
@@ -37,14 +37,14 @@ def main(tasks: str, folder: str, log: str) -> None:
             for batch in batches:
                 for answers in super().generate([batch], policy):
                     for request in batch:
-                        say(f"asked {request.round} {request.phase} {request.task.index}")
+                        write(f"asked {request.round} {request.phase} {request.task.index}")
                     yield answers
 
     class LoggingTrainer(RecordingTrainer):
         def improve(
             self, job: ImproveJob, examples: Sequence[Example], watch: Callable[[ImproveProgress], None]
         ) -> Improved:
-            say(f"trained {job.policy}")
+            write(f"trained {job.policy}")
             return super().improve(job, examples, watch)
 
     class SlowVerifier(ExactVerifier):

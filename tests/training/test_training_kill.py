@@ -1,4 +1,4 @@
-"""kill -9 at random moments of a training: nothing finished is lost, and no answer is asked for twice."""
+"""kill -9 at random moments of a training: no finished work is lost, and no answer is generated twice."""
 
 import json
 import random
@@ -18,7 +18,7 @@ Result = tuple[list[RoundRecord], list[Policy], dict[tuple[int, str, int, int], 
 
 
 def run(tasks: Path, folder: Path, log: Path, rng: random.Random | None) -> bool:
-    """Runs the training, killed at a random moment if there is a generator; tells whether it came to its end."""
+    """Runs the training and kills it at a random moment if there is a generator; returns whether it finished."""
     command = [sys.executable, str(SUPPORT / "training_process.py"), str(tasks), str(folder), str(log)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
@@ -34,30 +34,30 @@ def run(tasks: Path, folder: Path, log: Path, rng: random.Random | None) -> bool
 def read(folder: Path) -> Result:
     storage = open_storage(f"sqlite:///{folder}/t.db")
     answers = {
-        (round, phase.value, one.answer.task, one.answer.index): (one.answer.text, one.grade.reward)
+        (round, phase.value, graded.answer.task, graded.answer.index): (graded.answer.text, graded.grade.reward)
         for round in range(3)
         for phase in Phase
-        for one in storage.graded("demo", round, phase)
+        for graded in storage.graded("demo", round, phase)
     }
-    found = storage.rounds("demo"), storage.policies("demo"), answers
+    result = storage.rounds("demo"), storage.policies("demo"), answers
     storage.close()
-    return found
+    return result
 
 
-def asked(folder: Path) -> set[str]:
-    """Returns the model calls whose answers are in the database, as the log says them."""
+def finished_calls(folder: Path) -> set[str]:
+    """Returns the log lines of the model calls whose answers are in the database."""
     storage = open_storage(f"sqlite:///{folder}/t.db")
-    found = {
+    calls = {
         f"asked {round} {phase} {task}"
         for round in range(3)
         for phase in Phase
         for task in storage.answered("demo", round, phase)
     } | {f"trained {policy.name}" for policy in storage.policies("demo")}
     storage.close()
-    return found
+    return calls
 
 
-def test_random_kills_lose_nothing_and_repeat_no_model_call(tmp_path: Path) -> None:
+def test_random_kills_lose_no_work_and_repeat_no_model_call(tmp_path: Path) -> None:
     tasks = tmp_path / "sums.jsonl"
     lines = [{"prompt": f"{i}+1=", "answer": str(i + 1), "split": "train" if i % 2 else "held"} for i in range(120)]
     tasks.write_text("".join(json.dumps(line) + "\n" for line in lines))
@@ -76,9 +76,9 @@ def test_random_kills_lose_nothing_and_repeat_no_model_call(tmp_path: Path) -> N
         log = tmp_path / f"log{number}"
         finished = run(tasks, broken, log, rng if number < KILLS else None)
         killed += not finished
-        said = set(log.read_text().splitlines()) if log.exists() else set()
-        assert not said & done, "a finished model call was repeated"
-        done = asked(broken)
+        calls = set(log.read_text().splitlines()) if log.exists() else set()
+        assert not calls & done, "a finished model call was repeated"
+        done = finished_calls(broken)
         answers = set(read(broken)[2])
         assert kept <= answers, "a finished grade was lost"
         kept = answers
@@ -86,7 +86,7 @@ def test_random_kills_lose_nothing_and_repeat_no_model_call(tmp_path: Path) -> N
             break
     assert finished
     assert killed >= KILLS // 2
-    rounds, policies, answers_there = read(broken)
+    rounds, policies, graded_answers = read(broken)
     assert rounds == expected[0]
-    assert answers_there == expected[2]
+    assert graded_answers == expected[2]
     assert [policy.name for policy in policies] == [policy.name for policy in expected[1]]
