@@ -40,11 +40,11 @@ def command(
     funsearch resume bin_packing-1 --sampler openai:qwen2.5-coder --base-url http://localhost:8000/v1
     """
     from funsearch.cli.searching import run_search
+    from funsearch.search.policies import with_policies
     from funsearch.search.runs import restored
     from funsearch.search.trackers import open_tracker
     from funsearch.settings.samplers import check_policies, check_samplers, resumed
     from funsearch.storage import open_storage
-    from funsearch.training.policies import with_policies
 
     storage = open_storage(db, create=False)
     record = storage.run(run)

@@ -75,12 +75,12 @@ def command(
     from funsearch.cli.searching import run_search
     from funsearch.loading import load_problem
     from funsearch.sandbox import open_sandbox
+    from funsearch.search.policies import with_policies
     from funsearch.search.runs import new_run
     from funsearch.search.trackers import open_tracker
     from funsearch.settings.samplers import check_policies, check_samplers
     from funsearch.settings.search import Settings
     from funsearch.storage import open_storage
-    from funsearch.training.policies import with_policies
 
     settings = Settings.load(config, [*assignments, *(f"train.{setting}" for setting in training)], **overrides)
     budget = make_budget(settings, samples, minutes, target, max_cost)

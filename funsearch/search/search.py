@@ -21,6 +21,7 @@ from funsearch.loading import Problem, load_problem
 from funsearch.sandbox import open_sandbox
 from funsearch.search.bar import ProgressBar
 from funsearch.search.loop import Budget, SearchLoop
+from funsearch.search.policies import with_policies
 from funsearch.search.progress import Progress
 from funsearch.search.runs import new_run, restored
 from funsearch.search.sampling import SamplerLike, as_samples, checked_texts, completion, specifications
@@ -99,6 +100,8 @@ class Search:
         loaded = _loaded(problem)
         options |= {"openai__base_url": base_url, "openai__api_key_env": api_key_env, "seed": seed}
         checked = _checked(settings, sampler, options)
+        if isinstance(storage, str):
+            checked = with_policies(checked, storage)
         _check_name(name)
         with ExitStack() as stack:
             box = sandbox if sandbox is not None else _closed_later(_open_sandbox(checked), stack)
@@ -146,6 +149,8 @@ class Search:
             samplers = settings.samplers if sampler is None else specifications(sampler)
             options = {"samplers": samplers, "openai__base_url": base_url, "openai__api_key_env": api_key_env}
             checked = _checked(settings, sampler, options)
+        if isinstance(storage, str):
+            checked = with_policies(checked, storage)
             box = sandbox if sandbox is not None else _closed_later(_open_sandbox(checked), stack)
             search = cls.__new__(cls)
             search._open(run, problem, checked, kept, box, sampler, clock, stack)

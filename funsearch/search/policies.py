@@ -7,6 +7,7 @@ from typing import Literal, cast
 
 from funsearch.core.completions import Policy
 from funsearch.errors import TrainingError
+from funsearch.rest_em.ports import TrainingReader
 from funsearch.settings.samplers import POLICY
 from funsearch.settings.search import ServedPolicy, Settings
 from funsearch.storage import open_storage
