@@ -119,7 +119,7 @@ def _panel(progress: Progress | None, budget: Budget) -> RenderableType:
         f"{status} {count}" for status, count in sorted(progress.statuses.items(), key=lambda p: -p[1])
     )
     work = (
-        f"{progress.samplers} samplers with {progress.asking} prompts, "
+        f"{progress.samplers} samplers with {progress.sampling} prompts, "
         f"{progress.evaluators} evaluators with {progress.evaluating} programs"
     )
     trained = [Text(f"training, {progress.trained}")] if progress.trained else []

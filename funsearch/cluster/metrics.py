@@ -19,7 +19,7 @@ COUNTS: Mapping[str, Figure] = {
 }
 STATES: Mapping[str, Figure] = {
     "best_score": ("Best score so far", lambda progress: progress.best_score),
-    "sampling": ("Prompts with the samplers", lambda progress: progress.asking),
+    "sampling": ("Prompts with the samplers", lambda progress: progress.sampling),
     "evaluating": ("Programs with the evaluators", lambda progress: progress.evaluating),
     "samplers": ("Samplers that are ready", lambda progress: progress.samplers),
     "evaluators": ("Evaluators that are ready", lambda progress: progress.evaluators),

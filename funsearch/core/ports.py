@@ -16,12 +16,12 @@ from funsearch.core.records import (
     Point,
     Prompt,
     Reset,
-    RunCounts,
     RunRecord,
     RunSummary,
     Sample,
     Snapshot,
     Status,
+    Tally,
     Usage,
 )
 
@@ -208,7 +208,7 @@ class RunReader(Protocol):
     def heldout(self, name: str, ids: Sequence[int]) -> dict[int, HeldOut]:
         """Returns the results of programs on the held-out inputs by id, for those of `ids` that have been scored."""
 
-    def counts(self, name: str) -> RunCounts:
+    def counts(self, name: str) -> Tally:
         """Returns the counts of the run, over its whole life."""
 
     def usage(self, name: str) -> dict[str, Usage]:

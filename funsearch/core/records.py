@@ -4,9 +4,9 @@ Knows nothing about how they are created, stored or sent.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Any
+from typing import Any, Self
 
 from funsearch.core.ranges import check_ranges
 
@@ -193,12 +193,68 @@ class Usage:
     tokens: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """The state of a run at one moment, stored regularly so that its history can be shown without reading all events.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tally:
+    """The counts of a run over all its sessions. The first program does not count as a sample."""
 
-    Counts include all earlier sessions of the run.
-    """
+    prompts: int = 0
+    """Number of prompts drawn."""
+    samples: int = 0
+    evaluated: int = 0
+    """Number of samples evaluated in the sandbox."""
+    valid: int = 0
+    """Number of these that have a score."""
+    duplicates: int = 0
+    """Number of samples whose program had been evaluated before."""
+    registered: int = 0
+    """Number of programs that entered an island; 0 where only the storage was asked."""
+    tokens: int = 0
+    """Number of tokens in all completions."""
+    best_score: float | None = None
+    """The best score of any program, including the first program."""
+    statuses: Mapping[str, int] = field(default_factory=dict)
+    """Number of evaluations by status; empty where only the storage was asked."""
+    usage: Mapping[str, Usage] = field(default_factory=dict)
+    """By model; empty where only the storage was asked."""
+
+    def fields(self) -> dict[str, Any]:
+        """Returns the counts by name, for the constructor of a subclass."""
+        return {name: getattr(self, name) for name in Tally.__dataclass_fields__}
+
+    def with_prompt(self) -> Self:
+        """Returns the tally with one more prompt."""
+        return replace(self, prompts=self.prompts + 1)
+
+    def with_sample(self, sample: Sample) -> Self:
+        """Returns the tally with one more sample of a model."""
+        usage = self.usage.get(sample.model, Usage())
+        usage = Usage(usage.samples + 1, usage.prompt_tokens + sample.prompt_tokens, usage.tokens + sample.tokens)
+        return replace(
+            self,
+            samples=self.samples + 1,
+            tokens=self.tokens + sample.tokens,
+            usage={**self.usage, sample.model: usage},
+        )
+
+    def with_evaluation(self, evaluation: Evaluation, *, registered: bool) -> Self:
+        """Returns the tally with one more evaluation. The first program only counts as registered."""
+        tally = replace(self, registered=self.registered + registered)
+        if evaluation.sample.prompt.index < 0:
+            return tally
+        status, duplicate = str(evaluation.status), evaluation.duplicate_of is not None
+        evaluated = not duplicate and evaluation.function is not None
+        return replace(
+            tally,
+            evaluated=self.evaluated + evaluated,
+            valid=self.valid + (evaluated and evaluation.status is Status.OK),
+            duplicates=self.duplicates + duplicate,
+            statuses={**self.statuses, status: self.statuses.get(status, 0) + 1},
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot(Tally):
+    """A run at one moment, stored regularly so that its history can be shown without reading all events."""
 
     evaluations: int
     """Number of registered evaluations, which identifies a snapshot within its run."""
@@ -206,21 +262,10 @@ class Snapshot:
     """Seconds since the epoch."""
     seconds: float
     """Seconds since the current session of the run began."""
-    samples: int
-    evaluated: int
-    """Number of samples evaluated in the sandbox."""
-    valid: int
-    """Number of these that have a score."""
-    duplicates: int
-    best_score: float | None
-    asking: int
+    sampling: int
     """Number of prompts being sampled."""
     evaluating: int
     """Number of programs being evaluated."""
-    statuses: Mapping[str, int]
-    """Evaluations by status."""
-    usage: Mapping[str, Usage]
-    """By model."""
     islands: tuple[IslandView, ...]
     samplers: int = 0
     evaluators: int = 0
@@ -297,22 +342,3 @@ class Point:
     status: Status
     score: float | None
     duplicate: bool
-
-
-@dataclass(frozen=True, slots=True)
-class RunCounts:
-    """Counts over all sessions of a run, as stored. The first program does not count as a sample."""
-
-    samples: int
-    evaluated: int
-    """Number of samples evaluated in the sandbox."""
-    valid: int
-    """Number of these that have a score."""
-    duplicates: int
-    """Number of samples whose program had been evaluated before."""
-    tokens: int
-    """Number of tokens in all completions."""
-    best_score: float | None
-    """The best score of any program, including the first program."""
-    prompts: int = 0
-    """Number of prompts drawn."""

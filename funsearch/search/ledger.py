@@ -7,15 +7,15 @@ registering its recorded evaluations again. Knows nothing about samplers, evalua
 import gc
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from funsearch.core.code.identity import key
 from funsearch.core.code.reading import UnreadableCompletion, read_completion
 from funsearch.core.database import ProgramsDatabase, Registration
 from funsearch.core.evaluator import Outcome
 from funsearch.core.ports import Event, RunStorage
-from funsearch.core.records import ALL_ISLANDS, Evaluation, Feedback, Prompt, Reset, Sample, Snapshot, Status
+from funsearch.core.records import ALL_ISLANDS, Evaluation, Feedback, Prompt, Reset, Sample, Snapshot, Status, Tally
 from funsearch.core.specification import Specification
-from funsearch.search.progress import Counts
 from funsearch.search.workers import Job
 
 FIRST_PROMPT = Prompt(ALL_ISLANDS, ALL_ISLANDS, 0, "", 0, (), 0)
@@ -33,7 +33,7 @@ class Ledger:
     ) -> None:
         self.run = run
         self.database = database
-        self.counts = Counts()
+        self.tally = Tally()
         self._specification = specification
         self._storage = storage
         self._sandbox = sandbox
@@ -54,6 +54,7 @@ class Ledger:
     def draw_prompt(self) -> Prompt:
         """Returns the next prompt of the run."""
         prompt = self.database.get_prompt()
+        self.tally = self.tally.with_prompt()
         self._events.append(prompt)
         return prompt
 
@@ -65,7 +66,7 @@ class Ledger:
         """
         self._events += samples
         for sample in samples:
-            self.counts.count_sample(sample)
+            self.tally = self.tally.with_sample(sample)
         return self.pending_jobs(samples)
 
     def pending_jobs(self, samples: Sequence[Sample]) -> list[Job]:
@@ -134,9 +135,14 @@ class Ledger:
             yield from self._register_again()
         finally:
             gc.enable()
-        self.counts.usage = dict(self._storage.usage(self.run))
         counts = self._storage.counts(self.run)
-        self.counts.samples = counts.samples
+        self.tally = replace(
+            self.tally,
+            prompts=counts.prompts,
+            samples=counts.samples,
+            tokens=counts.tokens,
+            usage=self._storage.usage(self.run),
+        )
         self._snapshot_at = self.database.registered
         self.database.next_prompt = counts.prompts
 
@@ -145,7 +151,7 @@ class Ledger:
         done = 0
         for done, evaluation in enumerate(self._storage.registered(self.run), start=1):
             registration = self.database.register(evaluation)
-            self.counts.count_evaluation(evaluation, registration.program is not None)
+            self.tally = self.tally.with_evaluation(evaluation, registered=registration.program is not None)
             for _ in range(resets[done] if registration.reset is None else 0):
                 self.database.reset_islands()
             if done % 10_000 == 0:
@@ -185,5 +191,5 @@ class Ledger:
         registration = self.database.register(evaluation)
         if registration.reset is not None:
             self._events.append(registration.reset)
-        self.counts.count_evaluation(evaluation, registration.program is not None)
+        self.tally = self.tally.with_evaluation(evaluation, registered=registration.program is not None)
         return registration

@@ -12,13 +12,13 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from funsearch.core.database import ProgramsDatabase
 from funsearch.core.evaluator import Outcome
 from funsearch.core.ports import RunStorage
-from funsearch.core.records import IslandView, Prompt, RunRecord, Snapshot, Status
+from funsearch.core.records import IslandView, Prompt, RunRecord, Snapshot, Status, Tally
 from funsearch.errors import ConfigError, ProblemError
 from funsearch.loading import Problem
 from funsearch.search.flow import Flow
@@ -239,7 +239,7 @@ class SearchLoop:
         return None
 
     def _cost(self) -> float:
-        usage = self.ledger.counts.usage
+        usage = self.ledger.tally.usage
         cost = self._settings.cost(usage)
         if cost is None:
             model = next(model for model in usage if self._settings.cost({model: usage[model]}) is None)
@@ -251,7 +251,7 @@ class SearchLoop:
 
     def _committed_samples(self) -> int:
         """Returns the number of samples, including those that prompts in flight may still bring."""
-        return self.ledger.counts.samples + self._flow.promised
+        return self.ledger.tally.samples + self._flow.promised
 
     def _draw(self, budget: Budget) -> None:
         """Draws prompts until enough are in flight, the budget is used up, or the evaluators fall behind."""
@@ -277,7 +277,7 @@ class SearchLoop:
     def _consult_companion(self) -> None:
         if self.companion is not None:
             settled = self._committed_samples() >= (self._hold_at or math.inf) and self._idle()
-            self._hold_at = self.companion.turn(self.ledger.counts.samples, settled)
+            self._hold_at = self.companion.turn(self.ledger.tally.samples, settled)
 
     def _sample(self) -> None:
         """Hands the drawn prompts to the samplers, once they are recorded."""
@@ -331,54 +331,45 @@ class SearchLoop:
             self.record_first(job, result.outcome)
 
     def _current_progress(self) -> Progress:
-        counts, best, settings = self.ledger.counts, self.database.best, self._settings
+        best, settings, workers, companion = self.database.best, self._settings, self._workers, self.companion
+        tally = self._tally()
         return Progress(
-            self.name,
-            self._problem.name,
-            self._state,
-            counts.samples,
-            counts.evaluated,
-            counts.valid,
-            counts.duplicates,
-            counts.registered,
-            counts.tokens,
-            best.score if best else None,
-            best.id if best else None,
-            self._clock() - self._started,
-            self._session_samples,
-            self._session_tokens,
-            self._workers.sampling,
-            self._workers.evaluating,
-            self._islands(),
-            dict(counts.statuses),
-            self._sandbox_level,
-            training=self.companion.doing if self.companion else None,
-            trained=self.companion.outcome if self.companion else None,
-            cost=settings.cost(counts.usage) if settings.prices else None,
+            **tally.fields(),
+            run=self.name,
+            problem=self._problem.name,
+            state=self._state,
             stopped=self._stopped,
+            best_program=best.id if best else None,
+            cost=settings.cost(tally.usage) if settings.prices else None,
+            seconds=self._clock() - self._started,
+            session_samples=self._session_samples,
+            session_tokens=self._session_tokens,
+            sampling=workers.sampling,
+            evaluating=workers.evaluating,
+            samplers=workers.samplers,
+            evaluators=workers.evaluators,
+            islands=self._islands(),
+            sandbox=self._sandbox_level,
+            training=companion.doing if companion else None,
+            trained=companion.outcome if companion else None,
+        )
+
+    def _snapshot(self) -> Snapshot:
+        return Snapshot(
+            **self._tally().fields(),
+            evaluations=self.database.registered,
+            at=time.time(),
+            seconds=self._clock() - self._started,
+            sampling=self._workers.sampling,
+            evaluating=self._workers.evaluating,
+            islands=self._islands(),
             samplers=self._workers.samplers,
             evaluators=self._workers.evaluators,
         )
 
-    def _snapshot(self) -> Snapshot:
-        counts, best = self.ledger.counts, self.database.best
-        return Snapshot(
-            self.database.registered,
-            time.time(),
-            self._clock() - self._started,
-            counts.samples,
-            counts.evaluated,
-            counts.valid,
-            counts.duplicates,
-            best.score if best else None,
-            self._workers.sampling,
-            self._workers.evaluating,
-            dict(counts.statuses),
-            dict(counts.usage),
-            self._islands(),
-            self._workers.samplers,
-            self._workers.evaluators,
-        )
+    def _tally(self) -> Tally:
+        best = self.database.best
+        return replace(self.ledger.tally, best_score=best.score if best else None)
 
     def _islands(self) -> tuple[IslandView, ...]:
         return tuple(

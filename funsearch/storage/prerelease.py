@@ -16,6 +16,10 @@ PRERELEASE = "0007"
 _STATEMENTS = (
     "ALTER TABLE prompts RENAME COLUMN generation TO resets",
     """UPDATE snapshots SET islands = replace(islands, '"generation":', '"resets":')""",
+    "ALTER TABLE snapshots RENAME COLUMN asking TO sampling",
+    "ALTER TABLE snapshots ADD COLUMN prompts INTEGER DEFAULT 0 NOT NULL",
+    "ALTER TABLE snapshots ADD COLUMN registered INTEGER DEFAULT 0 NOT NULL",
+    "ALTER TABLE snapshots ADD COLUMN tokens BIGINT DEFAULT 0 NOT NULL",
     "UPDATE training_tasks SET split = 'heldout' WHERE split = 'held'",
     """UPDATE rounds SET figures = replace(replace(replace(figures,
        '"held":', '"heldout":'), '"pass_k":', '"pass_at_k":'), '"majority_k":', '"majority_at_k":')""",

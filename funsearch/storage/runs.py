@@ -15,11 +15,11 @@ from funsearch.core.records import (
     Point,
     Prompt,
     Reset,
-    RunCounts,
     RunRecord,
     RunSummary,
     Sample,
     Snapshot,
+    Tally,
     Usage,
 )
 from funsearch.errors import StorageError, StorageUnavailable
@@ -218,7 +218,7 @@ class SqlRuns:
         with self.connections.write() as connection:
             add_heldout(connection, run, results)
 
-    def counts(self, name: str) -> RunCounts:
+    def counts(self, name: str) -> Tally:
         """Returns the counts of the run, over its whole life."""
         run = self._run_id(name)
         with self.connections.read() as connection:

@@ -130,12 +130,15 @@ snapshots = Table(
     Column("evaluations", Integer, primary_key=True, autoincrement=False),
     Column("at", Double, nullable=False),
     Column("seconds", Double, nullable=False),
+    Column("prompts", Integer, nullable=False),
     Column("samples", Integer, nullable=False),
     Column("evaluated", Integer, nullable=False),
     Column("valid", Integer, nullable=False),
     Column("duplicates", Integer, nullable=False),
+    Column("registered", Integer, nullable=False),
+    Column("tokens", BigInteger, nullable=False),
     Column("best_score", Double),
-    Column("asking", Integer, nullable=False),
+    Column("sampling", Integer, nullable=False),
     Column("evaluating", Integer, nullable=False),
     Column("samplers", Integer, nullable=False),
     Column("evaluators", Integer, nullable=False),
@@ -166,4 +169,4 @@ totals = Table(
     Column("valid", Integer, nullable=False),
     Column("duplicates", Integer, nullable=False),
 )
-"""The numbers of `RunCounts`, updated in the transactions that add the rows: counting a million rows takes seconds."""
+"""Counts of `Tally`, updated in the transactions that add the rows: counting a million rows takes seconds."""

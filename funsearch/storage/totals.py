@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, func, insert, select, update
 
 from funsearch.core.ports import Event
-from funsearch.core.records import Evaluation, Prompt, RunCounts, Sample, Status, Usage
+from funsearch.core.records import Evaluation, Prompt, Sample, Status, Tally, Usage
 from funsearch.storage.tables import evaluations, models, samples, scored, totals
 
 _TOTALS = ("prompts", "samples", "tokens", "evaluated", "valid", "duplicates")
@@ -41,12 +41,12 @@ def add_totals(connection: Connection, run: int, events: Sequence[Event]) -> Non
         connection.execute(update(totals).where(totals.c.run == run).values(sums))
 
 
-def read_totals(connection: Connection, run: int) -> RunCounts:
+def read_totals(connection: Connection, run: int) -> Tally:
     """Returns the totals of the run and its best score."""
     best = select(func.max(evaluations.c.score)).where(evaluations.c.run == run, scored).scalar_subquery()
     query = select(*(totals.c[name] for name in _TOTALS), best).where(totals.c.run == run)
     *counts, best_score = connection.execute(query).one()
-    return RunCounts(**dict(zip(_TOTALS, counts, strict=True)), best_score=best_score)
+    return Tally(**dict(zip(_TOTALS, counts, strict=True)), best_score=best_score)
 
 
 def read_usage(connection: Connection, run: int) -> dict[str, Usage]:

@@ -10,7 +10,27 @@ from funsearch.search.progress import Progress
 from funsearch.search.trackers import MlflowTracker, open_tracker
 
 PROGRESS = Progress(
-    *("demo", "cap_set", "running", 40, 30, 20, 5, 18, 900, 1.5, 7, 2.0, 40, 900, 3, 2), (), {"OK": 20}, "L3"
+    run="demo",
+    problem="cap_set",
+    state="running",
+    samples=40,
+    evaluated=30,
+    valid=20,
+    duplicates=5,
+    registered=18,
+    tokens=900,
+    best_score=1.5,
+    best_program=7,
+    statuses={"OK": 20},
+    seconds=2.0,
+    session_samples=40,
+    session_tokens=900,
+    sampling=3,
+    evaluating=2,
+    samplers=1,
+    evaluators=1,
+    islands=(),
+    sandbox="L3",
 )
 
 

@@ -14,7 +14,7 @@ from funsearch.core.records import (
     Point,
     Prompt,
     Reset,
-    RunCounts,
+    Tally,
     RunSummary,
     Sample,
     Snapshot,
@@ -66,7 +66,23 @@ def test_events_come_back_equal_after_reopening(storage: RunStorage, reopen: Reo
 def test_snapshots_come_back_equal_in_order_and_are_written_once(storage: RunStorage, reopen: Reopen) -> None:
     islands = (IslandView(3, 2, 1, -0.1), IslandView(0, 0, 0, None))
     usage = {"model a": Usage(8, 800, 160), "b": Usage()}
-    early = Snapshot(2, 1e9 + 0.1, 0.5, 4, 3, 2, 1, None, 5, 6, {"OK": 2, "TIMEOUT": 1}, usage, islands)
+    early = Snapshot(
+        evaluations=2,
+        at=1e9 + 0.1,
+        seconds=0.5,
+        prompts=3,
+        samples=4,
+        evaluated=3,
+        valid=2,
+        duplicates=1,
+        registered=2,
+        tokens=77,
+        sampling=5,
+        evaluating=6,
+        statuses={"OK": 2, "TIMEOUT": 1},
+        usage=usage,
+        islands=islands,
+    )
     later = replace(early, evaluations=9, best_score=0.1 + 0.2, samplers=3, evaluators=150)
     storage.append("demo", [later])
     storage.append("demo", [early])
@@ -202,16 +218,16 @@ def test_best_of_a_key_evaluated_twice_is_its_better_score(storage: RunStorage, 
 
 
 def test_counts_exclude_the_first_program(storage: RunStorage, make) -> None:
-    assert storage.counts("demo") == RunCounts(0, 0, 0, 0, 0, None)
+    assert storage.counts("demo") == Tally()
     first = Prompt(-1, ALL_ISLANDS, 0, "", 0, (), 0)
     sample = Sample(first, 0, "    return 0.0\n", "specification", "stop")
     storage.append("demo", [first, sample, make.evaluation(sample, 4.0)])
-    assert storage.counts("demo") == RunCounts(0, 0, 0, 0, 0, 4.0)
+    assert storage.counts("demo") == Tally(best_score=4.0)
     storage.append("demo", [*make.evaluated(0, 2.0), *make.evaluated(1, None), *make.evaluated(2, 2.0, duplicate_of=1)])
     prompt = make.prompt(3)
     unreadable, waiting = make.sample(prompt, 0), make.sample(prompt, 1, tokens=100)
     storage.append("demo", [prompt, unreadable, waiting, Evaluation(unreadable, Status.COMPILE_ERROR, None)])
-    assert storage.counts("demo") == RunCounts(
+    assert storage.counts("demo") == Tally(
         samples=5, evaluated=2, valid=1, duplicates=1, tokens=120, best_score=4.0, prompts=4
     )
     assert storage.runs()[0] == RunSummary("demo", "cap_set", 5, 4.0, "interrupted")

@@ -23,7 +23,9 @@ def storage(url: str, make) -> Iterator[SqlStorage]:
 def test_runs_are_listed_newest_first_with_their_samples(storage: SqlStorage, make) -> None:
     storage.create_run(make.run("later"))
     storage.append("later", [event for index in range(3) for event in make.evaluated(index, float(index))])
-    storage.append("demo", [Snapshot(9, 1.0, 1.0, 77, 0, 0, 0, None, 0, 0, {}, {}, ())])
+    storage.append(
+        "demo", [Snapshot(evaluations=9, at=1.0, seconds=1.0, samples=77, sampling=0, evaluating=0, islands=())]
+    )
     later, demo = Views(storage).runs()
     assert (later.name, later.state, later.samples, later.best_score) == ("later", "interrupted", 2, 2.0)
     assert (demo.name, demo.samples, demo.best_score) == ("demo", 77, None)
