@@ -108,20 +108,33 @@ def build(kind: str) -> Database:
     specification = Specification.parse(SPECIFICATION)
     if kind == "naive":
         return NaiveDatabase(specification, DatabaseConfig())
-    return ProgramsDatabase(partial(best_shot_prompt, specification), ("x",), DatabaseConfig(kind, reset_period=None))  # type: ignore[arg-type]
+    return ProgramsDatabase(
+        partial(best_shot_prompt, specification), ("x",), DatabaseConfig(selection=kind, reset_period=None)
+    )  # type: ignore[arg-type]
 
 
 def evaluations(count: int) -> Iterator[Evaluation]:
     """Yields the first program's evaluation and distinct others, evenly over the islands."""
     rng = np.random.default_rng(0)
-    everywhere = Prompt(ALL_ISLANDS, ALL_ISLANDS, 0, "", 0, (), 0)
-    prompts = [Prompt(0, island, 0, "", 2, (), 0) for island in range(DatabaseConfig().islands)]
+    everywhere = Prompt(index=ALL_ISLANDS, island=ALL_ISLANDS, resets=0, text="", version=0, parents=(), after=0)
+    prompts = [
+        Prompt(index=0, island=island, resets=0, text="", version=2, parents=(), after=0)
+        for island in range(DatabaseConfig().islands)
+    ]
     for number in range(count):
         start, end = f"    total = item * {number}\n", "    return total\n"
         filler = (LINE * (CHARACTERS // len(LINE)))[: CHARACTERS - len(start) - len(end) - 1]
-        sample = Sample(prompts[number % len(prompts)] if number else everywhere, 0, "", "", "stop")
+        sample = Sample(
+            prompt=prompts[number % len(prompts)] if number else everywhere,
+            index=0,
+            text="",
+            model="",
+            finish_reason="stop",
+        )
         function = Function(f"{start}{filler}\n{end}")
-        yield Evaluation(sample, Status.OK, function, f"{number:032x}", {"x": float(rng.normal())})
+        yield Evaluation(
+            sample=sample, status=Status.OK, function=function, key=f"{number:032x}", scores={"x": float(rng.normal())}
+        )
 
 
 def measure(kind: str, count: int) -> Figures:

@@ -29,7 +29,7 @@ def main() -> None:
     problem = load_problem("bin_packing")
     text = best_shot_prompt(problem.specification, [problem.specification.first])
     prompts = [
-        Prompt(k, island=0, resets=0, text=text, version=1, parents=(0,), after=0) for k in range(options.prompts)
+        Prompt(index=k, island=0, resets=0, text=text, version=1, parents=(0,), after=0) for k in range(options.prompts)
     ]
     started = time.perf_counter()
     sampler = PortSampler(make_sampler(settings))

@@ -61,7 +61,7 @@ class InstantSampler:
     def _completion(self) -> Completion:
         number = next(self._numbers)
         text = f"    return el[{number % 4}] * {number}.5 - el[0] * el[1]\n"
-        return Completion(text, "instant", "stop", 200, 30)
+        return Completion(text=text, model="instant", finish_reason="stop", prompt_tokens=200, tokens=30)
 
 
 class SharedProcess:

@@ -41,14 +41,22 @@ def events(problem: Problem, count: int) -> Iterator[Event]:
     rng = np.random.default_rng(0)
     first = problem.specification.first
     inputs = tuple(problem.inputs)
-    sample = Sample(FIRST_PROMPT, 0, first.body, "specification", "stop")
+    sample = Sample(prompt=FIRST_PROMPT, index=0, text=first.body, model="specification", finish_reason="stop")
     yield from (FIRST_PROMPT, sample, _evaluation(sample, first, key(first), inputs, 0.0))
     text = best_shot_prompt(problem.specification, [first, first])
     firsts: list[tuple[int, Function, float | None]] = []
     for number in range(1, count):
         index, place = divmod(number - 1, PER_PROMPT)
         if place == 0:
-            prompt = Prompt(index, index % 10, 0, text, 2, (0, max(0, number - 40)), number)
+            prompt = Prompt(
+                index=index,
+                island=index % 10,
+                resets=0,
+                text=text,
+                version=2,
+                parents=(0, max(0, number - 40)),
+                after=number,
+            )
             yield prompt
         again = firsts and rng.random() < 0.2
         if again:
@@ -56,7 +64,15 @@ def events(problem: Problem, count: int) -> Iterator[Event]:
         else:
             function = Function(f"    total = {number}\n{LINE * 4}    return total\n")
             score = round(float(rng.normal(50, 10)), 1) if rng.random() < 0.75 else None
-        sample = Sample(prompt, place, function.body, "model", "stop", 400, 90)
+        sample = Sample(
+            prompt=prompt,
+            index=place,
+            text=function.body,
+            model="model",
+            finish_reason="stop",
+            prompt_tokens=400,
+            tokens=90,
+        )
         yield sample
         name = f"{function.body.split()[2]:0>32}"
         yield _evaluation(sample, function, name, inputs, score, original if again else None)
@@ -71,7 +87,16 @@ def _evaluation(
     scores = {} if score is None else dict.fromkeys(inputs, score)
     error = "IndexError: tuple index out of range" if score is None else ""
     return Evaluation(
-        sample, status, function, key, scores, error, seconds=0.02, sandbox="L3", duplicate_of=first, score=score
+        sample=sample,
+        status=status,
+        function=function,
+        key=key,
+        scores=scores,
+        error=error,
+        seconds=0.02,
+        sandbox="L3",
+        duplicate_of=first,
+        score=score,
     )
 
 
@@ -79,7 +104,17 @@ def fill(storage: SqlStorage, problem: Problem, count: int) -> None:
     """Writes the run."""
     settings = Settings().stored(())
     source = problem.source
-    storage.create_run(RunRecord(RUN, problem.name, source.specification, source.evaluator, settings, "L3", 0.0))
+    storage.create_run(
+        RunRecord(
+            name=RUN,
+            problem=problem.name,
+            specification=source.specification,
+            evaluator=source.evaluator,
+            settings=settings,
+            sandbox="L3",
+            created=0.0,
+        )
+    )
     happening = events(problem, count)
     with storage.lease(RUN):
         while group := list(itertools.islice(happening, GROUP)):

@@ -104,7 +104,17 @@ def generate(path: Path, count: int) -> None:
     """Writes a run of `count` evaluations."""
     storage = open_storage(str(path))
     settings = Settings().stored([])
-    storage.create_run(RunRecord("large", "priority", SPECIFICATION, "", settings, "L2", 1e9))
+    storage.create_run(
+        RunRecord(
+            name="large",
+            problem="priority",
+            specification=SPECIFICATION,
+            evaluator="",
+            settings=settings,
+            sandbox="L2",
+            created=1e9,
+        )
+    )
     storage.set_state("large", "finished", "samples")
     storage.close()
     connection = sqlite3.connect(path)

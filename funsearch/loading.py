@@ -55,7 +55,7 @@ class ProblemSource:
     """Inputs that replace those of the problem; may be empty."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
     """A loaded problem, ready to run."""
 
@@ -206,7 +206,14 @@ def load(source: ProblemSource) -> Problem:
     if not inputs:
         where = "`inputs` in its evaluator" if source.evaluator else f"INPUTS = {{...}} in {source.name}.py"
         raise ProblemError(f"{source.name} has no inputs: give some with --input NAME=VALUE, or set {where}.")
-    return Problem(source.name, source, specification, evaluator, inputs, dict(evaluator.heldout))
+    return Problem(
+        name=source.name,
+        source=source,
+        specification=specification,
+        evaluator=evaluator,
+        inputs=inputs,
+        heldout=dict(evaluator.heldout),
+    )
 
 
 def load_problem(

@@ -77,7 +77,7 @@ def problem(
     return make
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Parts:
     """A class taken apart, as source text at column 0."""
 
@@ -122,13 +122,13 @@ def _take_apart(cls: type, evolve: str) -> _Parts:
     own = {*known, cls.__name__, *vars(ProblemEvaluator)}
     values = _namespace(cls)
     return _Parts(
-        cls.__name__,
-        (ast.get_docstring(node) or cls.__name__).replace('"""', "'''"),
-        {item.name: _text(lines, item, drop="staticmethod") for item in skeleton},
-        tuple(_imports(skeleton, own, values, cls.__name__)),
-        tuple(_text(lines, item) for item in methods),
-        tuple(_text(lines, item) for item in attributes),
-        tuple(_imports([*methods, *attributes], own - {*known}, values, cls.__name__)),
+        name=cls.__name__,
+        title=(ast.get_docstring(node) or cls.__name__).replace('"""', "'''"),
+        skeleton={item.name: _text(lines, item, drop="staticmethod") for item in skeleton},
+        skeleton_imports=tuple(_imports(skeleton, own, values, cls.__name__)),
+        methods=tuple(_text(lines, item) for item in methods),
+        attributes=tuple(_text(lines, item) for item in attributes),
+        evaluator_imports=tuple(_imports([*methods, *attributes], own - {*known}, values, cls.__name__)),
     )
 
 

@@ -21,7 +21,7 @@ Scores = Mapping[str, float]
 """Scores by input."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
     """Result of trying a problem; its fields are what `--json` prints."""
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from funsearch.core.evaluator import Evaluator
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class FileResult:
     """Evaluation of one file; its fields are what `--json` prints."""
 
@@ -115,7 +115,7 @@ def _score(scorer: "Evaluator", file: str, text: str) -> FileResult:
     try:
         function = read_file(scorer.specification, text)
     except UnreadableCompletion as unreadable:
-        return FileResult(file, Status.COMPILE_ERROR.value, error=str(unreadable))
+        return FileResult(file=file, status=Status.COMPILE_ERROR.value, error=str(unreadable))
     outcome = scorer.score(function)
     return FileResult(
         file=file,

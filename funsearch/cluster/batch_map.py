@@ -44,7 +44,7 @@ class Attempt(Generic[Item]):
         return [replace(self, deaths=deaths)] if deaths < TRIES_ALONE else []
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BatchMap(Generic[A, Item, Result]):
     """How batches of one kind are mapped."""
 

@@ -243,4 +243,4 @@ def _start_error(deaths: int, reason: str) -> SandboxError:
 
 
 def _infra(reason: str) -> Outcome:
-    return Outcome(Status.INFRA, error=f"set aside: {reason}")
+    return Outcome(status=Status.INFRA, error=f"set aside: {reason}")

@@ -120,11 +120,11 @@ class RayTrainingWorkers:
 
     def generate(self, batches: Iterable[Sequence[AnswerRequest]], policy: Policy) -> Iterator[list[Answer]]:
         work = BatchMap(
-            self._samplers.serving(policy),
-            lambda sampler, batch: sampler.complete.remote([request.to(policy) for request in batch]),
-            self._wait,
-            _fail_sampling,
-            _fail_sampling,
+            supervisor=self._samplers.serving(policy),
+            send=lambda sampler, batch: sampler.complete.remote([request.to(policy) for request in batch]),
+            wait=self._wait,
+            fallback=_fail_sampling,
+            fail=_fail_sampling,
             max_given_up=1,  # each attempt loads the model again
         )
         for batch, completions in work.results(batches):
@@ -132,11 +132,11 @@ class RayTrainingWorkers:
 
     def grade(self, batches: Iterable[Sequence[ToGrade]]) -> Iterator[list[Graded]]:
         work = BatchMap(
-            self._graders,
-            lambda grader, batch: grader.grade.remote([(item.task, item.answer.text) for item in batch]),
-            self._wait,
-            self._wrong,
-            self._fail_grading,
+            supervisor=self._graders,
+            send=lambda grader, batch: grader.grade.remote([(item.task, item.answer.text) for item in batch]),
+            wait=self._wait,
+            fallback=self._wrong,
+            fail=self._fail_grading,
             max_given_up=FATAL_ANSWERS,
         )
         for batch, grades in work.results(batches):

@@ -12,7 +12,7 @@ Form = Literal["best-shot", "text", "chat"]
 best-shot prompt, which a base model continues and a chat model receives as a request to write the last function."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Sampling:
     """How tokens are drawn."""
 
@@ -28,7 +28,7 @@ class Sampling:
     """Leaves out tokens less likely than this share of the likeliest."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
     """A version of a model: the base model, or the result of a ReST^EM round."""
 
@@ -45,7 +45,7 @@ class Policy:
     """What the trainer reported."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
     """A request for completions of one prompt."""
 
@@ -69,7 +69,7 @@ class Request:
         return self.title or f"prompt {self.index}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Completion:
     """One completion of a prompt."""
 

@@ -26,7 +26,7 @@ class PromptBuilder(Protocol):
         """Returns the prompt that shows `functions`, worst first, each with its entry of `notes` if there are any."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class DatabaseConfig:
     """Configuration of the programs database: islands, selection and resets."""
 
@@ -145,7 +145,15 @@ class ProgramsDatabase:
         notes = [program.notes for program in programs] if self._show_notes else []
         text = self._build_prompt([program.function for program in programs], notes)
         parents = tuple(program.id for program in programs)
-        return Prompt(index, number, island.resets, text, len(programs), parents, self.registered)
+        return Prompt(
+            index=index,
+            island=number,
+            resets=island.resets,
+            text=text,
+            version=len(programs),
+            parents=parents,
+            after=self.registered,
+        )
 
     def register(self, evaluation: Evaluation) -> Registration:
         """Registers an evaluation and inserts its program, if it has a score, on the island of its prompt.
@@ -207,7 +215,16 @@ class ProgramsDatabase:
         signature = tuple(scores.get(name) for name in self._input_names)
         prompt = evaluation.sample.prompt
         notes = joined_notes(evaluation.feedback) if self._show_notes else ""
-        return Program(id, function, signature, score, prompt.island, prompt.parents, evaluation.key, notes)
+        return Program(
+            id=id,
+            function=function,
+            scores=signature,
+            score=score,
+            island=prompt.island,
+            parents=prompt.parents,
+            key=evaluation.key,
+            notes=notes,
+        )
 
     def _insert(self, program: Program, evaluation: Evaluation) -> tuple[int, ...]:
         """Inserts a program on its prompt's island, unless it is a duplicate there or the island has been reset since.

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """The outcome of evaluating a function; an `Evaluation` without its sample, where the fields are documented."""
 
@@ -46,15 +46,15 @@ class Outcome:
     def of(self, sample: Sample, function: Function, key: str, sandbox: str) -> Evaluation:
         """Returns the outcome as the evaluation of a sample, from which `function` was read."""
         return Evaluation(
-            sample,
-            self.status,
-            function,
-            key,
-            self.scores,
-            self.error,
-            self.output,
-            self.seconds,
-            sandbox,
+            sample=sample,
+            status=self.status,
+            function=function,
+            key=key,
+            scores=self.scores,
+            error=self.error,
+            output=self.output,
+            seconds=self.seconds,
+            sandbox=sandbox,
             score=self.score,
             stage=self.stage,
             feedback=self.feedback,
@@ -99,7 +99,7 @@ class Evaluator:
         try:
             function = read_completion(self.specification, sample.text, sample.prompt.version)
         except UnreadableCompletion as error:
-            return Evaluation(sample, Status.COMPILE_ERROR, None, error=str(error))
+            return Evaluation(sample=sample, status=Status.COMPILE_ERROR, function=None, error=str(error))
         return self.score(function).of(sample, function, key(function), self._sandbox.level)
 
     def score(self, function: Function) -> Outcome:
@@ -135,10 +135,28 @@ class Evaluator:
         stage = 1 + sum(scores.get(name, -math.inf) >= threshold for name, threshold in self._thresholds.items())
         if failure is None:
             score = reduce_scores(scores, list(self._inputs), self._problem.reduction)
-            return Outcome(Status.OK, scores, score, "", output, seconds, stage, feedback)
+            return Outcome(
+                status=Status.OK,
+                scores=scores,
+                score=score,
+                error="",
+                output=output,
+                seconds=seconds,
+                stage=stage,
+                feedback=feedback,
+            )
         if self._problem.partial != "keep" and failure.status is not Status.BELOW_THRESHOLD:
             scores = {}
-        return Outcome(failure.status, scores, None, failure.detail, output, seconds, stage, feedback)
+        return Outcome(
+            status=failure.status,
+            scores=scores,
+            score=None,
+            error=failure.detail,
+            output=output,
+            seconds=seconds,
+            stage=stage,
+            feedback=feedback,
+        )
 
     def score_confirmed(self, function: Function, best: float | None) -> Outcome:
         """Evaluates a function; a score above `best` is confirmed in a fresh worker (see `confirm`).

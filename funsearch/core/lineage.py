@@ -14,7 +14,7 @@ MAX_COMPARED = 4000
 """Characters of a function that are compared with another function: the time is quadratic in their number."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
     """One program in a line of descent."""
 
@@ -52,7 +52,7 @@ def line_of_descent(specification: Specification, program: int, find: Callable[[
         gain = None if parent is None else _gain(parents[parent], evaluation)
         diff = "" if parent is None else difference(specification, parent, parents[parent], current, evaluation)
         others = {id: _gain(other, evaluation) for id, other in sorted(parents.items()) if id != parent}
-        steps.append(Step(current, evaluation, parent, gain, diff, others))
+        steps.append(Step(program=current, evaluation=evaluation, parent=parent, gain=gain, diff=diff, others=others))
         current = parent
     return steps[::-1]
 

@@ -39,7 +39,7 @@ class Status(StrEnum):
     """The infrastructure failed, not the candidate: the evaluation is retried."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Prompt:
     """A best-shot prompt, drawn from one island (FunSearch, Methods, "Prompt building")."""
 
@@ -57,7 +57,7 @@ class Prompt:
     """Number of evaluations registered when the prompt was drawn, which determines its place in a replay."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
     """One completion of a prompt by a model."""
 
@@ -102,7 +102,7 @@ def joined_notes(feedback: Mapping[str, Feedback]) -> str:
     return "\n".join(notes.values() if len(notes) < 2 else (f"{name}: {text}" for name, text in notes.items()))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluation:
     """Status and scores of one sample.
 
@@ -143,7 +143,7 @@ class HeldOut:
     error: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Program:
     """An evolved function, registered with its scores. Its id is the position of its evaluation in the run."""
 
@@ -272,7 +272,7 @@ class Snapshot(Tally):
     """Number of running samplers and evaluators; 0 in snapshots written before they were counted."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """Resource limits of one candidate."""
 
@@ -300,7 +300,7 @@ class Limits:
             raise ValueError(f"modules = {self.modules!r:.80}: must be a tuple of package names")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunRecord:
     """The configuration of a run: sufficient to resume and replay it without other files."""
 
@@ -319,7 +319,7 @@ class RunRecord:
     """Seconds since the epoch."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunSummary:
     """Summary of a run, one line of `funsearch list`."""
 

@@ -32,7 +32,7 @@ class Header:
     """Names of the parameters that are not positional."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Skeleton:
     """The fixed part of a problem file, without funsearch's decorators and imports."""
 

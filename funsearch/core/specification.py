@@ -22,7 +22,7 @@ from funsearch.core.skeleton import Header, Marks, Skeleton, marked_functions, r
 from funsearch.errors import ProblemError
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Specification:
     """A parsed problem file: the skeleton, and the evolved function in it."""
 

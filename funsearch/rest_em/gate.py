@@ -25,7 +25,7 @@ class _Compare(Protocol):
     def __call__(self, split: Split, number: int, k: int | None = None) -> Difference: ...
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class GateConfig:
     """What a policy must achieve to be published."""
 

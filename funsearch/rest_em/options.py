@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from funsearch.core.ranges import check_ranges
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TaskOptions:
     """Which tasks a training has. Each task set reads the options that concern it."""
 

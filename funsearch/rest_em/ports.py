@@ -96,7 +96,7 @@ class Example:
     rejected_ending: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ImproveJob:
     """One M-step: trains from the base model, never from the previous policy."""
 

@@ -32,7 +32,7 @@ class Phase(StrEnum):
     """To measure: several answers, sampled."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
     """One prompt with the data its verifier needs."""
 
@@ -48,7 +48,7 @@ class Task:
     """A JSON object for the verifier, which is not shown to the model."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
     """The answer of a policy to a task."""
 
@@ -133,7 +133,7 @@ class Difference:
     upper: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RoundRecord:
     """The result of a round. Round 0 is the base model."""
 
@@ -167,7 +167,7 @@ class TrainingRecord:
     created: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingSummary:
     """A training in one line."""
 

@@ -199,7 +199,9 @@ class OpenAISampler:
 
     def _own_sampling(self, dialect: Dialect) -> Sampling:
         options, stop = self._options, COMPLETION_STOPS if dialect.api == "completions" else ()
-        return Sampling(options.temperature, 0, options.top_p, options.max_tokens, stop)
+        return Sampling(
+            temperature=options.temperature, top_k=0, top_p=options.top_p, max_tokens=options.max_tokens, stop=stop
+        )
 
     def _alternative(self, dialect: Dialect, error: openai.APIStatusError) -> Dialect | None:
         """Returns the dialect to try after a refusal; None when all have been tried."""
@@ -268,7 +270,15 @@ def _read(answer: object, model: str) -> list[Completion]:
         reason = getattr(choice, "finish_reason", None) or "stop"
         share = tokens // len(choices) + (number < tokens % len(choices))
         name = getattr(answer, "model", None) or model
-        completions.append(Completion(text or "", name, reason, 0 if number else prompt_tokens, share))
+        completions.append(
+            Completion(
+                text=text or "",
+                model=name,
+                finish_reason=reason,
+                prompt_tokens=0 if number else prompt_tokens,
+                tokens=share,
+            )
+        )
     return completions
 
 

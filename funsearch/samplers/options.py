@@ -6,7 +6,7 @@ from typing import Literal
 from funsearch.core.ranges import check_ranges
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class VllmOptions:
     """A model on vLLM. docs/samplers.md gives the measurements behind the defaults."""
 
@@ -62,7 +62,7 @@ class VllmOptions:
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class OpenAIOptions:
     """An OpenAI-compatible endpoint."""
 
@@ -97,7 +97,7 @@ class OpenAIOptions:
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TransformersOptions:
     """A small model on Transformers."""
 

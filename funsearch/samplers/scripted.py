@@ -54,7 +54,7 @@ class ScriptedSampler:
         texts = self._texts[start : start + min(request.count, self._per_prompt)]
         if not texts:
             raise SamplerExhausted(f"All {len(self._texts)} recorded answers have been used.")
-        return [Completion(text, self._model) for text in texts]
+        return [Completion(text=text, model=self._model) for text in texts]
 
 
 def _text(line: str, path: Path, number: int) -> str:

@@ -56,7 +56,7 @@ class TransformersSampler:
         if self._tokenizer.pad_token_id is None:
             self._tokenizer.pad_token = self._tokenizer.eos_token
         self._base = self._model_of(options.model)
-        self._no_policy = Policy("", 0, options.model)
+        self._no_policy = Policy(name="", round=0, base=options.model)
         self._policy: str | None = self._no_policy.name
         self._model = self._base
         self._stop_tokens: dict[tuple[str, ...], set[int]] = {}
@@ -105,7 +105,13 @@ class TransformersSampler:
 
     def _own_sampling(self) -> Sampling:
         options = self._options
-        return Sampling(options.temperature, 0, options.top_p, options.max_tokens, COMPLETION_STOPS)
+        return Sampling(
+            temperature=options.temperature,
+            top_k=0,
+            top_p=options.top_p,
+            max_tokens=options.max_tokens,
+            stop=COMPLETION_STOPS,
+        )
 
     def _generate(self, prompts: list[list[int]], count: int, sampling: Sampling, seed: int) -> list[list[int]]:
         """Returns the tokens of `count` completions of each prompt, one prompt after the other."""
@@ -142,8 +148,21 @@ class TransformersSampler:
         endings = [(text.index(ending), ending) for ending in stop if ending in text]
         if endings:
             position, ending = min(endings)
-            return Completion(text[:position], model, "stop", prompt_tokens, len(tokens), ending)
-        return Completion(text, model, "length" if length is None else "stop", prompt_tokens, len(tokens))
+            return Completion(
+                text=text[:position],
+                model=model,
+                finish_reason="stop",
+                prompt_tokens=prompt_tokens,
+                tokens=len(tokens),
+                ending=ending,
+            )
+        return Completion(
+            text=text,
+            model=model,
+            finish_reason="length" if length is None else "stop",
+            prompt_tokens=prompt_tokens,
+            tokens=len(tokens),
+        )
 
     @cached_property
     def _ends(self) -> set[int]:

@@ -60,7 +60,9 @@ class VllmSampler:
         self._options = replace(options, model=expanded(options.model))
         self._policy: Policy | None = None
         if options.adapter:
-            self._policy = Policy(options.policy, 0, self._options.model, options.adapter, "lora")
+            self._policy = Policy(
+                name=options.policy, round=0, base=self._options.model, folder=options.adapter, kind="lora"
+            )
             check_policy(self._policy)
         self._warned_of_prompt = self._warned_of_task = False
         self._closed = False
@@ -160,7 +162,14 @@ class VllmSampler:
         stop = options.stop if options.stop is not None else () if self._chat else COMPLETION_STOPS
         max_tokens = options.max_tokens or (CHAT_TOKENS if self._chat else COMPLETION_TOKENS)
         top_p = PAPER_TOP_P if options.top_p is None else options.top_p
-        return Sampling(options.temperature, 0, top_p, max_tokens, stop, options.min_p or 0.0)
+        return Sampling(
+            temperature=options.temperature,
+            top_k=0,
+            top_p=top_p,
+            max_tokens=max_tokens,
+            stop=stop,
+            min_p=options.min_p or 0.0,
+        )
 
     async def _complete_one(self, request: Request, tokens: list[int]) -> list[Completion]:
         sampling = request.sampling or self._sampling

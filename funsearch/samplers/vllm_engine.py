@@ -137,7 +137,7 @@ class Engine:
         """
         available = self._options.max_model_len - len(tokens)
         if available < 1:
-            return [Completion("", model, "length", len(tokens))] * count
+            return [Completion(text="", model=model, finish_reason="length", prompt_tokens=len(tokens))] * count
         # Greedy completions are all the same, and the engine refuses to return more than one.
         distinct = count if sampling.temperature > 0 else 1
         parameters = SamplingParams(
@@ -160,12 +160,12 @@ class Engine:
             outputs = sorted(answer.outputs, key=lambda output: int(output.index))
         return [
             Completion(
-                output.text,
-                model,
-                output.finish_reason or "stop",
-                len(tokens),
-                len(output.token_ids),
-                output.stop_reason if isinstance(output.stop_reason, str) else "",
+                text=output.text,
+                model=model,
+                finish_reason=output.finish_reason or "stop",
+                prompt_tokens=len(tokens),
+                tokens=len(output.token_ids),
+                ending=output.stop_reason if isinstance(output.stop_reason, str) else "",
             )
             for output in outputs
             for _ in range(count // distinct)

@@ -18,7 +18,7 @@ from funsearch.core.records import ALL_ISLANDS, Evaluation, Feedback, Prompt, Re
 from funsearch.core.specification import Specification
 from funsearch.search.workers import Job
 
-FIRST_PROMPT = Prompt(ALL_ISLANDS, ALL_ISLANDS, 0, "", 0, (), 0)
+FIRST_PROMPT = Prompt(index=ALL_ISLANDS, island=ALL_ISLANDS, resets=0, text="", version=0, parents=(), after=0)
 """The prompt of the specification's first program, which no model was asked for."""
 SNAPSHOT_STEP, SNAPSHOTS = 4, 200
 """A snapshot is due after this many new evaluations, or after one for every 200 that are registered, whichever is more:
@@ -44,7 +44,11 @@ class Ledger:
     def first_job(self) -> Job:
         """Returns the first program as a job."""
         first = self._specification.first
-        return Job(Sample(FIRST_PROMPT, 0, first.body, "specification", "stop"), first, key(first))
+        return Job(
+            Sample(prompt=FIRST_PROMPT, index=0, text=first.body, model="specification", finish_reason="stop"),
+            first,
+            key(first),
+        )
 
     def record_first(self, job: Job, outcome: Outcome) -> None:
         """Registers the first program on every island."""
@@ -76,7 +80,9 @@ class Ledger:
             try:
                 function = read_completion(self._specification, sample.text, sample.prompt.version)
             except UnreadableCompletion as unreadable:
-                self._register(Evaluation(sample, Status.COMPILE_ERROR, None, error=str(unreadable)))
+                self._register(
+                    Evaluation(sample=sample, status=Status.COMPILE_ERROR, function=None, error=str(unreadable))
+                )
                 continue
             job = Job(sample, function, key(function))
             if job.key in self._waiting:
@@ -169,12 +175,12 @@ class Ledger:
             return False
         self._register(
             Evaluation(
-                job.sample,
-                first.status,
-                job.function,
-                job.key,
-                first.scores,
-                first.error,
+                sample=job.sample,
+                status=first.status,
+                function=job.function,
+                key=job.key,
+                scores=first.scores,
+                error=first.error,
                 sandbox=first.sandbox,
                 duplicate_of=original,
                 score=first.score,

@@ -29,7 +29,7 @@ FIRST, MODEL = "first", "model"
 """Operators: what proposed a program. The first program comes from the problem, every other from a model."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProgramView:
     """One program of a run; a notebook shows it with its code."""
 
@@ -228,15 +228,15 @@ class Run:
 
     def _view(self, id: int, evaluation: Evaluation, heldout: Mapping[str, float] | None) -> ProgramView:
         return ProgramView(
-            id,
-            evaluation.status.value,
-            evaluation.score,
-            evaluation.scores,
-            heldout,
-            self._code(evaluation),
-            evaluation.sample.prompt.parents,
-            evaluation.sample.model,
-            joined_notes(evaluation.feedback),
-            evaluation.error,
-            evaluation.sandbox,
+            id=id,
+            status=evaluation.status.value,
+            score=evaluation.score,
+            scores=evaluation.scores,
+            heldout=heldout,
+            code=self._code(evaluation),
+            parents=evaluation.sample.prompt.parents,
+            model=evaluation.sample.model,
+            notes=joined_notes(evaluation.feedback),
+            error=evaluation.error,
+            sandbox=evaluation.sandbox,
         )

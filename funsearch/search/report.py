@@ -31,7 +31,7 @@ class Entry:
     """None when it has not been scored on held-out inputs."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Verification:
     """A program that was scored again in a fresh sandbox."""
 
@@ -128,7 +128,9 @@ class Scorer:
         again = self.again(function)
         heldout = self.again(function, heldout=True).scores if self.problem.heldout else None
         stable = dict(again.scores) == dict(evaluation.scores)
-        return Verification(id, evaluation.score, again.score, stable, again.error, heldout)
+        return Verification(
+            program=id, score=evaluation.score, again=again.score, stable=stable, error=again.error, heldout=heldout
+        )
 
     def draw(self, function: Function, on: str | None) -> "Figure":
         """Returns a picture of the function's solution.

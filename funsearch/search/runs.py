@@ -27,7 +27,13 @@ def new_run(
         name = next(f"{problem.name}-{n}" for n in range(1, len(taken) + 2) if f"{problem.name}-{n}" not in taken)
     source = problem.source
     run = RunRecord(
-        name, problem.name, source.specification, source.evaluator, settings.stored(source.inputs), sandbox, now
+        name=name,
+        problem=problem.name,
+        specification=source.specification,
+        evaluator=source.evaluator,
+        settings=settings.stored(source.inputs),
+        sandbox=sandbox,
+        created=now,
     )
     storage.create_run(run)
     return run

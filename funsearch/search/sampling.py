@@ -21,20 +21,20 @@ SamplerLike = str | Sequence[str] | Sampler | PromptCallable
 
 def request_for(prompt: Prompt, count: int, policy: Policy | None = None) -> Request:
     """Returns the request for `count` samples of a prompt, by a policy if one is given."""
-    return Request(prompt.text, count, prompt.index, policy=policy)
+    return Request(prompt=prompt.text, count=count, index=prompt.index, policy=policy)
 
 
 def as_samples(prompt: Prompt, completions: Sequence[Completion]) -> list[Sample]:
     """Returns the completions of a prompt as its samples, with index 0, 1, 2, ..."""
     return [
         Sample(
-            prompt,
-            index,
-            completion.text,
-            completion.model,
-            completion.finish_reason,
-            completion.prompt_tokens,
-            completion.tokens,
+            prompt=prompt,
+            index=index,
+            text=completion.text,
+            model=completion.model,
+            finish_reason=completion.finish_reason,
+            prompt_tokens=completion.prompt_tokens,
+            tokens=completion.tokens,
         )
         for index, completion in enumerate(completions)
     ]
@@ -107,8 +107,14 @@ def completion(text: str | Completion | Sample, model: str) -> Completion:
     if isinstance(text, Completion):
         return text
     if isinstance(text, Sample):
-        return Completion(text.text, text.model, text.finish_reason, text.prompt_tokens, text.tokens)
-    return Completion(text, model)
+        return Completion(
+            text=text.text,
+            model=text.model,
+            finish_reason=text.finish_reason,
+            prompt_tokens=text.prompt_tokens,
+            tokens=text.tokens,
+        )
+    return Completion(text=text, model=model)
 
 
 def specifications(sampler: SamplerLike | None) -> tuple[str, ...]:

@@ -66,7 +66,7 @@ class ServedPolicy(BaseModel):
 
     def policy(self) -> Policy:
         """Returns the policy as samplers take it."""
-        return Policy(self.name, 0, self.base, self.folder, self.kind)
+        return Policy(name=self.name, round=0, base=self.base, folder=self.folder, kind=self.kind)
 
 
 class Place(BaseModel):

@@ -26,6 +26,7 @@ from funsearch.core.records import (
     Usage,
 )
 from funsearch.storage.columns import ExactText, unescape
+from funsearch.storage.records import record
 from funsearch.storage.tables import (
     evaluations,
     heldout,
@@ -161,7 +162,9 @@ def read_prompts(connection: Connection, run: int, *where: Condition, limit: int
     """Returns the prompts that meet the conditions, ordered by index."""
     query = select(*_PROMPT).where(prompts.c.run == run, *where).order_by(prompts.c.prompt).limit(limit)
     return [
-        Prompt(index, island, resets, text, version, tuple(parents), after)
+        Prompt(
+            index=index, island=island, resets=resets, text=text, version=version, parents=tuple(parents), after=after
+        )
         for index, island, resets, text, version, parents, after in connection.execute(query)
     ]
 
@@ -171,7 +174,7 @@ def read_samples(connection: Connection, run: int, *where: Condition, limit: int
     query = select(*_SAMPLE).join_from(samples, models).where(samples.c.run == run, *where)
     rows = connection.execute(query.order_by(samples.c.prompt, samples.c.sample).limit(limit)).all()
     prompt_of = _prompts_by_index(connection, run, {row[0] for row in rows})
-    return [Sample(prompt_of[row[0]], *row[1:]) for row in rows]
+    return [record(Sample, prompt_of[row[0]], *row[1:]) for row in rows]
 
 
 def read_evaluations(connection: Connection, run: int, *where: Condition) -> dict[int, Evaluation]:
@@ -181,7 +184,7 @@ def read_evaluations(connection: Connection, run: int, *where: Condition) -> dic
     rows = connection.execute(query.order_by(evaluations.c.program)).all()
     width = len(_EVALUATION)
     prompt_of = _prompts_by_index(connection, run, {row[width] for row in rows})
-    return {row[0]: _evaluation(row[1:width], Sample(prompt_of[row[width]], *row[width + 1 :])) for row in rows}
+    return {row[0]: _evaluation(row[1:width], record(Sample, prompt_of[row[width]], *row[width + 1 :])) for row in rows}
 
 
 def read_registered(connection: Connection, run: int, *where: Condition) -> list[tuple[int, Evaluation]]:
@@ -196,11 +199,11 @@ def read_registered(connection: Connection, run: int, *where: Condition) -> list
         (
             program,
             Evaluation(
-                Sample(prompt_of[prompt], sample, "", "", ""),
-                _STATUS[status],
-                None if body is None else Function(unescape(body), unescape(preamble)),
-                unescape(key),
-                {} if scores == "{}" else json.loads(unescape(scores)),
+                sample=Sample(prompt=prompt_of[prompt], index=sample, text="", model="", finish_reason=""),
+                status=_STATUS[status],
+                function=None if body is None else Function(unescape(body), unescape(preamble)),
+                key=unescape(key),
+                scores={} if scores == "{}" else json.loads(unescape(scores)),
                 duplicate_of=duplicate_of,
                 score=score,
                 feedback=_feedback(feedback and json.loads(unescape(feedback))),
@@ -273,7 +276,9 @@ def _short_prompts(connection: Connection, run: int, indices: set[int]) -> dict[
     query = select(prompts.c.prompt, prompts.c.island, prompts.c.resets, prompts.c.version, prompts.c.parents)
     rows = connection.execute(query.where(prompts.c.run == run, prompts.c.prompt.in_(indices)))
     return {
-        index: Prompt(index, island, resets, "", version, tuple(parents), 0)
+        index: Prompt(
+            index=index, island=island, resets=resets, text="", version=version, parents=tuple(parents), after=0
+        )
         for index, island, resets, version, parents in rows
     }
 
@@ -282,7 +287,7 @@ def _evaluation(row: Sequence[Any], sample: Sample) -> Evaluation:
     status, body, preamble, *rest = row
     function = None if body is None else Function(body, preamble)
     rest[-1] = _feedback(rest[-1])
-    return Evaluation(sample, Status(status), function, *rest)
+    return record(Evaluation, sample, Status(status), function, *rest)
 
 
 def _snapshot(values: Mapping[str, Any]) -> Snapshot:

@@ -24,6 +24,7 @@ from funsearch.core.records import (
 )
 from funsearch.errors import StorageError, StorageUnavailable
 from funsearch.storage.connections import PAGE, Connections, unknown_name
+from funsearch.storage.records import record
 from funsearch.storage.rows import (
     Condition,
     add_events,
@@ -88,7 +89,7 @@ class SqlRuns:
             runs.c.created,
         )
         with self.connections.read() as connection:
-            return RunRecord(*connection.execute(query.where(runs.c.id == run)).one())
+            return record(RunRecord, *connection.execute(query.where(runs.c.id == run)).one())
 
     def runs(self) -> list[RunSummary]:
         """Returns all runs, oldest first."""
@@ -97,7 +98,14 @@ class SqlRuns:
         with self.connections.read() as connection:
             rows = connection.execute(query.join_from(runs, totals).order_by(runs.c.id)).all()
         return [
-            RunSummary(name, problem, count, score, self.connections.state(run, state), stopped)
+            RunSummary(
+                run=name,
+                problem=problem,
+                samples=count,
+                best_score=score,
+                state=self.connections.state(run, state),
+                stopped=stopped,
+            )
             for run, name, problem, count, score, state, stopped in rows
         ]
 

@@ -24,6 +24,7 @@ from funsearch.rest_em.records import (
     Split,
     Task,
 )
+from funsearch.storage.records import record
 from funsearch.storage.rows import Condition, Values
 from funsearch.storage.tables import models
 from funsearch.storage.training_tables import answers, grades, policies, rounds, selections, training_tasks
@@ -80,7 +81,7 @@ def read_tasks(connection: Connection, training: int) -> list[Task]:
     query = select(table.task, table.key, table.family, table.split, table.prompt, table.reference)
     rows = connection.execute(query.where(table.training == training).order_by(table.task))
     return [
-        Task(index, key, family, Split(split), prompt, reference)
+        Task(index=index, key=key, family=family, split=Split(split), prompt=prompt, reference=reference)
         for index, key, family, split, prompt, reference in rows
     ]
 
@@ -117,7 +118,9 @@ def read_policies(connection: Connection, *where: Condition) -> list[Policy]:
     """Returns the policies that meet the conditions, ordered by training and round."""
     table = policies.c
     query = select(table.name, table.round, table.base, table.folder, table.kind, table.figures)
-    return [Policy(*row) for row in connection.execute(query.where(*where).order_by(table.training, table.round))]
+    return [
+        record(Policy, *row) for row in connection.execute(query.where(*where).order_by(table.training, table.round))
+    ]
 
 
 def read_rounds(connection: Connection, training: int) -> list[RoundRecord]:
@@ -164,23 +167,23 @@ def _grade_values(graded: Graded) -> Values:
 def _graded(row: Sequence[Any]) -> Graded:
     round, phase, task, index, policy, *rest = row[: len(_ANSWER)]
     reward, value, keys, error, seconds = row[len(_ANSWER) :]
-    answer = Answer(round, Phase(phase), task, index, policy, *rest)
+    answer = record(Answer, round, Phase(phase), task, index, policy, *rest)
     return Graded(answer, Grade(reward or 0.0, value or "", tuple(keys or ()), error or "", seconds or 0.0))
 
 
 def _round(row: Sequence[Any]) -> RoundRecord:
     round, policy, samples, correct, selected, figures, published, stop, reason, gain = row
     return RoundRecord(
-        round,
-        policy,
-        samples,
-        correct,
-        selected,
-        {split: _figures(values) for split, values in figures.items()},
-        bool(published),
-        stop,
-        reason,
-        Difference(**gain) if gain else None,
+        round=round,
+        policy=policy,
+        samples=samples,
+        correct=correct,
+        selected=selected,
+        figures={split: _figures(values) for split, values in figures.items()},
+        published=bool(published),
+        stop=stop,
+        reason=reason,
+        gain=Difference(**gain) if gain else None,
     )
 
 

@@ -76,7 +76,14 @@ class SqlTrainings:
         with self.connections.read() as connection:
             rows = connection.execute(query.order_by(table.id)).all()
         return [
-            TrainingSummary(name, tasks, model, count, self.connections.state(FIRST_LEASE + training, state), stopped)
+            TrainingSummary(
+                name=name,
+                tasks=tasks,
+                model=model,
+                rounds=count,
+                state=self.connections.state(FIRST_LEASE + training, state),
+                stopped=stopped,
+            )
             for training, name, tasks, model, count, state, stopped in rows
         ]
 

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Select, and_, func, select
 from funsearch.core.records import ALL_ISLANDS, HeldOut
 from funsearch.errors import StorageError
 from funsearch.storage.columns import ExactText
+from funsearch.storage.records import record
 from funsearch.storage.rows import Condition, of_sample, read_heldout
 from funsearch.storage.sql import SqlStorage
 from funsearch.storage.tables import evaluations, models, prompts, runs, samples, scored, snapshots
@@ -25,7 +26,7 @@ MAPPED = 2_000
 _of_prompt = and_(prompts.c.run == evaluations.c.run, prompts.c.prompt == evaluations.c.prompt)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunLine:
     """A run in a list."""
 
@@ -40,7 +41,7 @@ class RunLine:
     best_score: float | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Leader:
     """One of the best programs."""
 
@@ -52,7 +53,7 @@ class Leader:
     heldout: HeldOut | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
     """A program in a list, with any status."""
 
@@ -115,7 +116,7 @@ class Views:
             ids = connection.scalars(best).all()
             rows = connection.execute(query.where(evaluations.c.run == run, evaluations.c.program.in_(ids)))
             for program, key, *row in sorted(rows, key=lambda row: (-row.score, row.program)):
-                leaders.setdefault(key, Leader(program, *row))
+                leaders.setdefault(key, record(Leader, program, *row))
             shown = list(leaders.values())[:top]
             results = read_heldout(connection, run, [leader.program for leader in shown])
         return [replace(leader, heldout=results.get(leader.program)) for leader in shown]
@@ -199,7 +200,7 @@ class Views:
         )
         with self._connections.read() as connection:
             rows = connection.execute(query.where(*where).order_by(runs.c.id.desc())).all()
-        return [RunLine(*row[:3], self._connections.state(row.id, row.state), *row[4:]) for row in rows]
+        return [record(RunLine, *row[:3], self._connections.state(row.id, row.state), *row[4:]) for row in rows]
 
 
 def _homes(island: int, age: int, resets: Sequence[int]) -> list[int]:
@@ -231,4 +232,4 @@ def _lines(connection: Connection, run: int, programs: Sequence[int]) -> dict[in
         .select_from(evaluations.join(prompts, _of_prompt).join(samples, of_sample).join(models))
         .where(evaluations.c.run == run, evaluations.c.program.in_(programs))
     )
-    return {row[0]: Line(*row[:7], tuple(row[7]), row[8]) for row in connection.execute(query)}
+    return {row[0]: record(Line, *row[:7], tuple(row[7]), row[8]) for row in connection.execute(query)}

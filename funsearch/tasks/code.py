@@ -121,7 +121,9 @@ def _draft(line: Line) -> Draft:
     if "input_output" in line.data or "question" in line.data:
         question = line.text("question")
         starter = str(line.data.get("starter_code") or "")
-        return Draft(name, family, question, starter, _tests(line), line.split())
+        return Draft(
+            key=name, family=family, question=question, solution=starter, reference=_tests(line), split=line.split()
+        )
     prompt, test, entry = line.text("prompt"), line.text("test"), line.text("entry_point")
     for field, source in (("test", test), ("prompt", prompt)):
         try:
@@ -129,7 +131,7 @@ def _draft(line: Line) -> Draft:
         except SyntaxError as error:
             raise line.error(f"`{field}` is not valid Python ({error.msg})") from None
     reference = {"prompt": prompt, "test": test, "entry_point": entry}
-    return Draft(name, family, prompt, "", reference, line.split())
+    return Draft(key=name, family=family, question=prompt, solution="", reference=reference, split=line.split())
 
 
 def _tests(line: Line) -> dict[str, object]:

@@ -25,7 +25,7 @@ SPLITS = {
 """The splits by the names that authors give them."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
     """A task that has not been assigned to a split and a position yet."""
 
@@ -148,7 +148,14 @@ def make_tasks(
                 "both or for neither, or remove families from tasks.families or tasks.transfer_families."
             )
     return [
-        Task(index, draft.key, draft.family, split, wording(examples, draft), draft.reference)
+        Task(
+            index=index,
+            key=draft.key,
+            family=draft.family,
+            split=split,
+            prompt=wording(examples, draft),
+            reference=draft.reference,
+        )
         for index, (split, draft) in enumerate(chosen)
     ]
 

@@ -25,12 +25,12 @@ class ExactTasks:
     def tasks(self, options: TaskOptions, *, chat: bool, seed: int) -> list[Task]:
         drafts = [
             Draft(
-                line.key(),
-                str(line.data.get("family", self.path.stem)),
-                line.text("prompt"),
-                line.text("answer"),
-                {"answer": line.text("answer")},
-                line.split(),
+                key=line.key(),
+                family=str(line.data.get("family", self.path.stem)),
+                question=line.text("prompt"),
+                solution=line.text("answer"),
+                reference={"answer": line.text("answer")},
+                split=line.split(),
             )
             for line in read_lines(self.path)
         ]

@@ -108,7 +108,14 @@ def _draft(line: Line) -> Draft:
         raise line.error("`solution` has no \\boxed{} answer, and there is no `answer`")
     family = str(next((line.data[name] for name in ("family", "type", "subject") if line.data.get(name)), "math"))
     key = line.key("unique_id")
-    return Draft(key, family, problem, solution or f"\\boxed{{{answer}}}", {"answer": answer}, line.split())
+    return Draft(
+        key=key,
+        family=family,
+        question=problem,
+        solution=solution or f"\\boxed{{{answer}}}",
+        reference={"answer": answer},
+        split=line.split(),
+    )
 
 
 def _text(examples: Sequence[Draft], draft: Draft) -> str:

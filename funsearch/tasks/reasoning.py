@@ -68,7 +68,7 @@ class ReasoningTasks:
             for number, family in enumerate(transfer):
                 generated = _generate(family, _config(family, options), each, 1000 * seed + 500 + number)
                 drafts += [replace(draft, split=Split.TRANSFER) for draft in generated]
-        counts = TaskOptions(options.count, options.heldout, options.transfer)
+        counts = TaskOptions(count=options.count, heldout=options.heldout, transfer=options.transfer)
         shots = options.shots_for(chat)
         return make_tasks("reasoning", drafts, counts, seed, shots=shots, wording=_request if chat else _text)
 
@@ -144,7 +144,16 @@ def _generate(family: str, config: Mapping[str, object], count: int, seed: int) 
             break
         question = str(entry["question"]).strip()
         reference = {"family": family, "entry": json.loads(json.dumps(entry, default=str))}
-        by_question.setdefault(question, Draft(f"{family}/{number}", family, question, str(entry["answer"]), reference))
+        by_question.setdefault(
+            question,
+            Draft(
+                key=f"{family}/{number}",
+                family=family,
+                question=question,
+                solution=str(entry["answer"]),
+                reference=reference,
+            ),
+        )
     return list(by_question.values())
 
 

@@ -46,7 +46,7 @@ class Attempt:
     keys: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SearchTasks:
     """The prompts of a search that show a program with a score."""
 
@@ -97,16 +97,16 @@ class SearchTasks:
             for index, attempt in enumerate(self.attempts[numbers[reference["prompt"]]]):
                 sample = attempt.sample
                 answer = Answer(
-                    1,
-                    Phase.GENERATE,
-                    task.index,
-                    index,
-                    sample.model,
-                    sample.text,
-                    sample.finish_reason,
-                    "",
-                    sample.prompt_tokens,
-                    sample.tokens,
+                    round=1,
+                    phase=Phase.GENERATE,
+                    task=task.index,
+                    index=index,
+                    policy=sample.model,
+                    text=sample.text,
+                    finish_reason=sample.finish_reason,
+                    ending="",
+                    prompt_tokens=sample.prompt_tokens,
+                    tokens=sample.tokens,
                 )
                 yield Graded(answer, improvement(attempt.score, attempt.keys, reference["floor"]))
 
@@ -151,12 +151,12 @@ class SearchTasks:
         floor = self.shown[number] + threshold
         reference: SearchReference = {"prompt": prompt.index, "version": prompt.version, "floor": floor}
         return Task(
-            index,
-            f"{self.run}/{prompt.index}",
-            f"island {prompt.island}",
-            split,
-            self.request(prompt.text) if chat else prompt.text,
-            reference,
+            index=index,
+            key=f"{self.run}/{prompt.index}",
+            family=f"island {prompt.island}",
+            split=split,
+            prompt=self.request(prompt.text) if chat else prompt.text,
+            reference=reference,
         )
 
 
@@ -169,8 +169,16 @@ class SearchVerifier:
 
     def grade(self, task: Task, text: str) -> Grade:
         reference = _reference(task)
-        prompt = Prompt(reference["prompt"], 0, 0, task.prompt, reference["version"], (), 0)
-        evaluation = self._evaluator.evaluate(Sample(prompt, 0, text, "", "stop"))
+        prompt = Prompt(
+            index=reference["prompt"],
+            island=0,
+            resets=0,
+            text=task.prompt,
+            version=reference["version"],
+            parents=(),
+            after=0,
+        )
+        evaluation = self._evaluator.evaluate(Sample(prompt=prompt, index=0, text=text, model="", finish_reason="stop"))
         grade = improvement(evaluation.score, identity(evaluation), reference["floor"])
         return replace(grade, error=evaluation.error, seconds=evaluation.seconds)
 
@@ -232,14 +240,14 @@ def search_tasks(
         )
     longest = max(attempt.sample.tokens for item in recorded for attempt in item.attempts)
     return SearchTasks(
-        run,
-        source,
-        limits(stored, load(source).evaluator.limits),
-        tuple(item.prompt for item in recorded),
-        tuple(item.shown for item in recorded),
-        tuple(tuple(item.attempts) for item in recorded),
-        stop,
-        request,
+        run=run,
+        source=source,
+        limits=limits(stored, load(source).evaluator.limits),
+        prompts=tuple(item.prompt for item in recorded),
+        shown=tuple(item.shown for item in recorded),
+        attempts=tuple(tuple(item.attempts) for item in recorded),
+        stop=stop,
+        request=request,
         max_tokens=longest or UNKNOWN_TOKENS,
     )
 

@@ -19,7 +19,7 @@ class SleepingEvaluator:
         """Returns the outcome of a function after sleeping."""
         time.sleep(self._seconds)
         score = zlib.crc32(function.body.encode()) / 2**32
-        return Outcome(Status.OK, dict.fromkeys(self._inputs, score), score, seconds=self._seconds)
+        return Outcome(status=Status.OK, scores=dict.fromkeys(self._inputs, score), score=score, seconds=self._seconds)
 
     def close(self) -> None:
         """Does nothing."""

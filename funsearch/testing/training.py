@@ -40,7 +40,17 @@ class ScriptedPolicies:
             right if draw < chance else f"{right}{index if greedy else int(draw * 1e6)}"
             for index, draw in enumerate(luck)
         ]
-        return [Completion(text, request.policy.name, "stop", 4, len(text), "\n") for text in texts]
+        return [
+            Completion(
+                text=text,
+                model=request.policy.name,
+                finish_reason="stop",
+                prompt_tokens=4,
+                tokens=len(text),
+                ending="\n",
+            )
+            for text in texts
+        ]
 
 
 class RecordingTrainer:

@@ -11,7 +11,7 @@ MAY_CHANGE = ("batch_size", "gradient_accumulation_steps", "max_length", "save_s
 """Options that may change when a training is resumed: what fits into memory, and how the work is carried out."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TrainerOptions:
     """Options of the M-step. Singh et al. (arXiv 2312.06585) state none of these."""
 

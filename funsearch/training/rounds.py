@@ -38,7 +38,7 @@ GRADING_BATCH = 64
 """Answers in a batch for the graders."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RoundProgress:
     """The progress of a training at one moment."""
 
@@ -91,7 +91,7 @@ class Rounds:
         self._workers = workers
         self._chat = chat
         self._folder = folder
-        self._start = start or Policy("", BASE_ROUND, record.model)
+        self._start = start or Policy(name="", round=BASE_ROUND, base=record.model)
         self._watch = watch
         self._tasks = storage.tasks(record.name)
         self._of_index = {task.index: task for task in self._tasks}
@@ -132,7 +132,17 @@ class Rounds:
             policy = policies.get(round) or self._keep(start)
             self._measure(round, policy)
             figures = {str(split): measured.figures() for split, measured in self._measurement(round).items()}
-            return RoundRecord(round, policy.name, 0, 0, 0, figures, True, "", self._start.name or "the base model")
+            return RoundRecord(
+                round=round,
+                policy=policy.name,
+                samples=0,
+                correct=0,
+                selected=0,
+                figures=figures,
+                published=True,
+                stop="",
+                reason=self._start.name or "the base model",
+            )
         best = max(record.round for record in before if record.published)
         selected = self._storage.selected(self.name, round)
         if not selected:
@@ -146,16 +156,16 @@ class Rounds:
             measurement, self._measurement(best), self._settings.gate, seed=self._settings.seed, round=round
         )
         return RoundRecord(
-            round,
-            policy.name,
-            len(graded),
-            sum(answer.grade.reward > 0 for answer in graded),
-            len(selected),
-            {str(split): measured.figures() for split, measured in measurement.items()},
-            decision.published,
-            decision.stop,
-            decision.reason,
-            decision.gain,
+            round=round,
+            policy=policy.name,
+            samples=len(graded),
+            correct=sum(answer.grade.reward > 0 for answer in graded),
+            selected=len(selected),
+            figures={str(split): measured.figures() for split, measured in measurement.items()},
+            published=decision.published,
+            stop=decision.stop,
+            reason=decision.reason,
+            gain=decision.gain,
         )
 
     def _keep(self, policy: Policy) -> Policy:
@@ -207,21 +217,43 @@ class Rounds:
         answers = {(grading.answer.task, grading.answer.index): grading.answer for grading in graded}
         examples = [self._example(selection, answers) for selection in selected]
         job = ImproveJob(
-            name,
-            self._model,
-            str(self._folder / f"round-{round}"),
-            self._chat,
-            zlib.crc32(f"{self._settings.seed} {round}".encode()),
-            options,
+            policy=name,
+            base=self._model,
+            folder=str(self._folder / f"round-{round}"),
+            chat=self._chat,
+            seed=zlib.crc32(f"{self._settings.seed} {round}".encode()),
+            options=options,
         )
 
         def watch(progress: ImproveProgress) -> None:
             detail = "" if progress.loss is None else f"loss {progress.loss:.4f}"
-            self._watch(RoundProgress(self.name, round, "improve", progress.step, progress.steps, detail))
+            self._watch(
+                RoundProgress(
+                    training=self.name,
+                    round=round,
+                    step="improve",
+                    done=progress.step,
+                    total=progress.steps,
+                    detail=detail,
+                )
+            )
 
-        self._watch(RoundProgress(self.name, round, "improve", 0, 0, f"{len(examples)} examples"))
+        self._watch(
+            RoundProgress(
+                training=self.name, round=round, step="improve", done=0, total=0, detail=f"{len(examples)} examples"
+            )
+        )
         improved = self._workers.improve(job, examples, watch)
-        return self._keep(Policy(name, round, self._model, job.folder, improved.kind, improved.figures))
+        return self._keep(
+            Policy(
+                name=name,
+                round=round,
+                base=self._model,
+                folder=job.folder,
+                kind=improved.kind,
+                figures=improved.figures,
+            )
+        )
 
     def _example(self, selection: Selected, answers: dict[tuple[int, int], Answer]) -> Example:
         right = answers[selection.task, selection.answer]
@@ -256,18 +288,29 @@ class Rounds:
         recorded = self._storage.answered(self.name, round, phase)
         missing = [
             AnswerRequest(
-                task, round, phase, first, count - first, sampling, self._seed(round, phase, task, first), self._chat
+                task=task,
+                round=round,
+                phase=phase,
+                first=first,
+                count=count - first,
+                sampling=sampling,
+                seed=self._seed(round, phase, task, first),
+                chat=self._chat,
             )
             for task in tasks
             if (first := recorded.get(task.index, 0)) < count
         ]
         total = count * len(tasks)
         done = total - sum(request.count for request in missing)
-        self._watch(RoundProgress(self.name, round, step, done, total, policy.name))
+        self._watch(
+            RoundProgress(training=self.name, round=round, step=step, done=done, total=total, detail=policy.name)
+        )
         for answers in self._workers.generate(self._batches(missing), policy):
             self._storage.append_round(self.name, answers)
             done += len(answers)
-            self._watch(RoundProgress(self.name, round, step, done, total, policy.name))
+            self._watch(
+                RoundProgress(training=self.name, round=round, step=step, done=done, total=total, detail=policy.name)
+            )
 
     def _batches(self, missing: Sequence[AnswerRequest]) -> Iterator[list[AnswerRequest]]:
         batch: list[AnswerRequest] = []
@@ -287,11 +330,21 @@ class Rounds:
         for grades in _joined(self._workers.grade(batches), self._settings.batch_samples):
             self._storage.append_round(self.name, grades)
             done += len(grades)
-            self._watch(RoundProgress(self.name, round, step, done, len(answers), "grading"))
+            self._watch(
+                RoundProgress(
+                    training=self.name, round=round, step=step, done=done, total=len(answers), detail="grading"
+                )
+            )
 
     def _sampling(self, temperature: float, top_k: int, top_p: float) -> Sampling:
         max_tokens = self._settings.generate.max_tokens or self._set.max_tokens
-        return Sampling(temperature, top_k, top_p, max_tokens, () if self._chat else self._set.stop)
+        return Sampling(
+            temperature=temperature,
+            top_k=top_k,
+            top_p=top_p,
+            max_tokens=max_tokens,
+            stop=() if self._chat else self._set.stop,
+        )
 
     def _seed(self, round: int, phase: Phase, task: Task, first: int) -> int:
         return zlib.crc32(f"{self._settings.seed} {round} {phase} {task.index} {first}".encode())

@@ -23,7 +23,7 @@ from funsearch.rest_em.ports import (
 from funsearch.rest_em.records import Answer, Grade, Graded, Phase, Task
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AnswerRequest:
     """A request for answers to one task, beyond those that are recorded already."""
 
@@ -42,7 +42,16 @@ class AnswerRequest:
         """Returns the request as samplers take it."""
         form: Form = "chat" if self.chat else "text"
         title = f"the task {self.task.key}"
-        return Request(self.task.prompt, self.count, self.task.index, form, self.sampling, self.seed, policy, title)
+        return Request(
+            prompt=self.task.prompt,
+            count=self.count,
+            index=self.task.index,
+            form=form,
+            sampling=self.sampling,
+            seed=self.seed,
+            policy=policy,
+            title=title,
+        )
 
     def answers(self, completions: Sequence[Completion]) -> list[Answer]:
         """Returns the completions as answers to the task.
@@ -57,16 +66,16 @@ class AnswerRequest:
             )
         return [
             Answer(
-                self.round,
-                self.phase,
-                self.task.index,
-                self.first + number,
-                completion.model,
-                completion.text,
-                completion.finish_reason,
-                completion.ending,
-                completion.prompt_tokens,
-                completion.tokens,
+                round=self.round,
+                phase=self.phase,
+                task=self.task.index,
+                index=self.first + number,
+                policy=completion.model,
+                text=completion.text,
+                finish_reason=completion.finish_reason,
+                ending=completion.ending,
+                prompt_tokens=completion.prompt_tokens,
+                tokens=completion.tokens,
             )
             for number, completion in enumerate(completions)
         ]

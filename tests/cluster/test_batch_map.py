@@ -32,7 +32,14 @@ class Doubling:
 
         replicas = workers or Workers(2, [])
         supervisor = Supervisor(replicas, "worker", max_failed_starts=3, start_error=lambda *_: SamplerError(""))
-        work = BatchMap(supervisor, self.send, lambda calls: calls[:1], lambda item, error: [-item], fail, max_given_up)
+        work = BatchMap(
+            supervisor=supervisor,
+            send=self.send,
+            wait=lambda calls: calls[:1],
+            fallback=lambda item, error: [-item],
+            fail=fail,
+            max_given_up=max_given_up,
+        )
         pairs = [pair for batch, result in work.results(batches) for pair in zip(batch, result, strict=True)]
         assert len(pairs) == len(dict(pairs))
         assert not list(supervisor.tasks)

@@ -21,7 +21,7 @@ class Gate:
     def score_confirmed(self, function: Function, best: float | None) -> Outcome:
         if function.body == "long":
             self.open.wait(30)
-        return Outcome(Status.OK, score=best, error=function.body)
+        return Outcome(status=Status.OK, score=best, error=function.body)
 
 
 def functions(*bodies: str) -> list[tuple[int, Function]]:

@@ -97,4 +97,4 @@ def test_search_that_would_leave_no_gpu_is_refused_at_once(samplers: Make) -> No
 def test_end_of_the_search_ends_the_wait_for_a_sampler(samplers: Make) -> None:
     _, shared = samplers(0, 0, pause=True, stopped=True)
     with pytest.raises(Interrupted):
-        shared.serving(Policy("x@1", 1, "base")).reconcile()
+        shared.serving(Policy(name="x@1", round=1, base="base")).reconcile()

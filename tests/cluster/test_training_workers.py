@@ -48,8 +48,11 @@ def verifier(hangs_on: str) -> OpenVerifier:
 
 
 def graded(hangs_on: str, texts: list[str], seconds: float = 0.5) -> list[Graded]:
-    task = Task(0, "sums/7", "sums", Split.TRAIN, "1+1=", None)
-    answers = [Answer(1, Phase.GENERATE, 0, i, "base", text, "stop") for i, text in enumerate(texts)]
+    task = Task(index=0, key="sums/7", family="sums", split=Split.TRAIN, prompt="1+1=", reference=None)
+    answers = [
+        Answer(round=1, phase=Phase.GENERATE, task=0, index=i, policy="base", text=text, finish_reason="stop")
+        for i, text in enumerate(texts)
+    ]
     batches = [[ToGrade(task, answer) for answer in answers[i : i + 2]] for i in range(0, len(answers), 2)]
     workers = RayTrainingWorkers(
         cast(PolicySamplers, NoSamplers()),
@@ -104,7 +107,7 @@ def improve(folder: Path, advances: bool) -> tuple[Improved, list[int]]:
     checkpoint.write_text("0")
     seen: list[int] = []
     trainer = SupervisedTrainer(0, lambda calls: first_done(calls, 0.2), dying_trainer())
-    job = ImproveJob("p@1", "base", str(checkpoint), False, int(advances), None)
+    job = ImproveJob(policy="p@1", base="base", folder=str(checkpoint), chat=False, seed=int(advances), options=None)
     return trainer.improve(job, [], lambda progress: seen.append(progress.step)), seen
 
 

@@ -51,7 +51,9 @@ def test_prompt_has_everything_that_replay_needs() -> None:
     database = make_database(islands=1)
     database.register(evaluation(on(0), "better", 1.0, 1.0))
     database.register(evaluation(on(0), "failed", status=Status.TIMEOUT))
-    assert database.get_prompt(7) == Prompt(7, 0, 0, "first|better", version=2, parents=(0, 1), after=3)
+    assert database.get_prompt(7) == Prompt(
+        index=7, island=0, resets=0, text="first|better", version=2, parents=(0, 1), after=3
+    )
 
 
 def test_prompt_shows_distinct_programs_by_ascending_score() -> None:
@@ -99,7 +101,7 @@ def test_drawing_and_resetting_fail_without_a_program_and_do_not_advance_the_num
 
 @pytest.mark.parametrize("selection", ["ranked", "reference"])
 def test_islands_without_programs_are_skipped(selection: str) -> None:
-    database = ProgramsDatabase(Bodies(), ("a", "b"), DatabaseConfig(selection, islands=4))  # type: ignore[arg-type]
+    database = ProgramsDatabase(Bodies(), ("a", "b"), DatabaseConfig(selection=selection, islands=4))  # type: ignore[arg-type]
     database.register(evaluation(on(2), "only", 1.0, 1.0))
     assert {database.get_prompt().island for _ in range(20)} == {2}
     assert database.reset_islands().founders == (0, 0)
@@ -257,7 +259,7 @@ def test_config_refuses_temperatures_that_are_not_positive_numbers(field: str, v
 
 def test_config_refuses_an_unknown_selection_and_a_database_a_negative_seed() -> None:
     with pytest.raises(ValueError, match="selection = 'best'"):
-        DatabaseConfig("best")  # type: ignore[arg-type]
+        DatabaseConfig(selection="best")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="seed = -1"):
         make_database(seed=-1)
 

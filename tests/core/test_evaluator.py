@@ -93,7 +93,13 @@ def body(text: str) -> Function:
 
 
 def sample(text: str) -> Sample:
-    return Sample(Prompt(3, 1, 0, "", 2, (), 0), 0, text, "model", "stop")
+    return Sample(
+        prompt=Prompt(index=3, island=1, resets=0, text="", version=2, parents=(), after=0),
+        index=0,
+        text=text,
+        model="model",
+        finish_reason="stop",
+    )
 
 
 def test_one_process_serves_all_inputs_in_order() -> None:

@@ -60,7 +60,11 @@ def test_island_holds_the_keys_of_its_programs_but_not_the_empty_key() -> None:
 
 
 def test_programs_are_in_ascending_order_of_score_and_ties_in_drawing_order() -> None:
-    island = make_island(program(0, 2.0), program(1, 1.0), Program(2, program(2, 1.0).function, (7.0, 1.0), 1.0, 0, ()))
+    island = make_island(
+        program(0, 2.0),
+        program(1, 1.0),
+        Program(id=2, function=program(2, 1.0).function, scores=(7.0, 1.0), score=1.0, island=0, parents=()),
+    )
     assert [program.id for program in island.draw(None, 3, 0.1, 10, 1.0)] == [2, 1, 0]
 
 

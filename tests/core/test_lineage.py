@@ -10,9 +10,17 @@ SPECIFICATION = Specification.parse('@funsearch.evolve\ndef f(x):\n    """Weighs
 
 
 def evaluation(text: str, score: float | None, *parents: int) -> Evaluation:
-    prompt = Prompt(0 if parents else ALL_ISLANDS, 0, 0, "", len(parents), parents, 0)
+    prompt = Prompt(
+        index=0 if parents else ALL_ISLANDS, island=0, resets=0, text="", version=len(parents), parents=parents, after=0
+    )
     status = Status.OK if score is not None else Status.RUNTIME_ERROR
-    return Evaluation(Sample(prompt, 0, text, "m", "stop"), status, Function(text), text, score=score)
+    return Evaluation(
+        sample=Sample(prompt=prompt, index=0, text=text, model="m", finish_reason="stop"),
+        status=status,
+        function=Function(text),
+        key=text,
+        score=score,
+    )
 
 
 FAMILY = [

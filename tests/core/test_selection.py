@@ -232,7 +232,7 @@ def naive_prompt(
 
 @pytest.mark.parametrize("k", [1, 2, 3, 5])
 def test_reference_selection_draws_by_the_published_formulas(k: int) -> None:
-    config = DatabaseConfig("reference", islands=3, functions_per_prompt=k, temperature_period=40)
+    config = DatabaseConfig(selection="reference", islands=3, functions_per_prompt=k, temperature_period=40)
     database = ProgramsDatabase(Bodies(), ("a", "b"), config, seed=11)
     database.register(evaluation(FIRST, "first", 0.0, 0.0))
     islands = [[database.program(0)] for _ in range(3)]
@@ -249,7 +249,9 @@ def test_reference_selection_draws_by_the_published_formulas(k: int) -> None:
 
 
 def test_reference_reset_chooses_islands_and_founders_as_published() -> None:
-    database = ProgramsDatabase(Bodies(), ("a", "b"), DatabaseConfig("reference", islands=5, reset_period=None), seed=4)
+    database = ProgramsDatabase(
+        Bodies(), ("a", "b"), DatabaseConfig(selection="reference", islands=5, reset_period=None), seed=4
+    )
     database.register(evaluation(FIRST, "first", 0.0, 0.0))
     world = np.random.RandomState(9)
     for step in range(100):

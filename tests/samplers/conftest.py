@@ -12,7 +12,7 @@ def request_of() -> MakeRequest:
     """Makes requests for the samples of a best-shot prompt."""
 
     def make(index: int = 0, text: str = "def f_v1():\n", count: int = 4) -> Request:
-        return Request(text, count, index)
+        return Request(prompt=text, count=count, index=index)
 
     return make
 

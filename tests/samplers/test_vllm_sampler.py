@@ -35,7 +35,7 @@ def sampler() -> Iterator[Sampler]:
 @pytest.mark.model
 def test_concurrent_prompts_get_complete_samples_that_often_run(sampler: Sampler, problem: Problem) -> None:
     text = best_shot_prompt(problem.specification, [problem.specification.first])
-    prompts = [Prompt(k, island=0, resets=0, text=text, version=1, parents=(0,), after=0) for k in range(PROMPTS)]
+    prompts = [Prompt(index=k, island=0, resets=0, text=text, version=1, parents=(0,), after=0) for k in range(PROMPTS)]
     with ThreadPoolExecutor(PROMPTS) as pool:
         answers = [pool.submit(sampler.complete, [request_for(prompt, 4)]) for prompt in prompts]
     samples = [

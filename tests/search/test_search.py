@@ -207,7 +207,7 @@ def test_resumed_search_finishes_unanswered_prompts_and_unevaluated_samples(prob
         search.run(max_samples=8)
         prompt = search.database.get_prompt()
         unanswered = search.database.get_prompt()
-        sample = Sample(prompt, 0, "    return x - 0.125\n", "scripted", "stop")
+        sample = Sample(prompt=prompt, index=0, text="    return x - 0.125\n", model="scripted", finish_reason="stop")
         storage.append("run", [prompt, sample, unanswered])
     with resuming(answers(100), storage) as search:
         search.run(max_samples=20)
@@ -219,9 +219,9 @@ def test_resumed_search_finishes_unanswered_prompts_and_unevaluated_samples(prob
 
 def test_exhausted_sampler_raises_only_for_prompts_without_an_answer() -> None:
     sampler = ScriptedSampler(["a", "b", "c"], samples_per_prompt=2)
-    assert [completion.text for completion in sampler.complete([Request("", 4, 1)])[0]] == ["c"]
+    assert [completion.text for completion in sampler.complete([Request(prompt="", count=4, index=1)])[0]] == ["c"]
     with pytest.raises(SamplerExhausted):
-        sampler.complete([Request("", 4, 2)])
+        sampler.complete([Request(prompt="", count=4, index=2)])
 
 
 def test_unstable_program_is_never_the_best(problem: Problem) -> None:

@@ -27,12 +27,14 @@ MakeWorkers = Callable[..., ThreadWorkers]
 
 
 def prompt(index: int) -> Prompt:
-    return Prompt(index, island=0, resets=0, text="", version=1, parents=(0,), after=0)
+    return Prompt(index=index, island=0, resets=0, text="", version=1, parents=(0,), after=0)
 
 
 def job(body: str) -> Job:
     function = Function(body)
-    return Job(Sample(prompt(0), 0, body, "scripted", "stop"), function, key(function))
+    return Job(
+        Sample(prompt=prompt(0), index=0, text=body, model="scripted", finish_reason="stop"), function, key(function)
+    )
 
 
 def collect(workers: ThreadWorkers, count: int) -> list[WorkResult]:

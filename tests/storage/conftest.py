@@ -56,15 +56,33 @@ class Make:
     def run(name: str = "demo", **changes: Any) -> RunRecord:
         settings = {"seed": 7, "sampler": {"temperature": 0.9}, "inputs": ["a", 1, None, True]}
         values = {"settings": settings, "sandbox": "L2", "created": 1_700_000_000.25} | changes
-        return RunRecord(name, "cap_set", "def f(): ...\n", "class Evaluator: ...\n", **values)
+        return RunRecord(
+            name=name, problem="cap_set", specification="def f(): ...\n", evaluator="class Evaluator: ...\n", **values
+        )
 
     @staticmethod
     def prompt(index: int, after: int = 0) -> Prompt:
-        return Prompt(index, index % 3, 1, f"def f_v{index}():", 2, (0, index), after)
+        return Prompt(
+            index=index,
+            island=index % 3,
+            resets=1,
+            text=f"def f_v{index}():",
+            version=2,
+            parents=(0, index),
+            after=after,
+        )
 
     @staticmethod
     def sample(prompt: Prompt, index: int = 0, tokens: int = 5) -> Sample:
-        return Sample(prompt, index, f"    return {index}\n", "model-a", "stop", 11, tokens)
+        return Sample(
+            prompt=prompt,
+            index=index,
+            text=f"    return {index}\n",
+            model="model-a",
+            finish_reason="stop",
+            prompt_tokens=11,
+            tokens=tokens,
+        )
 
     @staticmethod
     def evaluation(sample: Sample, score: float | None = 1.0, **changes: Any) -> Evaluation:
@@ -72,7 +90,7 @@ class Make:
         scores = {} if score is None else {"b": score, "a": 0.1}
         status = Status.RUNTIME_ERROR if score is None else Status.OK
         values = {"key": key, "scores": scores, "score": score, "seconds": 0.5, "sandbox": "L2"} | changes
-        return Evaluation(sample, status, Function(sample.text, "import math\n"), **values)
+        return Evaluation(sample=sample, status=status, function=Function(sample.text, "import math\n"), **values)
 
     @classmethod
     def evaluated(cls, index: int, score: float | None = 1.0, **changes: Any) -> tuple[Prompt, Sample, Evaluation]:

@@ -14,11 +14,11 @@ from funsearch.core.records import (
     Point,
     Prompt,
     Reset,
-    Tally,
     RunSummary,
     Sample,
     Snapshot,
     Status,
+    Tally,
     Usage,
 )
 from funsearch.errors import RunBusyError, StorageError
@@ -52,7 +52,7 @@ def test_events_come_back_equal_after_reopening(storage: RunStorage, reopen: Reo
     prompt = make.prompt(0)
     first, second = make.sample(prompt, 0), replace(make.sample(prompt, 1), model="model-b", finish_reason="length")
     good = make.evaluation(first, -0.1)
-    bad = Evaluation(second, Status.COMPILE_ERROR, None, error="no function in it", sandbox="L2")
+    bad = Evaluation(sample=second, status=Status.COMPILE_ERROR, function=None, error="no function in it", sandbox="L2")
     reset = Reset(0, 2, (0, 2), (1, 0))
     storage.append("demo", [prompt, first, second])
     storage.append("demo", [good, bad, reset])
@@ -219,18 +219,22 @@ def test_best_of_a_key_evaluated_twice_is_its_better_score(storage: RunStorage, 
 
 def test_counts_exclude_the_first_program(storage: RunStorage, make) -> None:
     assert storage.counts("demo") == Tally()
-    first = Prompt(-1, ALL_ISLANDS, 0, "", 0, (), 0)
-    sample = Sample(first, 0, "    return 0.0\n", "specification", "stop")
+    first = Prompt(index=-1, island=ALL_ISLANDS, resets=0, text="", version=0, parents=(), after=0)
+    sample = Sample(prompt=first, index=0, text="    return 0.0\n", model="specification", finish_reason="stop")
     storage.append("demo", [first, sample, make.evaluation(sample, 4.0)])
     assert storage.counts("demo") == Tally(best_score=4.0)
     storage.append("demo", [*make.evaluated(0, 2.0), *make.evaluated(1, None), *make.evaluated(2, 2.0, duplicate_of=1)])
     prompt = make.prompt(3)
     unreadable, waiting = make.sample(prompt, 0), make.sample(prompt, 1, tokens=100)
-    storage.append("demo", [prompt, unreadable, waiting, Evaluation(unreadable, Status.COMPILE_ERROR, None)])
+    storage.append(
+        "demo", [prompt, unreadable, waiting, Evaluation(sample=unreadable, status=Status.COMPILE_ERROR, function=None)]
+    )
     assert storage.counts("demo") == Tally(
         samples=5, evaluated=2, valid=1, duplicates=1, tokens=120, best_score=4.0, prompts=4
     )
-    assert storage.runs()[0] == RunSummary("demo", "cap_set", 5, 4.0, "interrupted")
+    assert storage.runs()[0] == RunSummary(
+        run="demo", problem="cap_set", samples=5, best_score=4.0, state="interrupted"
+    )
 
 
 @pytest.mark.parametrize("state", ["starting", "running", "waiting"])

@@ -26,15 +26,23 @@ RUN_NUMBERS = itertools.count()
 def prompts(draw: st.DrawFn) -> Prompt:
     parents = tuple(draw(st.lists(COUNTS, max_size=3)))
     island, resets, version, after = (draw(COUNTS) for _ in range(4))
-    return Prompt(draw(st.integers(-1, 2**31 - 1)), island, resets, draw(TEXTS), version, parents, after)
+    return Prompt(
+        index=draw(st.integers(-1, 2**31 - 1)),
+        island=island,
+        resets=resets,
+        text=draw(TEXTS),
+        version=version,
+        parents=parents,
+        after=after,
+    )
 
 
 @st.composite
 def evaluations(draw: st.DrawFn, sample: Sample) -> Evaluation:
     return Evaluation(
-        sample,
-        draw(st.sampled_from(Status)),
-        draw(st.none() | st.builds(Function, TEXTS, TEXTS)),
+        sample=sample,
+        status=draw(st.sampled_from(Status)),
+        function=draw(st.none() | st.builds(Function, TEXTS, TEXTS)),
         key=draw(TEXTS),
         scores=draw(st.dictionaries(TEXTS, FLOATS, max_size=3)),
         error=draw(TEXTS),
@@ -52,7 +60,15 @@ def evaluations(draw: st.DrawFn, sample: Sample) -> Evaluation:
 def histories(draw: st.DrawFn) -> list[Event]:
     drawn = draw(st.lists(prompts(), max_size=4, unique_by=lambda prompt: prompt.index))
     samples = [
-        Sample(prompt, index, draw(TEXTS), draw(TEXTS), draw(TEXTS), draw(COUNTS), draw(COUNTS))
+        Sample(
+            prompt=prompt,
+            index=index,
+            text=draw(TEXTS),
+            model=draw(TEXTS),
+            finish_reason=draw(TEXTS),
+            prompt_tokens=draw(COUNTS),
+            tokens=draw(COUNTS),
+        )
         for prompt in drawn
         for index in draw(st.sets(COUNTS, max_size=3))
     ]
@@ -67,7 +83,9 @@ def histories(draw: st.DrawFn) -> list[Event]:
 def test_events_come_back_equal(reopen: Callable[[], RunStorage], events: list[Event], data: st.DataObject) -> None:
     storage = reopen()
     name = f"run {next(RUN_NUMBERS)}"
-    storage.create_run(RunRecord(name, "p", "", "", {}, "L2", 0.0))
+    storage.create_run(
+        RunRecord(name=name, problem="p", specification="", evaluator="", settings={}, sandbox="L2", created=0.0)
+    )
     cut = data.draw(st.integers(0, len(events)))
     storage.append(name, events[:cut])
     storage.append(name, events[cut:])
@@ -95,7 +113,15 @@ def test_runs_come_back_equal(
     reopen: Callable[[], RunStorage], texts: tuple[str, str, str], created: float, value: object
 ) -> None:
     storage = reopen()
-    run = RunRecord(f"{next(RUN_NUMBERS)}{texts[0]}", *texts, {"value": value}, "L1", created)
+    run = RunRecord(
+        name=f"{next(RUN_NUMBERS)}{texts[0]}",
+        problem=texts[0],
+        specification=texts[1],
+        evaluator=texts[2],
+        settings={"value": value},
+        sandbox="L1",
+        created=created,
+    )
     storage.create_run(run)
     assert reopen().run(run.name) == run
 

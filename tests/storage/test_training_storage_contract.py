@@ -27,18 +27,43 @@ from funsearch.storage import open_storage
 
 Reopen = Callable[[], TrainingStorage]
 TASKS = [
-    Task(0, "a/1", "sums", Split.TRAIN, "1+1=", {"answer": "2", "more": [1.5, None]}),
-    Task(1, "a/2", "sums", Split.HELDOUT, "1+2=\x00\ud800", {"answer": "3"}),
-    Task(2, "b/1", "products", Split.TRANSFER, "1*2=", ["x"]),
+    Task(
+        index=0,
+        key="a/1",
+        family="sums",
+        split=Split.TRAIN,
+        prompt="1+1=",
+        reference={"answer": "2", "more": [1.5, None]},
+    ),
+    Task(index=1, key="a/2", family="sums", split=Split.HELDOUT, prompt="1+2=\x00\ud800", reference={"answer": "3"}),
+    Task(index=2, key="b/1", family="products", split=Split.TRANSFER, prompt="1*2=", reference=["x"]),
 ]
 DEMO = TrainingRecord("demo", "exact:sums.jsonl", "models/tiny", {"seed": 3, "sft": {"rank": 8}}, 1.5)
-BASE = Policy("demo@0", 0, "models/tiny")
-FIRST = Policy("demo@1", 1, "models/tiny", "policies/demo/1", "lora", {"loss": 0.1 + 0.2, "steps": 7.0})
+BASE = Policy(name="demo@0", round=0, base="models/tiny")
+FIRST = Policy(
+    name="demo@1",
+    round=1,
+    base="models/tiny",
+    folder="policies/demo/1",
+    kind="lora",
+    figures={"loss": 0.1 + 0.2, "steps": 7.0},
+)
 FIGURES = Figures(Estimate(0.5, 0.1, 3), Estimate(0.25, 0.01, 3), Estimate(0.9, 0.0, 3), Estimate(1 / 3, 0.1, 3), 4)
 
 
 def answer(task: int = 0, index: int = 0, round: int = 1, phase: Phase = Phase.GENERATE) -> Answer:
-    return Answer(round, phase, task, index, "demo@0", f"{task}/{index}\x00", "stop", "\n", 7, 3)
+    return Answer(
+        round=round,
+        phase=phase,
+        task=task,
+        index=index,
+        policy="demo@0",
+        text=f"{task}/{index}\x00",
+        finish_reason="stop",
+        ending="\n",
+        prompt_tokens=7,
+        tokens=3,
+    )
 
 
 def graded(answer: Answer, reward: float = 1.0) -> Graded:
@@ -100,18 +125,28 @@ def test_streams_are_complete_beyond_a_page(storage: TrainingStorage) -> None:
 
 
 def test_rounds_policies_and_selections_come_back_equal(storage: TrainingStorage, reopen: Reopen) -> None:
-    base = RoundRecord(0, "demo@0", 0, 0, 0, {"heldout": FIGURES}, True, "", "the base model")
+    base = RoundRecord(
+        round=0,
+        policy="demo@0",
+        samples=0,
+        correct=0,
+        selected=0,
+        figures={"heldout": FIGURES},
+        published=True,
+        stop="",
+        reason="the base model",
+    )
     first = RoundRecord(
-        1,
-        "demo@1",
-        9,
-        5,
-        2,
-        {"heldout": FIGURES, "train": FIGURES},
-        False,
-        "no gain",
-        "why",
-        Difference(0.1, -0.2, 0.3),
+        round=1,
+        policy="demo@1",
+        samples=9,
+        correct=5,
+        selected=2,
+        figures={"heldout": FIGURES, "train": FIGURES},
+        published=False,
+        stop="no gain",
+        reason="why",
+        gain=Difference(0.1, -0.2, 0.3),
     )
     chosen = [Selected(1, 0, 4), Selected(1, 2, 0, 3)]
     storage.append_round("demo", [base])
@@ -120,7 +155,9 @@ def test_rounds_policies_and_selections_come_back_equal(storage: TrainingStorage
     assert reopen().policies("demo") == reopen().policies() == [BASE, FIRST]
     assert reopen().selected("demo", 1) == chosen
     assert reopen().selected("demo", 2) == []
-    assert storage.trainings() == [TrainingSummary("demo", "exact:sums.jsonl", "models/tiny", 1, "interrupted")]
+    assert storage.trainings() == [
+        TrainingSummary(name="demo", tasks="exact:sums.jsonl", model="models/tiny", rounds=1, state="interrupted")
+    ]
 
 
 def test_trainings_do_not_mix(storage: TrainingStorage) -> None:
@@ -131,7 +168,15 @@ def test_trainings_do_not_mix(storage: TrainingStorage) -> None:
     assert [policy.name for policy in storage.policies()] == ["demo@0", "second@0"]
 
 
-EVENTS = [answer(), graded(answer()), Selected(1, 0, 0), FIRST, RoundRecord(1, "demo@1", 0, 0, 0, {}, True, "", "")]
+EVENTS = [
+    answer(),
+    graded(answer()),
+    Selected(1, 0, 0),
+    FIRST,
+    RoundRecord(
+        round=1, policy="demo@1", samples=0, correct=0, selected=0, figures={}, published=True, stop="", reason=""
+    ),
+]
 
 
 @pytest.mark.parametrize("event", EVENTS, ids=lambda event: type(event).__name__)

@@ -4,7 +4,14 @@ from funsearch.rest_em.records import Answer, Grade, Graded, Phase, Split, Task
 
 
 def task(index: int, family: str = "sums", split: Split = Split.TRAIN) -> Task:
-    return Task(index, f"{family}/{index}", family, split, f"{index}+{index}=", {"answer": 2 * index})
+    return Task(
+        index=index,
+        key=f"{family}/{index}",
+        family=family,
+        split=split,
+        prompt=f"{index}+{index}=",
+        reference={"answer": 2 * index},
+    )
 
 
 def graded(
@@ -18,5 +25,16 @@ def graded(
     phase: Phase = Phase.GENERATE,
     round: int = 1,
 ) -> Graded:
-    answer = Answer(round, phase, task, index, "demo@0", f"text {index}", finish, "\n", 5, 3)
+    answer = Answer(
+        round=round,
+        phase=phase,
+        task=task,
+        index=index,
+        policy="demo@0",
+        text=f"text {index}",
+        finish_reason=finish,
+        ending="\n",
+        prompt_tokens=5,
+        tokens=3,
+    )
     return Graded(answer, Grade(reward, value, (f"{task}/{index}",) if keys is None else keys))

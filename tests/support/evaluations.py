@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from funsearch.core.records import ALL_ISLANDS, Evaluation, Function, Program, Prompt, Sample, Status
 
-FIRST = Prompt(ALL_ISLANDS, ALL_ISLANDS, 0, "", 0, (), 0)
+FIRST = Prompt(index=ALL_ISLANDS, island=ALL_ISLANDS, resets=0, text="", version=0, parents=(), after=0)
 
 
 class Bodies:
@@ -16,12 +16,18 @@ class Bodies:
 
 def evaluation(prompt: Prompt, body: str, *scores: float, status: Status = Status.OK) -> Evaluation:
     named = dict(zip(("a", "b"), scores, strict=False))
-    return Evaluation(Sample(prompt, 0, body, "m", "stop"), status, Function(body), body, named)
+    return Evaluation(
+        sample=Sample(prompt=prompt, index=0, text=body, model="m", finish_reason="stop"),
+        status=status,
+        function=Function(body),
+        key=body,
+        scores=named,
+    )
 
 
 def on(number: int, resets: int = 0) -> Prompt:
-    return Prompt(0, number, resets, "", 1, (), 0)
+    return Prompt(index=0, island=number, resets=resets, text="", version=1, parents=(), after=0)
 
 
 def program(id: int, score: float, length: int = 10, key: str = "") -> Program:
-    return Program(id, Function("x" * length), (score,), score, 0, (), key)
+    return Program(id=id, function=Function("x" * length), scores=(score,), score=score, island=0, parents=(), key=key)

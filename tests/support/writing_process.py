@@ -23,9 +23,15 @@ def main(url: str, what: str, groups: str = "0", size: str = "0") -> None:
         for group in range(int(groups)):
             events = []
             for index in range(group * int(size), (group + 1) * int(size)):
-                prompt = Prompt(index, 0, 0, "def f():" * 200, 1, (), index)
-                sample = Sample(prompt, 0, "    return 0\n", "model", "stop")
-                events += [prompt, sample, Evaluation(sample, Status.OK, Function(sample.text), score=1.0)]
+                prompt = Prompt(
+                    index=index, island=0, resets=0, text="def f():" * 200, version=1, parents=(), after=index
+                )
+                sample = Sample(prompt=prompt, index=0, text="    return 0\n", model="model", finish_reason="stop")
+                events += [
+                    prompt,
+                    sample,
+                    Evaluation(sample=sample, status=Status.OK, function=Function(sample.text), score=1.0),
+                ]
             storage.append("demo", events)
             print(f"wrote {group + 1}", flush=True)
     storage.close()

@@ -92,7 +92,7 @@ def test_duplicate_question_is_in_one_split_only(tmp_path: Path) -> None:
 
 def test_exact_answers_are_compared_by_their_first_line(tmp_path: Path) -> None:
     task_set = open_set(sums(tmp_path / "sums.jsonl"))
-    task = Task(0, "k", "f", Split.TRAIN, "7+7=", {"answer": "14"})
+    task = Task(index=0, key="k", family="f", split=Split.TRAIN, prompt="7+7=", reference={"answer": "14"})
     verifier = task_set.verifier(SMALL)(no_sandbox)
     assert verifier.grade(task, " 14 \n15+15=30") == Grade(1.0, "14", ("14",))
     assert verifier.grade(task, "15").reward == 0.0
@@ -127,7 +127,9 @@ def test_reasoning_has_several_families_and_exact_verifiers() -> None:
 def test_reasoning_family_can_be_chosen_and_made_harder() -> None:
     pytest.importorskip("reasoning_gym")
     config = {"chain_sum": {"min_terms": 4, "max_terms": 4}}
-    options = TaskOptions(10, 5, 0, ("chain_sum",), (), config, 0)
+    options = TaskOptions(
+        count=10, heldout=5, transfer=0, families=("chain_sum",), transfer_families=(), config=config, shots=0
+    )
     tasks = open_set("reasoning").tasks(options, chat=False, seed=0)
     assert {task.family for task in tasks} == {"chain_sum"}
     assert all(task.prompt.count(" + ") + task.prompt.count(" - ") == 3 for task in tasks)
@@ -190,11 +192,11 @@ def test_splits_of_a_dataset_are_kept_if_they_include_a_held_out_one(
 def test_mathematics_is_compared_as_mathematics(tmp_path: Path) -> None:
     pytest.importorskip("math_verify")
     task_set = open_set(mathematics(tmp_path / "math.jsonl"))
-    tasks = task_set.tasks(TaskOptions(10, 5, 0), chat=False, seed=0)
+    tasks = task_set.tasks(TaskOptions(count=10, heldout=5, transfer=0), chat=False, seed=0)
     assert {task.family for task in tasks} == {"Algebra"}
     assert tasks[0].prompt.count("Solution:") == 4
     verifier = task_set.verifier(SMALL)(no_sandbox)
-    task = Task(0, "k", "f", Split.TRAIN, "", {"answer": r"\frac{1}{2}"})
+    task = Task(index=0, key="k", family="f", split=Split.TRAIN, prompt="", reference={"answer": r"\frac{1}{2}"})
     assert verifier.grade(task, r"Thus \boxed{0.5}").reward == 1.0
     assert verifier.grade(task, r"so it is $\frac{2}{4}$").reward == 1.0
     assert verifier.grade(task, r"\boxed{2}").reward == 0.0

@@ -60,7 +60,7 @@ def train(folder: Path, *assignments: str) -> tuple[SqlStorage, list[RoundRecord
     storage = open_storage(f"sqlite:///{folder}/t.db")
     record = TrainingRecord("sums", tasks, str(TINY), settings.model_dump(mode="json"), 0.0)
     storage.create_training(record, task_set.tasks(settings.tasks, chat=False, seed=0))
-    options = TransformersOptions(str(TINY), batch_size=4096, threads=1)
+    options = TransformersOptions(model=str(TINY), batch_size=4096, threads=1)
     workers = LocalTrainingWorkers(
         lambda: TransformersSampler(options), task_set.verifier(settings.tasks), InProcessSandbox, TrlTrainer()
     )
@@ -93,7 +93,7 @@ def test_training_on_right_answers_beats_the_base_model_and_the_unfiltered_contr
     assert {graded.answer.policy for graded in storage.graded("sums", 1, Phase.GREEDY)} == {"sums@1"}
     check_policy(policy)
     with pytest.raises(SamplerError, match=r"sums@1 was trained on the model .*tiny, not on elsewhere"):
-        check_policy(Policy(policy.name, 1, "elsewhere", policy.folder, "lora"))
+        check_policy(Policy(name=policy.name, round=1, base="elsewhere", folder=policy.folder, kind="lora"))
     (Path(policy.folder) / "adapter_model.safetensors").write_bytes(b"")
     with pytest.raises(SamplerError, match=r"sums@1 is missing from .*round-1, or incomplete"):
         check_policy(policy)
@@ -110,7 +110,9 @@ EXAMPLES = [Example(f"{a:02d}+{b:02d}=", f"{a + b:03d}", "\n", "999") for a in r
 
 def job(folder: Path, **options: object) -> ImproveJob:
     values = {"batch_size": 8, "epochs": 4.0, "save_steps": 4, "rank": 8, "threads": 1} | options
-    return ImproveJob("sums@1", str(TINY), str(folder), False, 0, TrainerOptions(**values))  # type: ignore[arg-type]
+    return ImproveJob(
+        policy="sums@1", base=str(TINY), folder=str(folder), chat=False, seed=0, options=TrainerOptions(**values)
+    )  # type: ignore[arg-type]
 
 
 class Killed(Exception):
@@ -151,10 +153,10 @@ def test_other_training_methods_give_a_policy_that_answers(
 ) -> None:
     done = TrlTrainer().improve(job(tmp_path / "p", **options, epochs=1.0), EXAMPLES, lambda progress: None)
     assert done.kind == kind
-    sampler = TransformersSampler(TransformersOptions(str(TINY), threads=1))
-    policy = Policy("sums@1", 1, str(TINY), str(tmp_path / "p"), kind)
-    sampling = Sampling(1.0, max_tokens=5, stop=("\n",))
-    request = Request("12+34=", 3, form="text", sampling=sampling, seed=0, policy=policy)
+    sampler = TransformersSampler(TransformersOptions(model=str(TINY), threads=1))
+    policy = Policy(name="sums@1", round=1, base=str(TINY), folder=str(tmp_path / "p"), kind=kind)
+    sampling = Sampling(temperature=1.0, max_tokens=5, stop=("\n",))
+    request = Request(prompt="12+34=", count=3, form="text", sampling=sampling, seed=0, policy=policy)
     answers = sampler.complete([request, request])
     assert [len(completions) for completions in answers] == [3, 3]
     completions = [completion for completions in answers for completion in completions]

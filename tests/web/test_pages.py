@@ -87,7 +87,17 @@ def test_page_of_an_empty_database_says_how_to_start(empty: SqlStorage) -> None:
 
 
 def test_every_view_of_a_new_run_works(empty: SqlStorage) -> None:
-    empty.create_run(RunRecord("new", "p", "import funsearch\n", "", {"inputs": []}, "L2", 1e9))
+    empty.create_run(
+        RunRecord(
+            name="new",
+            problem="p",
+            specification="import funsearch\n",
+            evaluator="",
+            settings={"inputs": []},
+            sandbox="L2",
+            created=1e9,
+        )
+    )
     with TestClient(create_app(empty), base_url="http://localhost") as client:
         for view in ("", "/live", "/best", "/islands", "/programs", "/about"):
             assert client.get(f"/runs/1{view}").status_code == 200, view

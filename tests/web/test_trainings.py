@@ -13,14 +13,38 @@ def figures(value: float) -> Figures:
 
 
 def test_rounds_are_shown_with_standard_errors_and_decisions(empty: SqlStorage) -> None:
-    task = Task(0, "a/1", "sums", Split.TRAIN, "1+1=", {"answer": "2"})
+    task = Task(index=0, key="a/1", family="sums", split=Split.TRAIN, prompt="1+1=", reference={"answer": "2"})
     empty.create_training(TrainingRecord("<i>t</i>", "exact:sums.jsonl", "models/tiny", {"seed": 3}, 1.5), [task])
     empty.create_training(TrainingRecord("later", "exact:sums.jsonl", "models/tiny", {}, 2.5), [task])
     split = {"heldout": figures(0.25)}
-    base = RoundRecord(0, "t@0", 0, 0, 0, split, True, "", "the base model")
+    base = RoundRecord(
+        round=0,
+        policy="t@0",
+        samples=0,
+        correct=0,
+        selected=0,
+        figures=split,
+        published=True,
+        stop="",
+        reason="the base model",
+    )
     gain = Difference(0.125, 0.05, 0.2)
-    first = RoundRecord(1, "t@1", 80, 31, 17, {"heldout": figures(0.375)}, True, "", "better on held-out tasks", gain)
-    policies = [Policy("t@0", 0, "models/tiny"), Policy("t@1", 1, "models/tiny", "folder", "lora")]
+    first = RoundRecord(
+        round=1,
+        policy="t@1",
+        samples=80,
+        correct=31,
+        selected=17,
+        figures={"heldout": figures(0.375)},
+        published=True,
+        stop="",
+        reason="better on held-out tasks",
+        gain=gain,
+    )
+    policies = [
+        Policy(name="t@0", round=0, base="models/tiny"),
+        Policy(name="t@1", round=1, base="models/tiny", folder="folder", kind="lora"),
+    ]
     empty.append_round("<i>t</i>", [policies[0], base])
     empty.append_round("<i>t</i>", [policies[1], first])
     with TestClient(create_app(empty), base_url="http://localhost") as client:
