@@ -11,7 +11,6 @@ import importlib.resources
 import importlib.util
 import inspect
 import linecache
-import math
 import sys
 import types
 from collections.abc import Mapping, Sequence
@@ -20,6 +19,7 @@ from functools import partial
 from pathlib import Path
 
 from funsearch.core.database import DatabaseConfig, ProgramsDatabase
+from funsearch.core.declarations import check_declarations
 from funsearch.core.evaluator import Evaluator
 from funsearch.core.ports import Sandbox
 from funsearch.core.problem import Candidate, Inputs, ProblemEvaluator
@@ -201,7 +201,7 @@ def load(source: ProblemSource) -> Problem:
             "relative to the folder of the problem file, or name its file with --evaluator; or decorate a function "
             "`evaluate` in the problem file with @funsearch.run."
         )
-    _check_declarations(evaluator, source.name)
+    check_declarations(evaluator, source.name)
     inputs = {text.name: _value(text, evaluator) for text in source.inputs} or dict(evaluator.inputs)
     if not inputs:
         where = "`inputs` in its evaluator" if source.evaluator else f"INPUTS = {{...}} in {source.name}.py"
@@ -395,32 +395,3 @@ def _evaluator(source: ProblemSource) -> ProblemEvaluator:
     # The constructor is the user's code as well.
     except Exception as error:
         raise ProblemError(f"{filename}: {classes[0].__name__}() raised {type(error).__name__}: {error}.") from error
-
-
-def _thresholds(evaluator: ProblemEvaluator, name: str) -> Mapping[object, object]:
-    value: object = evaluator.thresholds
-    if not isinstance(value, Mapping):
-        raise ProblemError(f"`thresholds` of {name} is {value!r:.80}: make it a dict of scores by input.")
-    return value
-
-
-def _check_declarations(evaluator: ProblemEvaluator, name: str) -> None:
-    """Refuses invalid class attributes of an evaluator."""
-    for attribute in ("inputs", "selection", "heldout", "baselines"):
-        value = getattr(evaluator, attribute)
-        if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
-            raise ProblemError(f"`{attribute}` of {name} is {value!r:.80}: make it a dict with string keys.")
-    for attribute, choices in {"reduction": ("last", "mean"), "partial": ("reject", "keep")}.items():
-        value = getattr(evaluator, attribute)
-        if value not in choices:
-            raise ProblemError(f"`{attribute}` of {name} is {value!r}: make it {' or '.join(map(repr, choices))}.")
-    for key, threshold in _thresholds(evaluator, name).items():
-        if isinstance(threshold, bool) or not isinstance(threshold, int | float) or not math.isfinite(threshold):
-            raise ProblemError(f"`thresholds` of {name} has {threshold!r:.80} for {key}: make it a number.")
-        if key not in list(evaluator.inputs)[:-1]:
-            raise ProblemError(
-                f"`thresholds` of {name} has the key {key!s:.80}, which is not an input followed by others: use "
-                f"{' or '.join(list(evaluator.inputs)[:-1]) or 'at least two inputs'}."
-            )
-    if not isinstance(evaluator.limits, Limits):
-        raise ProblemError(f"`limits` of {name} is {evaluator.limits!r:.80}: make it funsearch.Limits(...).")

@@ -18,28 +18,30 @@ class Flow:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._limit = settings.in_flight()
-        self._promised: dict[int, int] = {}
+        self._promised: dict[int, tuple[Prompt, int]] = {}
 
     @property
     def promised(self) -> int:
         """Number of samples that prompts in flight may still bring."""
-        return sum(self._promised.values())
+        return sum(count for _, count in self._promised.values())
 
     def promise(self, prompt: Prompt, count: int) -> None:
         """Counts the samples that a prompt may bring until it is settled."""
-        self._promised[prompt.index] = count
+        self._promised[prompt.index] = prompt, count
 
     def promised_to(self, prompt: Prompt) -> int:
         """Returns how many samples the prompt may bring."""
-        return self._promised[prompt.index]
+        return self._promised[prompt.index][1]
 
     def settle(self, prompt: Prompt) -> None:
         """Removes a prompt that was answered."""
         self._promised.pop(prompt.index, None)
 
-    def abandon(self) -> None:
-        """Removes all prompts."""
+    def abandon(self) -> list[Prompt]:
+        """Removes all prompts in flight and returns them, in the order in which they were drawn."""
+        prompts = [prompt for prompt, _ in self._promised.values()]
         self._promised.clear()
+        return prompts
 
     def room(self, workers: Workers, drawn: int) -> int:
         """Returns how many more prompts to draw now.

@@ -129,6 +129,7 @@ class SearchLoop:
         self._exhausted = False
         self._session_samples = self._session_tokens = 0
         self._workers = workers
+        self._abandon_prompts()  # of a session that failed
         with self._session() as session:
             self._evaluate(self.restore())
             self._state, self._stopped = "running", ""
@@ -289,8 +290,9 @@ class SearchLoop:
         return not self._workers.sampling and not self._workers.evaluating and not self._drawn
 
     def _abandon_prompts(self) -> None:
+        """Takes back the prompts in flight; a later session asks for their samples again."""
         self._workers.abandon_prompts()
-        self._flow.abandon()
+        self._unanswered.extend(self._flow.abandon())
         self._drawn.clear()
 
     def _handle(self, result: WorkResult) -> None:

@@ -17,20 +17,27 @@ from funsearch.core.evaluator import Evaluator
 from funsearch.core.ports import RunStorage, Sandbox
 from funsearch.core.records import Evaluation, HeldOut, Prompt, RunRecord
 from funsearch.errors import ConfigError, ProblemError
-from funsearch.loading import Problem, load_problem
-from funsearch.sandbox import open_sandbox
+from funsearch.loading import Problem
+from funsearch.search.arguments import (
+    check_name,
+    checked_budget,
+    checked_settings,
+    closed_later,
+    loaded_problem,
+    open_sandbox_for,
+    opened_storage,
+)
 from funsearch.search.bar import ProgressBar
-from funsearch.search.loop import Budget, SearchLoop
+from funsearch.search.loop import SearchLoop
 from funsearch.search.policies import with_policies
 from funsearch.search.progress import Progress
 from funsearch.search.runs import new_run, restored
 from funsearch.search.sampling import SamplerLike, as_samples, checked_texts, completion, specifications
 from funsearch.search.threads import ThreadWorkers
 from funsearch.search.workers import Job, LocalWorkers, Workers
-from funsearch.settings.parsing import SettingsLike, gathered_from
-from funsearch.settings.samplers import check_samplers, check_weights, is_python, make_sampler
+from funsearch.settings.parsing import SettingsLike
+from funsearch.settings.samplers import is_python, make_sampler
 from funsearch.settings.search import Settings
-from funsearch.storage import open_storage
 
 DEFAULT_STORAGE = "sqlite:///funsearch.db"
 TOLD = "python:tell"
@@ -97,15 +104,15 @@ class Search:
             SandboxError: candidates cannot be confined on this machine.
             StorageError: the run's name is taken, or the database cannot be used.
         """
-        loaded = _loaded(problem)
+        loaded = loaded_problem(problem)
         options |= {"openai__base_url": base_url, "openai__api_key_env": api_key_env, "seed": seed}
-        checked = _checked(settings, sampler, options)
+        checked = checked_settings(settings, sampler, options)
         if isinstance(storage, str):
             checked = with_policies(checked, storage)
-        _check_name(name)
+        check_name(name)
         with ExitStack() as stack:
-            box = sandbox if sandbox is not None else _closed_later(_open_sandbox(checked), stack)
-            kept = _storage(storage, stack, create=True)
+            box = sandbox if sandbox is not None else closed_later(open_sandbox_for(checked), stack)
+            kept = opened_storage(storage, stack, create=True)
             run = new_run(loaded, checked, kept, box.level, name, time.time())
             self._open(run, loaded, checked, kept, box, sampler, clock, stack)
             self._resources = stack.pop_all()
@@ -143,15 +150,15 @@ class Search:
         if sampler is not None:
             specifications(sampler)
         with ExitStack() as stack:
-            kept = _storage(storage, stack, create=False)
+            kept = opened_storage(storage, stack, create=False)
             run = kept.run(name)
             settings, problem = restored(run)
             samplers = settings.samplers if sampler is None else specifications(sampler)
             options = {"samplers": samplers, "openai__base_url": base_url, "openai__api_key_env": api_key_env}
-            checked = _checked(settings, sampler, options)
-        if isinstance(storage, str):
-            checked = with_policies(checked, storage)
-            box = sandbox if sandbox is not None else _closed_later(_open_sandbox(checked), stack)
+            checked = checked_settings(settings, sampler, options)
+            if isinstance(storage, str):
+                checked = with_policies(checked, storage)
+            box = sandbox if sandbox is not None else closed_later(open_sandbox_for(checked), stack)
             search = cls.__new__(cls)
             search._open(run, problem, checked, kept, box, sampler, clock, stack)
             search._resources = stack.pop_all()
@@ -202,7 +209,7 @@ class Search:
             ProblemError: the first program gets no score.
             SamplerError, SandboxError, StorageError: the search cannot continue; what was finished is saved.
         """
-        budget = _budget(max_samples, minutes, target, max_cost)
+        budget = checked_budget(max_samples, minutes, target, max_cost)
         self._check_open()
         if self._workers is None:
             self._workers = self._make_workers()
@@ -321,7 +328,7 @@ class Search:
         return workers
 
     def _fresh_evaluator(self) -> Evaluator:
-        return self.problem.scorer(_open_sandbox(self.settings), limits=self._limits)
+        return self.problem.scorer(open_sandbox_for(self.settings), limits=self._limits)
 
     def _begin(self) -> None:
         """Restores the run and evaluates its first program, once."""
@@ -358,73 +365,3 @@ class Search:
     def _check_open(self) -> None:
         if self._closed:
             raise ConfigError(f"The search {self.name} is closed: open it again with Search.resume({self.name!r}).")
-
-
-def _open_sandbox(settings: Settings) -> Sandbox:
-    return open_sandbox(settings.sandbox.level, unsafe=settings.sandbox.unsafe)
-
-
-def _closed_later(sandbox: Sandbox, stack: ExitStack) -> Sandbox:
-    stack.callback(sandbox.close)
-    return sandbox
-
-
-def _loaded(problem: str | Path | Problem) -> Problem:
-    if isinstance(problem, Problem):
-        return problem
-    if isinstance(problem, str | Path):
-        return load_problem(str(problem))
-    raise ConfigError(
-        f"problem = {problem!r:.80}: give the name of a problem, the path of a problem file, or a Problem from "
-        "funsearch.load_problem or @funsearch.problem."
-    )
-
-
-def _checked(settings: SettingsLike | None, sampler: SamplerLike | None, options: Mapping[str, object]) -> Settings:
-    """Returns the settings with the sampler and the options, all of it checked.
-
-    Raises:
-        ConfigError: a setting is unknown or not valid.
-    """
-    chosen = {"samplers": specifications(sampler), **options}
-    checked = Settings.checked(gathered_from(settings, chosen))
-    if is_python(checked.samplers):
-        check_weights(checked)
-    else:
-        check_samplers(checked)
-    if checked.train.every:
-        raise ConfigError(
-            f"train.every = {checked.train.every}: a search in this process does not train its model. Start it with "
-            "`funsearch run --train every=N`, or call funsearch.train on its samples."
-        )
-    return checked
-
-
-def _storage(storage: str | RunStorage, stack: ExitStack, create: bool) -> RunStorage:
-    if isinstance(storage, str):
-        opened = open_storage(storage, create)
-        stack.callback(opened.close)
-        return opened
-    if not hasattr(storage, "create_run"):
-        raise ConfigError(f"storage = {storage!r:.80}: give the URL of a database, as sqlite:///runs.db.")
-    return storage
-
-
-def _check_name(name: str | None) -> None:
-    if name is not None and (not isinstance(name, str) or not name.strip()):
-        raise ConfigError(f"name = {name!r:.80}: give the run a name, a string that is not empty.")
-
-
-def _budget(samples: int | None, minutes: float | None, target: float | None, cost: float | None) -> Budget:
-    """Returns the budget.
-
-    Raises:
-        ConfigError: a limit is not a number, or not a positive one.
-    """
-    for name, value in (("max_samples", samples), ("minutes", minutes), ("target", target), ("max_cost", cost)):
-        kinds = int if name == "max_samples" else int | float
-        if value is None:
-            continue
-        if isinstance(value, bool) or not isinstance(value, kinds) or (name != "target" and value <= 0):
-            raise ConfigError(f"{name} = {value!r:.80}: give a positive number, or leave it out.")
-    return Budget(samples, minutes, target, cost)

@@ -300,3 +300,23 @@ def test_settings_may_come_from_a_toml_file(problem: Problem, url: str, tmp_path
     with funsearch.Search(problem, storage=url, settings=file, seed=3) as search:
         settings = search.settings
     assert (settings.samples_per_prompt, settings.database.islands, settings.seed) == (2, 5, 3)
+
+
+def test_search_continues_after_a_failing_sampler_without_losing_a_prompt(problem: Problem, url: str) -> None:
+    failures = [2, 5]
+
+    def my_model(prompt: funsearch.Prompt, count: int) -> list[str]:
+        if failures and prompt.index == failures[0]:
+            failures.pop(0)
+            raise funsearch.SamplerError("the endpoint is gone")
+        return [f"    return x + {prompt.index}.{n}\n" for n in range(count)]
+
+    with funsearch.Search(problem, sampler=my_model, storage=url, name="r", prompts_in_flight=2) as search:
+        for _ in range(2):
+            with pytest.raises(funsearch.SamplerError):
+                search.run(max_samples=40)
+        assert search.run(max_samples=40).samples == 40
+    storage = open_storage(url, create=False)
+    samples = [(sample.prompt.index, sample.index) for sample in storage.samples("r") if sample.prompt.index >= 0]
+    assert samples == [(prompt, sample) for prompt in range(10) for sample in range(4)]
+    storage.close()

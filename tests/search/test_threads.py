@@ -239,7 +239,7 @@ class StuckSampler(ScriptedSampler):
         threading.Event().wait()
 
 workers = ThreadWorkers(StuckSampler([]), None, evaluators=0, prompts=1)
-workers.sample(Prompt(0, 0, 0, "", 1, (0,), 0), 1)
+workers.sample(Prompt(index=0, island=0, resets=0, text="", version=1, parents=(0,), after=0), 1)
 blocked.wait()
 workers.close()
 print("closed")
