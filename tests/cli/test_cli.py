@@ -173,7 +173,7 @@ def test_every_verb_has_help(tmp_path: Path) -> None:
         (("check", "cap_set", "--image", "x.svg", "--on", "n88"), "no input n88: did you mean n8?"),
         (("check", "cap_set", "--on", "n8"), "add --image FILE.png"),
         (("check", "plain.py", "--image", "x.svg"), "The problem has no pictures"),
-        (("show", "first", "0", "--image", "x.gif"), "end it in .png or .svg"),
+        (("show", "first", "0", "--image", "x.gif"), "use a file name that ends in .png or .svg"),
         (("list",), "no database"),
         (("best", "absent", "--db", "sqlite:///missing.db"), "missing.db"),
         (("list", "--db", "nosuch://x"), "nosuch"),
@@ -236,7 +236,7 @@ def test_search_on_ray_from_start_to_replay(tmp_path: Path) -> None:
         assert (tmp_path / "best.png").read_bytes().startswith(b"\x89PNG")
         (tmp_path / "best.png").unlink()
     show = ("show", "one", "--image", "x.svg")
-    assert "no input m: there are n, n6, n7." in refusal(*show, 0, "--on", "m", cwd=tmp_path)
+    assert "no input m: choose from n, n6, n7." in refusal(*show, 0, "--on", "m", cwd=tmp_path)
     assert "funsearch resume one" in refusal(*command, cwd=tmp_path)
     assert "no run" in refusal("best", "two", cwd=tmp_path).lower()
     storage = open_storage(f"sqlite:///{tmp_path / 'funsearch.db'}")
