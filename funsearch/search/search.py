@@ -155,6 +155,8 @@ class Search:
             settings, problem = restored(run)
             samplers = settings.samplers if sampler is None else specifications(sampler)
             options = {"samplers": samplers, "openai__base_url": base_url, "openai__api_key_env": api_key_env}
+            if sampler is not None:
+                options["weights"] = ()  # those of the recorded mixture
             checked = checked_settings(settings, sampler, options)
             if isinstance(storage, str):
                 checked = with_policies(checked, storage)
