@@ -253,7 +253,7 @@ def test_run_resumes_without_a_policy_whose_folder_is_gone(trial: Callable[..., 
     again.run(60)
     assert again.served == []
     assert again.trainer.outcome is not None
-    assert "loop-step1@1 is not in" in again.trainer.outcome
+    assert "loop-step1@1 is missing from" in again.trainer.outcome
     assert again.samples == 60
 
 
@@ -265,7 +265,7 @@ def test_training_of_the_same_name_on_something_else_is_not_mistaken_for_a_step(
     assert session.served == []
     assert session.samples == 50
     assert session.trainer.outcome is not None
-    assert "begun with the tasks sums.jsonl, not run:loop" in session.trainer.outcome
+    assert "started with the tasks sums.jsonl, not run:loop" in session.trainer.outcome
 
 
 def test_policy_that_is_a_whole_model_is_not_trained_further() -> None:
@@ -279,9 +279,9 @@ def test_policy_that_is_a_whole_model_is_not_trained_further() -> None:
 @pytest.mark.parametrize(
     ("assignments", "says"),
     [
-        (["samplers=('openai:gpt',)"], "its one sampler"),
-        (["samplers=('vllm', 'vllm')"], "its one sampler"),
-        (["train.trainer.full=true"], "takes up adapters only"),
+        (["samplers=('openai:gpt',)"], "if it has one sampler that serves it"),
+        (["samplers=('vllm', 'vllm')"], "if it has one sampler that serves it"),
+        (["train.trainer.full=true"], "a search can use adapters only"),
     ],
 )
 def test_search_that_cannot_train_its_model_is_refused(assignments: list[str], says: str) -> None:

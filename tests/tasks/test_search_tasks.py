@@ -139,11 +139,7 @@ def test_threshold_is_a_number_or_a_percentile_of_gains(storage: SqlStorage) -> 
 
 
 def test_run_without_prompts_is_refused(storage: SqlStorage) -> None:
-    class Empty(SqlStorage):
-        def evaluations(self, name):  # type: ignore[no-untyped-def]
-            return iter(())
-
-    empty = Empty()
+    empty = open_storage("sqlite://")
     empty.create_run(storage.run("seven"))
     with pytest.raises(TrainingError, match="seven has no prompt that shows a program"):
         search_tasks("seven", empty, lambda stored, limits: Limits(), (), request)
