@@ -179,8 +179,9 @@ class Engine:
         return LoRARequest(policy.name, number, policy.folder)
 
     def shutdown(self) -> None:
-        """Ends the engine's processes."""
+        """Ends the engine's processes. No call may follow."""
         self._engine.shutdown()
+        del self._engine  # else vLLM complains when it shuts it down once more while the interpreter exits
 
 
 def _arguments(options: VllmOptions) -> dict[str, object]:
