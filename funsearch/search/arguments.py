@@ -17,15 +17,23 @@ from funsearch.storage import open_storage
 
 
 def open_sandbox_for(settings: Settings) -> Sandbox:
+    """Returns a sandbox as the settings ask for."""
     return open_sandbox(settings.sandbox.level, unsafe=settings.sandbox.unsafe)
 
 
 def closed_later(sandbox: Sandbox, stack: ExitStack) -> Sandbox:
+    """Returns the sandbox, which the stack closes."""
     stack.callback(sandbox.close)
     return sandbox
 
 
 def loaded_problem(problem: str | Path | Problem) -> Problem:
+    """Returns a problem given by name, by path or as an object.
+
+    Raises:
+        ConfigError: it is none of these.
+        ProblemError: it does not load.
+    """
     if isinstance(problem, Problem):
         return problem
     if isinstance(problem, str | Path):
@@ -59,6 +67,12 @@ def checked_settings(
 
 
 def opened_storage(storage: str | RunStorage, stack: ExitStack, create: bool) -> RunStorage:
+    """Returns the storage of a URL, which the stack closes, or an open storage as it is.
+
+    Raises:
+        ConfigError: it is neither.
+        StorageError: the database cannot be opened.
+    """
     if isinstance(storage, str):
         opened = open_storage(storage, create)
         stack.callback(opened.close)
@@ -69,6 +83,11 @@ def opened_storage(storage: str | RunStorage, stack: ExitStack, create: bool) ->
 
 
 def check_name(name: str | None) -> None:
+    """Refuses what cannot be the name of a run.
+
+    Raises:
+        ConfigError: it is not a string, or empty.
+    """
     if name is not None and (not isinstance(name, str) or not name.strip()):
         raise ConfigError(f"name = {name!r:.80}: give the run a name, a string that is not empty.")
 

@@ -175,10 +175,6 @@ class Settings(BaseModel):
             raise PydanticCustomError("count", "write a number of at least 1, or auto")
         return value
 
-    def with_seed(self, seed: int) -> Self:
-        """Returns these settings with another seed."""
-        return self.model_copy(update={"seed": seed})
-
     def serving_policies(self) -> Self:
         """Returns these settings with samplers that can serve the adapters that the search will train."""
         rank = max(self.vllm.max_lora_rank, self.train.served_rank)
